@@ -1,0 +1,40 @@
+/**
+ * What can be wrong with a cabinet, read or written. A code says which rule was broken, the message says what, where
+ * and against which bound; `offset` is the byte in the cabinet where a reader stopped.
+ */
+
+export type CabErrorCode =
+  /** Not a cabinet at all, or another format with the same extension. */
+  | "CAB_NOT_A_CABINET"
+  /** The file ends before a structure it announces. */
+  | "CAB_TRUNCATED"
+  /** A field holds what the format does not allow. */
+  | "CAB_CORRUPT"
+  /** A block's checksum does not match its bytes. */
+  | "CAB_CHECKSUM"
+  /** A real cabinet that uses something this code does not read: LZX, Quantum, a split set. */
+  | "CAB_UNSUPPORTED"
+  /** A name that is empty, too long, not decodable or would leave the target folder. */
+  | "CAB_BAD_NAME"
+  /** A counter or a caller's bound would overflow. */
+  | "CAB_LIMIT"
+  /** An entry's body failed while it was being read. */
+  | "CAB_ENTRY_FAILED"
+  /** The spool or the target could not be written. */
+  | "CAB_WRITE_FAILED";
+
+export class CabError extends Error {
+  override readonly name = "CabError";
+  readonly code: CabErrorCode;
+  /** Byte offset in the cabinet, for what a reader found. */
+  readonly offset: number | undefined;
+
+  constructor(code: CabErrorCode, message: string, details: { offset?: number; cause?: unknown } = {}) {
+    super(
+      details.offset === undefined ? message : `${message} (at byte ${details.offset})`,
+      details.cause === undefined ? undefined : { cause: details.cause },
+    );
+    this.code = code;
+    this.offset = details.offset;
+  }
+}
