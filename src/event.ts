@@ -1,6 +1,10 @@
 /**
  * The event: what happened, to whom, on which machine, as one complete value from which the level 1 report is made.
+ * What the user said (`EventInput`) is partial; `completeEvent` fills it from the machine and holds it to the bounds of
+ * the level 1 schema ([MS-CER2] 2.2.1.2).
  */
+
+import { CerError } from "./errors.ts";
 
 /** WER_REPORT_TYPE, by number ([MS-CER2] 2.2.1.2.5). */
 export const REPORT_TYPES = [
@@ -31,6 +35,8 @@ export type Parameter = {
   readonly value: string;
 };
 
+export type SecondaryParameter = { readonly name: string; readonly value: string };
+
 /** Complete: what the user left out has been filled in from the machine. */
 export type Event = {
   readonly reportType: ReportType;
@@ -53,6 +59,155 @@ export type Event = {
   } | null;
   /** At most ten, in the order of their ids. */
   readonly parameters: readonly Parameter[];
-  readonly secondaryParameters: readonly { readonly name: string; readonly value: string }[];
+  readonly secondaryParameters: readonly SecondaryParameter[];
   readonly files: readonly AttachedFile[];
 };
+
+/** What the user said, from a file, from flags, or both: any part may be missing. */
+export type EventInput = {
+  readonly reportType?: ReportType;
+  readonly eventType?: string;
+  readonly friendlyEventName?: string;
+  readonly eventDescription?: string;
+  readonly eventTime?: bigint;
+  readonly machine?: {
+    readonly name?: string;
+    readonly os?: string;
+    readonly lcid?: number;
+    readonly oem?: string;
+  };
+  readonly user?: { readonly name?: string };
+  readonly application?: { readonly name?: string; readonly path?: string; readonly company?: string };
+  readonly parameters?: readonly Parameter[];
+  readonly secondaryParameters?: readonly SecondaryParameter[];
+  readonly files?: readonly AttachedFile[];
+};
+
+/** What the machine says of itself, for what the user left out. */
+export type MachineFacts = {
+  readonly name: string;
+  readonly os: string;
+  readonly lcid: number;
+  readonly user: string;
+};
+
+/** maxpathstring and string32 ([MS-CER2] 2.2.1.2.1, 2.2.1.2.7), in characters. */
+const MAX_PATH_STRING = 256;
+const MAX_OEM = 32;
+
+/** PARAMETER elements, ids 0 to 9 ([MS-CER2] 2.2.1.3). */
+export const MAX_PARAMETERS = 10;
+
+/** 1601-01-01 to 1970-01-01 in 100-nanosecond ticks. */
+const UNIX_EPOCH = 116_444_736_000_000_000n;
+
+/** Milliseconds since 1970 as a FILETIME. */
+export function toFileTime(milliseconds: number): bigint {
+  return BigInt(Math.trunc(milliseconds)) * 10_000n + UNIX_EPOCH;
+}
+
+/** A FILETIME as a Date, clamped to what a Date can hold. */
+export function fromFileTime(ticks: bigint): Date {
+  const milliseconds = (ticks - UNIX_EPOCH) / 10_000n;
+  const bound = 8_640_000_000_000_000n;
+  return new Date(Number(milliseconds > bound ? bound : milliseconds));
+}
+
+/** One event of two: where both speak, `over` wins; `over.parameters` replaces, the other lists are joined. */
+export function mergeInputs(base: EventInput, over: EventInput): EventInput {
+  return {
+    ...base,
+    ...over,
+    machine: { ...base.machine, ...over.machine },
+    user: { ...base.user, ...over.user },
+    application: { ...base.application, ...over.application },
+    secondaryParameters: [...(base.secondaryParameters ?? []), ...(over.secondaryParameters ?? [])],
+    files: [...(base.files ?? []), ...(over.files ?? [])],
+  };
+}
+
+/**
+ * The whole event. A value over its bound is an error when the user gave it (cut with a warning under `truncate`) and
+ * is cut with a warning when the machine did.
+ * @throws CerError CER_EVENT_INVALID, CER_TOO_LONG
+ */
+export function completeEvent(
+  input: EventInput,
+  facts: MachineFacts,
+  options: { now: number; truncate: boolean },
+): { event: Event; warnings: string[] } {
+  const warnings: string[] = [];
+  const bounded = (field: string, value: string, bound: number, givenByUser: boolean) =>
+    holdToBound({ field, value, bound, mayCut: options.truncate || !givenByUser }, warnings);
+  const path = (field: string, value: string) => bounded(field, value, MAX_PATH_STRING, true);
+  const { machine = {}, user = {}, application = {} } = input;
+  const event: Event = {
+    reportType: input.reportType ?? 1,
+    eventType: requireEventType(input.eventType),
+    friendlyEventName: input.friendlyEventName ?? null,
+    eventDescription: input.eventDescription ?? null,
+    eventTime: input.eventTime ?? toFileTime(options.now),
+    machine: {
+      name: bounded("machine.name", machine.name ?? facts.name, MAX_PATH_STRING, machine.name !== undefined),
+      os: machine.os ?? facts.os,
+      lcid: machine.lcid ?? facts.lcid,
+      oem: machine.oem === undefined ? null : bounded("machine.oem", machine.oem, MAX_OEM, true),
+    },
+    user: { name: user.name ?? facts.user },
+    application: completeApplication(application, path),
+    parameters: [...(input.parameters ?? [])].sort((a, b) => a.id - b.id),
+    secondaryParameters: input.secondaryParameters ?? [],
+    files: (input.files ?? []).map((file, at) => ({ ...file, name: path(`files[${at}].name`, file.name) })),
+  };
+  return { event, warnings };
+}
+
+function requireEventType(eventType: string | undefined): string {
+  if (eventType !== undefined && eventType !== "") return eventType;
+  throw new CerError("CER_EVENT_INVALID", "The event has no eventType.", {
+    hint: 'Give one with --event-type NAME, or as "eventType" in the event file.',
+  });
+}
+
+function completeApplication(
+  application: NonNullable<EventInput["application"]>,
+  path: (field: string, value: string) => string,
+): Event["application"] {
+  const { name, path: where, company } = application;
+  if (name === undefined && where === undefined && company === undefined) return null;
+  return {
+    name: path("application.name", name ?? baseName(where ?? "")),
+    path: path("application.path", where ?? name ?? ""),
+    company: company === undefined ? null : path("application.company", company),
+  };
+}
+
+/** The last part of a path of either kind: a report about a Windows program may be made on any system. */
+export function baseName(path: string): string {
+  return path.split(/[\\/]/).findLast((part) => part !== "") ?? path;
+}
+
+function holdToBound(
+  value: { field: string; value: string; bound: number; mayCut: boolean },
+  warnings: string[],
+): string {
+  const { field, bound, mayCut } = value;
+  if (/[\r\n]/.test(value.value) && !mayCut)
+    throw new CerError(
+      "CER_EVENT_INVALID",
+      `${field} holds a line break, which the report's schema forbids.`,
+    );
+  const text = value.value.replace(/[\r\n]+/g, " ");
+  const characters = [...text];
+  if (characters.length <= bound) return text;
+  if (!mayCut)
+    throw new CerError(
+      "CER_TOO_LONG",
+      `${field} has ${characters.length} characters, the bound is ${bound}.`,
+      {
+        hint: "Shorten it, or let cer cut it with --truncate.",
+      },
+    );
+  warnings.push(`${field} had ${characters.length} characters and was cut to the bound of ${bound}.`);
+  return characters.slice(0, bound).join("");
+}
