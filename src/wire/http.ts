@@ -1,0 +1,203 @@
+/**
+ * `Send` over the network. The only importer of undici. One connection serves both levels; a redirect is a reply like
+ * any other; nothing here knows what a CER answer is.
+ */
+
+import { pipeline, Transform } from "node:stream";
+import type { TLSSocket } from "node:tls";
+import type { Client, Dispatcher } from "undici";
+import { CerError } from "../errors.ts";
+import {
+  formatUrl,
+  MAX_REPLY_SIZE,
+  type Origin,
+  type Peer,
+  type Reply,
+  type Request,
+  type Send,
+  type SendOptions,
+} from "./exchange.ts";
+import { explainNetworkError } from "./network-error.ts";
+
+export type HttpOptions = {
+  /** Milliseconds until a connection stands, name look-up and TLS included. */
+  readonly connectTimeout: number;
+  /** Milliseconds in which at least one byte must move, in either direction. */
+  readonly idleTimeout: number;
+  /** Address of the proxy for this origin, as http(s)://[user:password@]host:port; null to connect directly. */
+  readonly proxy: string | null;
+};
+
+export type Http = {
+  readonly send: Send;
+  /** Ends the connection at once; a request under way fails. */
+  close(): Promise<void>;
+};
+
+/** Opens no connection yet: that happens with the first request. All requests go to the one origin. */
+export async function openHttp(origin: Origin, options: HttpOptions): Promise<Http> {
+  const peer: { current: Peer } = { current: { address: null, tlsFingerprint: null } };
+  const dispatcher =
+    options.proxy === null
+      ? await openClient(origin, options, peer)
+      : await openProxy(options.proxy, options);
+  return {
+    send: (request, sendOptions = {}) => exchange(dispatcher, request, { ...options, ...sendOptions }, peer),
+    close: () => dispatcher.destroy(),
+  };
+}
+
+async function openClient(origin: Origin, options: HttpOptions, peer: { current: Peer }): Promise<Client> {
+  const { default: Client } = await import("undici/lib/dispatcher/client.js");
+  const { default: buildConnector } = await import("undici/lib/core/connect.js");
+  const connect = buildConnector({ timeout: options.connectTimeout });
+  return new Client(formatUrl(origin, ""), {
+    connect: (target, callback) => {
+      connect(target, (...result) => {
+        if (result[1] !== null) peer.current = describePeer(result[1]);
+        callback(...result);
+      });
+    },
+  });
+}
+
+async function openProxy(proxy: string, options: HttpOptions): Promise<Dispatcher> {
+  const { default: ProxyAgent } = await import("undici/lib/dispatcher/proxy-agent.js");
+  const { username, password, origin } = new URL(proxy);
+  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return new ProxyAgent({
+    uri: origin,
+    // Proxies commonly allow CONNECT to 443 only; plain http is asked for by its whole URL instead.
+    proxyTunnel: false,
+    connectTimeout: options.connectTimeout,
+    ...(username === "" ? {} : { token: `Basic ${Buffer.from(credentials).toString("base64")}` }),
+  });
+}
+
+function describePeer(socket: object): Peer {
+  const { remoteAddress, getPeerX509Certificate } = socket as Partial<TLSSocket>;
+  return {
+    address: remoteAddress ?? null,
+    tlsFingerprint: getPeerX509Certificate?.call(socket as TLSSocket)?.fingerprint256 ?? null,
+  };
+}
+
+type ExchangeOptions = HttpOptions & SendOptions;
+
+function exchange(
+  dispatcher: Dispatcher,
+  request: Request,
+  options: ExchangeOptions,
+  peer: { readonly current: Peer },
+): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const { origin, method, path } = request;
+    let controller: Dispatcher.DispatchController | undefined;
+    let reason: Error | undefined;
+    const abort = (error: Error) => {
+      reason ??= error;
+      if (controller === undefined) dispatcher.destroy(error, () => {});
+      else controller.abort(error);
+    };
+    const onAbort = () => abort(asAbortReason(options.signal?.reason));
+    const idle = setTimeout(() => {
+      const seconds = options.idleTimeout / 1000;
+      abort(
+        new CerError("CER_TIMEOUT", `${formatUrl(origin, path)}: nothing moved for ${seconds} s.`, {
+          hint: "The server is busy or stuck. --timeout SECONDS waits longer.",
+        }),
+      );
+    }, options.idleTimeout);
+    const settle = (done: () => void) => {
+      clearTimeout(idle);
+      options.signal?.removeEventListener("abort", onAbort);
+      done();
+    };
+    const fail = (error: Error) =>
+      settle(() => reject(reason ?? explainNetworkError(error, request, options)));
+    if (options.signal?.aborted === true) return fail(asAbortReason(options.signal.reason));
+    options.signal?.addEventListener("abort", onAbort);
+
+    const body = countedBody(request, (sent) => {
+      idle.refresh();
+      options.onProgress?.(sent);
+    });
+    body.on("error", (error) => {
+      reason ??= new CerError("CER_FILE", `The body of ${method} ${path} cannot be read: ${error.message}.`, {
+        cause: error,
+      });
+    });
+    let head: { status: number; headers: Record<string, string> } = { status: 0, headers: {} };
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const finish = (truncated: boolean) =>
+      settle(() =>
+        resolve({
+          ...head,
+          body: Buffer.concat(chunks).subarray(0, MAX_REPLY_SIZE),
+          truncated,
+          peer: peer.current,
+        }),
+      );
+    dispatcher.dispatch(
+      {
+        origin: formatUrl(origin, ""),
+        path,
+        method,
+        body,
+        headers: { ...request.headers, "content-length": String(request.body.size) },
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      },
+      {
+        onRequestStart(started) {
+          controller = started;
+          if (reason !== undefined) started.abort(reason);
+        },
+        onResponseStart(_, status, headers) {
+          idle.refresh();
+          head = { status, headers: joinHeaders(headers) };
+        },
+        onResponseData(active, chunk) {
+          idle.refresh();
+          size += chunk.length;
+          chunks.push(chunk);
+          if (size <= MAX_REPLY_SIZE) return;
+          finish(true);
+          active.abort(new Error("the answer is too long"));
+        },
+        onResponseEnd: () => finish(false),
+        onResponseError: (_, error) => fail(error),
+      },
+    );
+  });
+}
+
+/** The body, counted as it is handed to the connection, which takes it no faster than it can send. */
+function countedBody(request: Request, onSent: (sent: number) => void): Transform {
+  let sent = 0;
+  const counter = new Transform({
+    transform(chunk: Buffer, _, done) {
+      sent += chunk.length;
+      onSent(sent);
+      done(null, chunk);
+    },
+  });
+  pipeline(request.body.open(), counter, () => {});
+  return counter;
+}
+
+function asAbortReason(reason: unknown): Error {
+  return reason instanceof Error
+    ? reason
+    : new CerError("CER_INTERRUPTED", "Stopped before the answer came.");
+}
+
+function joinHeaders(headers: Record<string, string | string[] | undefined>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [
+      name.toLowerCase(),
+      Array.isArray(value) ? value.join(", ") : (value ?? ""),
+    ]),
+  );
+}

@@ -1,0 +1,111 @@
+/**
+ * What went wrong on the network, in words: which layer failed, on what, and what to check. Node and undici report by
+ * code; the codes are theirs, the sentences are ours.
+ */
+
+import { CerError, type CerErrorCode } from "../errors.ts";
+import { formatUrl, type Origin, type Request } from "./exchange.ts";
+import { quote } from "./response.ts";
+
+type Explanation = readonly [code: CerErrorCode, what: string, hint: string];
+
+const REACH = "Check the server's name and port, and that this machine may reach it.";
+const LOST = "The server or something on the way closed the connection. Try again; look at the server's log.";
+const TRUST =
+  "To trust the company's own authority, set NODE_EXTRA_CA_CERTS to a file with its certificate in PEM form.";
+
+const BY_CODE: Readonly<Record<string, Explanation>> = {
+  ENOTFOUND: ["CER_UNREACHABLE", "the name is not known", REACH],
+  EAI_AGAIN: ["CER_UNREACHABLE", "the name cannot be looked up now", REACH],
+  ECONNREFUSED: ["CER_UNREACHABLE", "the connection was refused", REACH],
+  EHOSTUNREACH: ["CER_UNREACHABLE", "no route to the host", REACH],
+  ENETUNREACH: ["CER_UNREACHABLE", "no route to the network", REACH],
+  EHOSTDOWN: ["CER_UNREACHABLE", "the host is down", REACH],
+  EADDRNOTAVAIL: ["CER_UNREACHABLE", "no local address can reach it", REACH],
+  EACCES: ["CER_UNREACHABLE", "this machine does not allow the connection", REACH],
+  EPERM: ["CER_UNREACHABLE", "this machine does not allow the connection", REACH],
+  ETIMEDOUT: ["CER_TIMEOUT", "the connection timed out", REACH],
+  UND_ERR_CONNECT_TIMEOUT: ["CER_TIMEOUT", "no connection in time", REACH],
+  ECONNRESET: ["CER_CONNECTION_LOST", "the connection was reset", LOST],
+  EPIPE: ["CER_CONNECTION_LOST", "the connection was closed while sending", LOST],
+  UND_ERR_SOCKET: ["CER_CONNECTION_LOST", "the connection was closed before the answer was whole", LOST],
+  UND_ERR_HEADERS_OVERFLOW: ["CER_NOT_CER", "the answer's headers are too long", "Is this the CER server?"],
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: ["CER_CONNECTION_LOST", "the answer was cut short", LOST],
+  UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: [
+    "CER_MISMATCH",
+    "the body's length changed while it was sent",
+    "Send again.",
+  ],
+  CERT_HAS_EXPIRED: [
+    "CER_TLS",
+    "the server's certificate has expired",
+    "The server's administrator has to renew it.",
+  ],
+  CERT_NOT_YET_VALID: ["CER_TLS", "the server's certificate is not valid yet", "Check this machine's clock."],
+  DEPTH_ZERO_SELF_SIGNED_CERT: ["CER_TLS", "the server's certificate is self-signed", TRUST],
+  SELF_SIGNED_CERT_IN_CHAIN: [
+    "CER_TLS",
+    "the certificate chain ends in an authority not trusted here",
+    TRUST,
+  ],
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: ["CER_TLS", "the server's certificate cannot be verified", TRUST],
+  UNABLE_TO_GET_ISSUER_CERT: ["CER_TLS", "the certificate's issuer is not known here", TRUST],
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: ["CER_TLS", "the certificate's issuer is not known here", TRUST],
+  ERR_TLS_CERT_ALTNAME_INVALID: [
+    "CER_TLS",
+    "the server's certificate is for another name",
+    "Use the name that the certificate was made for.",
+  ],
+};
+
+/** A failed exchange as a CerError; one that is a CerError already stays. */
+export function explainNetworkError(
+  error: Error,
+  request: Request,
+  options: { readonly connectTimeout: number; readonly proxy: string | null },
+): CerError {
+  if (error instanceof CerError) return error;
+  const place = formatPlace(request.origin, options.proxy);
+  const codes = codesOf(error);
+  const throughProxy = /Proxy response \((\d+)\)/i.exec(error.message);
+  if (throughProxy !== null)
+    return new CerError("CER_PROXY", `${place}: the proxy answered ${throughProxy[1]} to CONNECT.`, {
+      hint: "Check the proxy's address and rules, and put name and password into HTTPS_PROXY if it wants them.",
+      cause: error,
+    });
+  const known = codes.map((code) => BY_CODE[code]).find((explanation) => explanation !== undefined);
+  if (known !== undefined) return asError(known, place, codes, error);
+  const code = codes[0] ?? "";
+  if (code.startsWith("ERR_SSL") || code === "EPROTO")
+    return new CerError("CER_TLS", `${place}: no TLS there (${code}).`, {
+      hint: "Does the server speak plain http on this port? Then leave --https out.",
+      cause: error,
+    });
+  if (code.startsWith("HPE_"))
+    return new CerError("CER_NOT_CER", `${place}: the answer is not HTTP (${quote(error.message)}).`, {
+      hint: "Is this the CER server's port? A server that wants TLS needs --https.",
+      cause: error,
+    });
+  return new CerError("CER_UNREACHABLE", `${place}: ${error.message}.`, { hint: REACH, cause: error });
+}
+
+function asError(explanation: Explanation, place: string, codes: readonly string[], cause: Error): CerError {
+  const [code, what, hint] = explanation;
+  return new CerError(code, `${place}: ${what} (${codes[0]}).`, { hint, cause });
+}
+
+function formatPlace(origin: Origin, proxy: string | null): string {
+  const url = formatUrl(origin, "");
+  return proxy === null ? url : `${url} through the proxy ${new URL(proxy).host}`;
+}
+
+/** The error's own code, then those of its causes and of the attempts it gathers. */
+function codesOf(error: unknown, depth = 0): string[] {
+  if (!(error instanceof Error) || depth > 4) return [];
+  const { code, cause, errors } = error as { code?: unknown; cause?: unknown; errors?: unknown };
+  return [
+    ...(typeof code === "string" ? [code] : []),
+    ...codesOf(cause, depth + 1),
+    ...(Array.isArray(errors) ? errors.flatMap((one) => codesOf(one, depth + 1)) : []),
+  ];
+}
