@@ -1,0 +1,138 @@
+/**
+ * What became of a report: one value, printed for people by one function, for programs by another, and turned into the
+ * exit code by a third.
+ */
+
+import { type CerError, EXIT, type ExitCode, exitCodeOf } from "./errors.ts";
+import { stripControls } from "./wire/response.ts";
+
+export type Declined = {
+  /** The key of the answer, or "File" for an attached one. */
+  readonly kind: string;
+  readonly item: string;
+  readonly reason: string;
+};
+
+export type ArchivedFile = { readonly name: string; readonly bytes: number; readonly sha256: string | null };
+
+export type Outcome = {
+  /**
+   * reported: level 1 delivered, level 2 not asked for or nothing to send · uploaded: both delivered · refused: the
+   * server said no, or what it said is no CER answer · failed: there was no whole answer, or a fault of ours
+   */
+  readonly outcome: "reported" | "uploaded" | "refused" | "failed";
+  readonly bucket: string | null;
+  readonly bucketTable: string | null;
+  readonly responseUrl: string | null;
+  /** The POST, once it was answered. */
+  readonly level1: { readonly url: string; readonly status: number; readonly bytes: number } | null;
+  /** The PUT, once an archive was made; status null while it was not answered. */
+  readonly level2: {
+    readonly url: string;
+    readonly status: number | null;
+    readonly archive: {
+      readonly name: string;
+      readonly bytes: number;
+      readonly sha256: string;
+      readonly files: readonly ArchivedFile[];
+    };
+  } | null;
+  /** What the server asked for, or the user attached, and was not sent. */
+  readonly declined: readonly Declined[];
+  readonly warnings: readonly string[];
+  readonly error: { readonly code: string; readonly message: string; readonly hint: string | null } | null;
+};
+
+/** An error as the outcome shows it. */
+export function describeError(error: CerError): NonNullable<Outcome["error"]> {
+  return { code: error.code, message: error.message, hint: error.hint ?? null };
+}
+
+/** An outcome in which nothing was exchanged. */
+export function failedOutcome(error: CerError, warnings: readonly string[] = []): Outcome {
+  return {
+    outcome: "failed",
+    bucket: null,
+    bucketTable: null,
+    responseUrl: null,
+    level1: null,
+    level2: null,
+    declined: [],
+    warnings,
+    error: describeError(error),
+  };
+}
+
+export function exitCodeFor(outcome: Outcome): ExitCode {
+  if (outcome.error === null) return EXIT.ok;
+  return exitCodeOf(outcome.error.code as CerError["code"]);
+}
+
+/** Paints a word; the identity where colour is off. */
+export type Paint = (style: "good" | "bad" | "dim", text: string) => string;
+
+/** Declined items shown one by one before the rest is only counted. */
+const SHOWN_DECLINED = 3;
+
+/** Three to six lines for people. */
+export function formatOutcome(outcome: Outcome, paint: Paint): string[] {
+  const { level1, level2, error } = outcome;
+  const lines: string[] = [];
+  if (level1 !== null && level1.status >= 200 && level1.status < 300 && !isLevel1Fault(outcome))
+    lines.push(`${paint("good", "Reported")} to ${level1.url}${formatBucket(outcome)}`);
+  if (level2 !== null && outcome.outcome === "uploaded")
+    lines.push(
+      `${paint("good", "Uploaded")} ${level2.archive.name} (${formatBytes(level2.archive.bytes)}, ${count(level2.archive.files.length, "file")}) to ${level2.url}`,
+    );
+  if (outcome.outcome === "reported")
+    lines.push(outcome.declined.length > 0 ? "Nothing was uploaded." : "The server asks for nothing more.");
+  lines.push(...formatDeclined(outcome.declined));
+  if (outcome.responseUrl !== null) lines.push(`The server points to ${outcome.responseUrl}`);
+  if (error !== null) {
+    lines.push(`${paint("bad", "Not delivered")}: ${stripControls(error.message)}`);
+    if (error.hint !== null) lines.push(paint("dim", error.hint));
+  }
+  return lines;
+}
+
+/** The error concerns level 1 itself, so nothing was reported whatever the status. */
+function isLevel1Fault({ level2, error, bucket, outcome }: Outcome): boolean {
+  return (
+    error !== null &&
+    outcome !== "uploaded" &&
+    level2 === null &&
+    bucket === null &&
+    error.code !== "CER_DUMP_PATH"
+  );
+}
+
+function formatBucket({ bucket, bucketTable }: Outcome): string {
+  if (bucket === null) return "";
+  return `: bucket ${bucket}${bucketTable === null ? "" : ` in table ${bucketTable}`}`;
+}
+
+function formatDeclined(declined: readonly Declined[]): string[] {
+  const shown = declined
+    .slice(0, SHOWN_DECLINED)
+    .map(({ kind, item, reason }) => `Not sent: ${kind} ${shorten(item)}: ${reason}`);
+  const rest = declined.length - shown.length;
+  return rest > 0 ? [...shown, `Not sent: ${count(rest, "more item")} (--json lists them)`] : shown;
+}
+
+function shorten(item: string): string {
+  const shown = stripControls(item);
+  return shown.length > 80 ? `${shown.slice(0, 79)}…` : shown;
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+/** Bytes in the unit people read: 512 bytes, 1.4 KiB, 73 MiB. */
+export function formatBytes(bytes: number): string {
+  if (bytes < 1024) return count(bytes, "byte");
+  const units = ["KiB", "MiB", "GiB", "TiB"];
+  const power = Math.min(Math.floor(Math.log2(bytes) / 10), units.length);
+  const value = bytes / 1024 ** power;
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[power - 1]}`;
+}

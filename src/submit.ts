@@ -1,0 +1,261 @@
+/**
+ * The conversation: level 1 POST, answer, archive, level 2 PUT ([MS-CER2] 3.1.5, 4.4). The only module that knows the
+ * order. It goes on from wherever its dossier stands: an answer once kept is never asked for again, an archive once kept
+ * is sent byte for byte as it was.
+ */
+
+import type { Readable } from "node:stream";
+import type { Destination } from "./config.ts";
+import { asCerError, CerError, type CerErrorCode } from "./errors.ts";
+import type { Event } from "./event.ts";
+import { type ArchivedFile, type Declined, describeError, type Outcome } from "./outcome.ts";
+import { judgeLevel1, judgeLevel2, parseAnswer } from "./verdict.ts";
+import { parseDumpPath } from "./wire/dump-path.ts";
+import { type Body, formatUrl, type Peer, type Reply, type Request, type Send } from "./wire/exchange.ts";
+import type { Level1Response } from "./wire/response.ts";
+
+/** The level 1 reply, as it came. */
+export type Answer = { readonly status: number; readonly body: Buffer; readonly receivedAt: number };
+
+export type PackedArchive = Body & {
+  readonly sha256: string;
+  readonly files: readonly ArchivedFile[];
+  /** What was asked for or attached and is not in it. */
+  readonly declined: readonly Declined[];
+  readonly warnings: readonly string[];
+  readonly mediaType: string;
+};
+
+/** One report and what survives between tries. */
+export type Dossier = {
+  readonly id: string;
+  readonly event: Event;
+  /** The exact bytes of the level 1 report. */
+  readonly level1: Body;
+  readonly answer: Answer | null;
+  readonly archive: PackedArchive | null;
+  /** Durable before it resolves. */
+  keepAnswer(answer: Answer): Promise<void>;
+  /** Durable before it resolves, to an archive with the same bytes that can be opened for as long as the dossier. */
+  keepArchive(archive: PackedArchive): Promise<PackedArchive>;
+};
+
+/** What became of a pack: the archive, or nothing to send and why. */
+export type Packed =
+  | { readonly archive: PackedArchive; dispose(): Promise<void> }
+  | { readonly archive: null; readonly declined: readonly Declined[]; readonly warnings: readonly string[] };
+
+export type Conversation = {
+  readonly destination: Destination;
+  readonly send: Send;
+  readonly now: () => number;
+  readonly userAgent: string;
+  readonly signal: AbortSignal;
+  /** Collects what the answer asks for, as far as the policy goes, and makes the archive. */
+  pack(response: Level1Response): Promise<Packed>;
+  /** A step begins; for people who watch. */
+  onStep?(step: string): void;
+  onUpload?(sent: number, size: number): void;
+  /** Each exchange as it ended, for the log and the receipt. */
+  onExchange?(exchange: Exchange): void;
+};
+
+export type Exchange = {
+  readonly level: 1 | 2;
+  readonly url: string;
+  readonly startedAt: number;
+  readonly status: number | null;
+  readonly errorCode: string | null;
+  readonly peer: Peer | null;
+  readonly retryAfter: string | null;
+};
+
+/** Carries the conversation as far as it goes. Never throws for what a server or the network did. */
+export async function converse(dossier: Dossier, conversation: Conversation): Promise<Outcome> {
+  const talk = new Talk(dossier, conversation);
+  try {
+    await talk.run();
+  } catch (thrown) {
+    talk.fail(asCerError(thrown));
+  }
+  return talk.outcome;
+}
+
+const REFUSALS: ReadonlySet<CerErrorCode> = new Set([
+  "CER_REDIRECT",
+  "CER_AUTH",
+  "CER_STATUS",
+  "CER_NOT_CER",
+  "CER_DUMP_PATH",
+]);
+
+/** One conversation's state: the outcome as far as it is known. */
+class Talk {
+  outcome: Outcome = {
+    outcome: "failed",
+    bucket: null,
+    bucketTable: null,
+    responseUrl: null,
+    level1: null,
+    level2: null,
+    declined: [],
+    warnings: [],
+    error: null,
+  };
+  readonly #dossier: Dossier;
+  readonly #conversation: Conversation;
+  readonly #level1Url: string;
+
+  constructor(dossier: Dossier, conversation: Conversation) {
+    this.#dossier = dossier;
+    this.#conversation = conversation;
+    const { origin, path } = conversation.destination;
+    this.#level1Url = formatUrl(origin, path);
+  }
+
+  async run(): Promise<void> {
+    const response = await this.#askLevel1();
+    if (!response.iData) return this.#set({ outcome: "reported" });
+    const { origin } = this.#conversation.destination;
+    if (response.dumpFile === null)
+      throw new CerError(
+        "CER_DUMP_PATH",
+        "The server asks for data (iData=1) but names no DumpFile to put it to.",
+        {
+          hint: "Nothing was uploaded. The server's administrator has to correct its answer.",
+        },
+      );
+    const path = parseDumpPath(response.dumpFile);
+    const packed = await this.#pack(response);
+    if (packed.archive === null) return this.#set({ outcome: "reported" });
+    const { archive } = packed;
+    try {
+      this.#set({
+        level2: {
+          url: formatUrl(origin, path),
+          status: null,
+          archive: {
+            name: path.slice(path.lastIndexOf("/") + 1),
+            bytes: archive.size,
+            sha256: archive.sha256,
+            files: archive.files,
+          },
+        },
+      });
+      await this.#upload(archive, path);
+    } finally {
+      await packed.dispose();
+    }
+  }
+
+  fail(error: CerError): void {
+    this.#set({ outcome: REFUSALS.has(error.code) ? "refused" : "failed", error: describeError(error) });
+  }
+
+  #set(part: Partial<Outcome>): void {
+    this.outcome = { ...this.outcome, ...part };
+  }
+
+  async #askLevel1(): Promise<Level1Response> {
+    const { answer, level1 } = this.#dossier;
+    const url = this.#level1Url;
+    const parsed = answer === null ? await this.#postLevel1(url) : parseAnswer(answer.body, url, false);
+    if (answer !== null) this.#set({ level1: { url, status: answer.status, bytes: level1.size } });
+    const { response, warnings } = parsed;
+    const { bucket, bucketTable, responseUrl } = response;
+    this.#set({ bucket, bucketTable, responseUrl, warnings: [...this.outcome.warnings, ...warnings] });
+    return response;
+  }
+
+  async #postLevel1(url: string) {
+    const { level1 } = this.#dossier;
+    const { destination, now } = this.#conversation;
+    this.#conversation.onStep?.(`POST ${url}`);
+    const reply = await this.#exchange(1, {
+      method: "POST",
+      origin: destination.origin,
+      path: destination.path,
+      headers: this.#headers("text/xml; charset=utf-16"),
+      body: level1,
+    });
+    this.#set({ level1: { url, status: reply.status, bytes: level1.size } });
+    const parsed = judgeLevel1(reply, url);
+    await this.#dossier.keepAnswer({ status: reply.status, body: reply.body, receivedAt: now() });
+    return parsed;
+  }
+
+  async #pack(response: Level1Response): Promise<Packed> {
+    const kept = this.#dossier.archive;
+    if (kept !== null) {
+      this.#note(kept);
+      return { archive: kept, dispose: async () => {} };
+    }
+    this.#conversation.onStep?.("collecting");
+    const packed = await this.#conversation.pack(response);
+    this.#note(packed.archive ?? (packed as { declined: readonly Declined[]; warnings: readonly string[] }));
+    if (packed.archive === null) return packed;
+    try {
+      return { archive: await this.#dossier.keepArchive(packed.archive), dispose: () => packed.dispose() };
+    } catch (thrown) {
+      await packed.dispose();
+      throw thrown;
+    }
+  }
+
+  #note(about: { declined: readonly Declined[]; warnings: readonly string[] }): void {
+    this.#set({ declined: about.declined, warnings: [...this.outcome.warnings, ...about.warnings] });
+  }
+
+  async #upload(archive: PackedArchive, path: string): Promise<void> {
+    const { destination, onUpload, onStep } = this.#conversation;
+    const url = formatUrl(destination.origin, path);
+    onStep?.(`PUT ${url}`);
+    const reply = await this.#exchange(
+      2,
+      {
+        method: "PUT",
+        origin: destination.origin,
+        path,
+        headers: this.#headers(archive.mediaType),
+        body: archive,
+      },
+      (sent) => onUpload?.(sent, archive.size),
+    );
+    const { level2 } = this.outcome;
+    if (level2 !== null) this.#set({ level2: { ...level2, status: reply.status } });
+    judgeLevel2(reply, url);
+    this.#set({ outcome: "uploaded" });
+  }
+
+  #headers(mediaType: string): Record<string, string> {
+    return { "user-agent": this.#conversation.userAgent, "content-type": mediaType };
+  }
+
+  async #exchange(level: 1 | 2, request: Request, onProgress?: (sent: number) => void): Promise<Reply> {
+    const { send, signal, now, onExchange } = this.#conversation;
+    const about = { level, url: formatUrl(request.origin, request.path), startedAt: now() };
+    try {
+      const reply = await send(request, onProgress === undefined ? { signal } : { signal, onProgress });
+      const { status, peer, headers } = reply;
+      onExchange?.({ ...about, status, errorCode: null, peer, retryAfter: headers["retry-after"] ?? null });
+      return reply;
+    } catch (thrown) {
+      const errorCode = asCerError(thrown).code;
+      onExchange?.({ ...about, status: null, errorCode, peer: null, retryAfter: null });
+      throw thrown;
+    }
+  }
+}
+
+/** A dossier that survives nothing: for a report that is kept nowhere. */
+export function passingDossier(event: Event, level1: Buffer, open: (bytes: Buffer) => Readable): Dossier {
+  return {
+    id: "",
+    event,
+    level1: { size: level1.length, open: () => open(level1) },
+    answer: null,
+    archive: null,
+    keepAnswer: async () => {},
+    keepArchive: async (archive) => archive,
+  };
+}
