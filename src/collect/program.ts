@@ -1,0 +1,96 @@
+/**
+ * Running one of the system's own programs: without a shell, its arguments as an array, bounded in time and in
+ * output, ended with the caller's signal. Hides child processes.
+ */
+
+import { spawn } from "node:child_process";
+
+export type ProgramOptions = {
+  readonly timeoutMs: number;
+  /** Bytes of standard output that are kept; at the first byte more the program is ended. */
+  readonly maxBytes: number;
+  readonly signal?: AbortSignal;
+  /** The program's whole environment; without it, this process's own. */
+  readonly env?: NodeJS.ProcessEnv;
+};
+
+export type ProgramResult = {
+  /** How it ended: by itself, over one of the limits, by the caller's signal, or never begun. */
+  readonly end: "exited" | "timeout" | "too much" | "aborted" | "not started";
+  /** The program's own verdict; null unless it exited by itself. */
+  readonly exitCode: number | null;
+  /** At most `maxBytes`. */
+  readonly stdout: Buffer;
+  /** The first 4 KiB, for messages. */
+  readonly stderr: Buffer;
+};
+
+const MAX_STDERR = 4096;
+
+/** Runs a program to its end. Never throws: whatever happens is in the result. */
+export function runProgram(
+  file: string,
+  args: readonly string[],
+  options: ProgramOptions,
+): Promise<ProgramResult> {
+  const { promise, resolve } = deferred<ProgramResult>();
+  const stdout: Buffer[] = [];
+  const stderr: Buffer[] = [];
+  let kept = 0;
+  let end: ProgramResult["end"] = "exited";
+  if (options.signal?.aborted === true) return Promise.resolve(emptyResult("aborted"));
+  const child = spawn(file, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    windowsHide: true,
+    ...(options.env === undefined ? {} : { env: options.env }),
+  });
+  const stop = (why: ProgramResult["end"]) => {
+    if (end === "exited") end = why;
+    child.kill("SIGKILL");
+    // A grandchild may hold the pipes open for ever; we wait for nobody but our own child.
+    child.stdout.destroy();
+    child.stderr.destroy();
+  };
+  const onAbort = () => stop("aborted");
+  const timer = setTimeout(() => stop("timeout"), options.timeoutMs);
+  options.signal?.addEventListener("abort", onAbort, { once: true });
+  child.stdout.on("data", (chunk: Buffer) => {
+    const room = options.maxBytes - kept;
+    if (room > 0) stdout.push(chunk.subarray(0, room));
+    kept += chunk.length;
+    if (kept > options.maxBytes) stop("too much");
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    const have = stderr.reduce((sum, part) => sum + part.length, 0);
+    if (have < MAX_STDERR) stderr.push(chunk.subarray(0, MAX_STDERR - have));
+  });
+  const settle = (exitCode: number | null) => {
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", onAbort);
+    resolve({
+      end,
+      exitCode: end === "exited" ? exitCode : null,
+      stdout: Buffer.concat(stdout),
+      stderr: Buffer.concat(stderr),
+    });
+  };
+  child.on("error", () => {
+    if (child.pid !== undefined) return;
+    end = "not started";
+    settle(null);
+  });
+  child.on("close", settle);
+  return promise;
+}
+
+function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
+function emptyResult(end: ProgramResult["end"]): ProgramResult {
+  return { end, exitCode: null, stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
+}
