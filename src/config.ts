@@ -65,16 +65,25 @@ export function configFiles({ platform, env, home }: Platform): string[] {
 }
 
 /**
- * Reads the configuration files: the one named with --config, which must exist, else the user's, and the machine's.
- * @throws CerError CER_CONFIG
+ * All sources of settings, the strongest first: the flags, the environment, the file named with --config, which must
+ * exist, or else the user's own, and the machine's.
+ * @throws CerError CER_CONFIG, CER_BAD_SERVER
  */
-export async function readConfigFiles(named: string | undefined, platform: Platform): Promise<Source[]> {
+export async function readSources(
+  flags: Settings,
+  configFile: string | null,
+  platform: Platform,
+): Promise<Source[]> {
   const [user, machine] = configFiles(platform) as [string, string];
-  const sources = [
-    await readConfigFile(named ?? user, named !== undefined),
+  const files = [
+    await readConfigFile(configFile ?? user, configFile !== null),
     await readConfigFile(machine, false),
   ];
-  return sources.filter((source) => source !== null);
+  return [
+    { name: "the command line", settings: flags },
+    readEnvironment(platform.env),
+    ...files.filter((source) => source !== null),
+  ];
 }
 
 async function readConfigFile(path: string, mustExist: boolean): Promise<Source | null> {
@@ -94,8 +103,8 @@ async function readConfigFile(path: string, mustExist: boolean): Promise<Source 
   return { name: path, settings: settings as Settings };
 }
 
-/** What CER_SERVER, CER_PORT and CER_HTTPS say. An empty variable says nothing. @throws CerError CER_CONFIG */
-export function readEnvironment(env: NodeJS.ProcessEnv): Source {
+/** What CER_SERVER, CER_PORT and CER_HTTPS say. An empty variable says nothing. */
+function readEnvironment(env: NodeJS.ProcessEnv): Source {
   const { CER_SERVER: server, CER_PORT: port, CER_HTTPS: https } = env;
   return {
     name: "the environment",

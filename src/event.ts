@@ -5,6 +5,7 @@
  */
 
 import { CerError } from "./errors.ts";
+import type { MachineFacts } from "./machine.ts";
 
 /** WER_REPORT_TYPE, by number ([MS-CER2] 2.2.1.2.5). */
 export const REPORT_TYPES = [
@@ -81,14 +82,6 @@ export type EventInput = {
   readonly parameters?: readonly Parameter[];
   readonly secondaryParameters?: readonly SecondaryParameter[];
   readonly files?: readonly AttachedFile[];
-};
-
-/** What the machine says of itself, for what the user left out. */
-export type MachineFacts = {
-  readonly name: string;
-  readonly os: string;
-  readonly lcid: number;
-  readonly user: string;
 };
 
 /** maxpathstring and string32 ([MS-CER2] 2.2.1.2.1, 2.2.1.2.7), in characters. */

@@ -5,6 +5,7 @@
 
 import { pipeline, Transform } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import { setFlagsFromString } from "node:v8";
 import type { Client, Dispatcher } from "undici";
 import { CerError } from "../errors.ts";
 import {
@@ -36,6 +37,9 @@ export type Http = {
 
 /** Opens no connection yet: that happens with the first request. All requests go to the one origin. */
 export async function openHttp(origin: Origin, options: HttpOptions): Promise<Http> {
+  // undici parses with WebAssembly, which V8 would go on to optimize in the background for a quarter of a second; Node
+  // waits for that at exit. Two answers do not need it.
+  setFlagsFromString("--liftoff-only");
   const peer: { current: Peer } = { current: { address: null, tlsFingerprint: null } };
   const dispatcher =
     options.proxy === null

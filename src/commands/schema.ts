@@ -1,0 +1,10 @@
+/** `cer schema`: the JSON Schema of the event file. */
+
+import { EXIT, type ExitCode } from "../errors.ts";
+import { eventJsonSchema } from "../event-json.ts";
+import type { Terminal } from "../terminal.ts";
+
+export async function runSchema(terminal: Terminal): Promise<ExitCode> {
+  terminal.print(JSON.stringify(await eventJsonSchema(), null, 2));
+  return EXIT.ok;
+}

@@ -1,0 +1,118 @@
+/**
+ * `cer`: a command-line client for Microsoft's Corporate Error Reporting V.2 protocol ([MS-CER2]).
+ *
+ * Architecture. One pipeline is the program:
+ *
+ *   flags, JSON event ─▶ Event (event.ts, event-json.ts)
+ *   Event             ─▶ Level1Report ─▶ bytes (wire/report.ts)
+ *   bytes             ─▶ POST ─▶ Reply (wire/http.ts) ─▶ Level1Response (wire/response.ts, verdict.ts)
+ *   Level1Response    ─▶ collected entries (collect/) ─▶ Archive (archive/)
+ *   Archive           ─▶ PUT ─▶ Reply ─▶ Outcome (outcome.ts) ─▶ stdout, stderr, exit code
+ *
+ * Each arrow is one function; each stage is a plain value. Only submit.ts knows the order. Formats, plans and policies
+ * are pure; files, sockets and clocks are at the rim. This file is the rim's rim: the process meets the program here and
+ * nowhere else. A command gets what it needs as `Surroundings`, returns its exit code, and is loaded when it is called,
+ * because an installer's failure hook pays for every module it does not use.
+ *
+ * Directories: wire/ what travels; collect/ what the server may ask for; archive/ what carries it (archive/cab/ knows
+ * nothing of CER); server/ the embedded server; commands/ one file per command. archive, wire and collect do not know
+ * each other's insides. test/architecture.test.ts holds all of this to account.
+ */
+
+import { homedir } from "node:os";
+import manifest from "../package.json" with { type: "json" };
+import { type Command, parseCommandLine } from "./cli.ts";
+import { asCerError, CerError, EXIT, type ExitCode, exitCodeOf } from "./errors.ts";
+import { failedOutcome } from "./outcome.ts";
+import type { Surroundings } from "./surroundings.ts";
+import { openTerminal } from "./terminal.ts";
+
+/** Runs the command line and returns the exit code. Never throws. */
+export async function main(): Promise<ExitCode> {
+  const args = process.argv.slice(2);
+  const stop = new AbortController();
+  const unlisten = abortOnSignals(stop);
+  dieQuietlyOnClosedPipe();
+  try {
+    const command = parseCommandLine(args, manifest.version);
+    return await run(command, surroundings(colorOf(command), stop.signal));
+  } catch (thrown) {
+    return complain(asCerError(thrown), args);
+  } finally {
+    unlisten();
+  }
+}
+
+async function run(command: Command, around: Surroundings): Promise<ExitCode> {
+  switch (command.name) {
+    case "submit":
+      return (await import("./commands/submit.ts")).runSubmit(command, around);
+    case "serve":
+    case "smoke":
+      throw new CerError("CER_USAGE", "not yet");
+    case "schema":
+      return (await import("./commands/schema.ts")).runSchema(around.terminal);
+    case "text":
+      process.stdout.write(command.text);
+      return EXIT.ok;
+  }
+}
+
+function colorOf(command: Command): boolean {
+  return "output" in command ? command.output.color : true;
+}
+
+function surroundings(color: boolean, signal: AbortSignal): Surroundings {
+  return {
+    platform: process.platform,
+    env: process.env,
+    home: homedir(),
+    cwd: process.cwd(),
+    now: Date.now,
+    signal,
+    terminal: openTerminal(process, process.env, color),
+    readStdin,
+    version: manifest.version,
+  };
+}
+
+async function readStdin(): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+/** An error that no command turned into its result: on standard error, and as the one JSON object if that was wanted. */
+function complain(error: CerError, args: readonly string[]): ExitCode {
+  if (args.includes("--json")) process.stdout.write(`${JSON.stringify(failedOutcome(error), null, 2)}\n`);
+  process.stderr.write(`cer: ${error.message}\n`);
+  if (error.hint !== undefined) process.stderr.write(`${error.hint}\n`);
+  if (error.code === "CER_INTERNAL" && args.includes("--verbose"))
+    process.stderr.write(`${error.cause instanceof Error ? error.cause.stack : String(error.cause)}\n`);
+  return exitCodeOf(error.code);
+}
+
+const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGBREAK: 130 } as const;
+
+/** The first signal asks the command to stop and settle; the second leaves at once. */
+function abortOnSignals(stop: AbortController): () => void {
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (stop.signal.aborted) process.exit(SIGNALS[signal as keyof typeof SIGNALS] ?? EXIT.failed);
+    stop.abort(new CerError("CER_INTERRUPTED", `Stopped by ${signal}.`));
+  };
+  const signals = (Object.keys(SIGNALS) as NodeJS.Signals[]).filter(
+    (signal) => signal !== "SIGBREAK" || process.platform === "win32",
+  );
+  for (const signal of signals) process.on(signal, onSignal);
+  return () => {
+    for (const signal of signals) process.off(signal, onSignal);
+  };
+}
+
+/** `cer … | head` closes standard output early; that is the reader's choice and no fault. */
+function dieQuietlyOnClosedPipe(): void {
+  for (const stream of [process.stdout, process.stderr])
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+    });
+}

@@ -1,0 +1,17 @@
+/** What `main.ts` hands to a command: the process, as far as a command may see it. */
+
+import type { Terminal } from "./terminal.ts";
+
+export type Surroundings = {
+  readonly platform: NodeJS.Platform;
+  readonly env: NodeJS.ProcessEnv;
+  readonly home: string;
+  readonly cwd: string;
+  readonly now: () => number;
+  /** Aborted, with a CerError as its reason, when the user or the system wants the program to stop. */
+  readonly signal: AbortSignal;
+  readonly terminal: Terminal;
+  readStdin(): Promise<Buffer>;
+  /** This program's own. */
+  readonly version: string;
+};
