@@ -38,12 +38,12 @@ function safeSegment(value: string, longest: number): string {
 
 /**
  * The DumpFile that a request target means, or null when it cannot be one. Slashes and back-slashes, percent-encoded
- * or not, are the same; a host in front and a query behind are left out; `..` is not resolved, so it never matches.
+ * or not, are the same, and several in front are one: a client that puts DumpFile behind its own `/` has two. A host
+ * in front and a query behind are left out; `..` is not resolved, so it never matches.
  */
 export function parseDumpTarget(target: string): string | null {
-  const path = pathOf(target).replaceAll("\\", "/");
   try {
-    return decodeURIComponent(path).replaceAll("/", "\\");
+    return decodeURIComponent(pathOf(target)).replaceAll("/", "\\").replace(/^\\+/, "\\");
   } catch {
     return null;
   }

