@@ -148,7 +148,7 @@ describe("reading", () => {
         const report = reportOf(event);
         assert.deepEqual(parseReport(encodeReport(report)), { report, encoding: "utf-16le", warnings: [] });
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 

@@ -1,0 +1,88 @@
+/** `cer serve`: the embedded CER server in the foreground, for trying out and for tests. */
+
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { EXIT, type ExitCode } from "../errors.ts";
+import type { ServerEvent, VerifyArchive } from "../server/handler.ts";
+import { startServer } from "../server/listen.ts";
+import { quote, stripControls } from "../wire/response.ts";
+
+export type ServeOptions = {
+  readonly port: number;
+  readonly host: string;
+  /** null: a fresh temporary directory. */
+  readonly dir: string | null;
+  /** `KEY=VALUE` each. */
+  readonly requests: readonly string[];
+};
+
+export type ServeSurroundings = {
+  /** A line of the result: the address, then one line per exchange. */
+  readonly print: (line: string) => void;
+  /** A line of talk. */
+  readonly warn: (line: string) => void;
+  /** Ends the server. */
+  readonly signal: AbortSignal;
+  /** Where a temporary directory is made. */
+  readonly tempDir: string;
+  readonly verifyArchive: VerifyArchive;
+};
+
+/**
+ * Serves until the signal aborts. A temporary directory is kept if anything was received, and removed if not.
+ * @throws CerError as of `startServer`
+ */
+export async function serve(options: ServeOptions, surroundings: ServeSurroundings): Promise<ExitCode> {
+  const { print, warn, signal, tempDir, verifyArchive } = surroundings;
+  const { host, port, requests } = options;
+  const dir = options.dir ?? (await mkdtemp(join(tempDir, "cer-serve-")));
+  try {
+    const onEvent = (event: ServerEvent) => print(stripControls(formatEvent(event)));
+    const server = await startServer({ host, port, dir, requests, verifyArchive, onEvent, warn });
+    if (!isLoopback(host))
+      warn(
+        `WARNING: ${host} is not a loopback address. Whoever reaches port ${server.port} can fill this disk: ` +
+          "there is neither TLS nor authentication.",
+      );
+    if (options.dir === null) warn(`What arrives is kept in ${dir}`);
+    print(`Listening on ${server.url}`);
+    await aborted(signal);
+    await server.close();
+    return EXIT.ok;
+  } finally {
+    if (options.dir === null && (await isUnused(dir))) await rm(dir, { recursive: true, force: true });
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.[0-9]{1,3}){3}$/.test(host);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+async function isUnused(dir: string): Promise<boolean> {
+  return !(await readdir(dir)).some((name) => name.startsWith("bucket-"));
+}
+
+/** One line for people. */
+function formatEvent(event: ServerEvent): string {
+  switch (event.kind) {
+    case "report": {
+      const { stored, size, eventType, warnings } = event;
+      const remarks = warnings.map((warning) => ` (${warning})`).join("");
+      return `report   bucket ${stored.bucket}  ${size} bytes  ${quote(eventType)}  ${stored.folder}${remarks}`;
+    }
+    case "archive": {
+      const { stored, size, sha256, path, again } = event;
+      const note = again ? " (received before)" : "";
+      return `archive  bucket ${stored.bucket}  ${size} bytes  sha256 ${sha256}  ${path}${note}`;
+    }
+    case "refused":
+      return `refused  ${event.status}  ${quote(event.method)} ${quote(event.target)}  ${event.reason}`;
+  }
+}
