@@ -4,7 +4,8 @@
  */
 
 import { CommanderError, InvalidArgumentError, Option, Command as Parser } from "commander";
-import { parsePort, type Settings } from "./config.ts";
+import type { Compression } from "./archive/cab/entry.ts";
+import { DEFAULT_PORT, parsePort, type Settings } from "./config.ts";
 import { CerError } from "./errors.ts";
 import type { EventInput, FileType, Parameter, SecondaryParameter } from "./event.ts";
 import { parseEventTime, parseReportType } from "./event-json.ts";
@@ -28,7 +29,7 @@ export type TimeFlags = { readonly idleTimeout: number; readonly maxTime: number
 
 export type ArchiveFlags = {
   readonly format: "cab" | "tar";
-  readonly compression: number | null;
+  readonly compression: Compression | null;
   readonly splitLarge: boolean;
 };
 
@@ -45,11 +46,19 @@ export type SubmitCommand = {
   readonly output: OutputFlags;
 };
 
+/** What an answer would make this client do; `response` is the file that holds it, null for no answer yet. */
+export type PreviewCommand = Omit<SubmitCommand, "name" | "dryRun" | "times"> & {
+  readonly name: "preview";
+  readonly response: string | null;
+  readonly out: string | null;
+};
+
 export type Command =
   | SubmitCommand
+  | PreviewCommand
   | {
       readonly name: "serve";
-      readonly port: number | null;
+      readonly port: number;
       readonly host: string;
       readonly dir: string | null;
       readonly requests: readonly string[];
@@ -93,7 +102,7 @@ export function parseCommandLine(args: readonly string[], version: string): Comm
 function asUsageError(thrown: CommanderError, args: readonly string[]): CerError {
   const message = thrown.message.replace(/^error: /, "").replace(/\n/g, " ");
   const word = args.find((arg) => !arg.startsWith("-"));
-  const known = /^(submit|serve|smoke|schema)$/.test(word ?? "") ? ` ${word}` : "";
+  const known = /^(submit|preview|serve|smoke|schema)$/.test(word ?? "") ? ` ${word}` : "";
   return new CerError(
     "CER_USAGE",
     `${message.charAt(0).toUpperCase()}${message.slice(1).replace(/\.?$/, ".")}`,
@@ -111,6 +120,7 @@ function buildParser(version: string, onCommand: (command: Command) => void): Pa
     .helpCommand(false)
     .showSuggestionAfterError();
   addSubmit(parser, onCommand);
+  addPreview(parser, onCommand);
   addServe(parser, onCommand);
   addSmoke(parser, onCommand);
   parser
@@ -125,15 +135,9 @@ function addSubmit(parser: Parser, onCommand: (command: Command) => void): void 
     .command("submit")
     .description("report an event: level 1, and level 2 when the server asks for it")
     .argument("[event]", "event file in JSON, or - for standard input; flags win over it");
-  addEventOptions(command);
-  addTargetOptions(command);
+  addReportOptions(command);
   addTimeOptions(command);
   command
-    .optionsGroup("What is sent:")
-    .addOption(new Option("--archive <format>", "archive format").choices(["cab", "tar"]).default("cab"))
-    .option("--compression <level>", "0 (none) to 9 (smallest); 4 when left out", levelOf)
-    .option("--split-large", "split a file that no cabinet can hold into numbered parts")
-    .option("--truncate", "cut values that are longer than the report's schema allows")
     .option("--dry-run", "send nothing; show the report and what level 2 could hold")
     .option("--out <dir>", "with --dry-run: write the exact bytes that would be POSTed there");
   addOutputOptions(command);
@@ -142,33 +146,70 @@ function addSubmit(parser: Parser, onCommand: (command: Command) => void): void 
       throw new CerError("CER_USAGE", "--out goes with --dry-run.");
     onCommand({
       name: "submit",
-      event: event ?? null,
-      flags: eventFlags(options),
-      truncate: options.truncate === true,
-      target: targetFlags(options),
+      ...reportFlags(event, options),
       times: timeFlags(options),
-      archive: {
-        format: options.archive,
-        compression: options.compression ?? null,
-        splitLarge: options.splitLarge === true,
-      },
       dryRun: options.dryRun === true ? { out: options.out ?? null } : null,
-      output: outputFlags(options),
     });
   });
 }
 
-type SubmitOptions = EventOptions &
+type SubmitOptions = ReportOptions & TimeOptions & { dryRun?: boolean; out?: string };
+
+function addPreview(parser: Parser, onCommand: (command: Command) => void): void {
+  const command = parser
+    .command("preview")
+    .description("show what a server's answer would make cer collect and send; nothing is sent")
+    .argument("[event]", "event file in JSON, or - for standard input; flags win over it")
+    .requiredOption("--response <file>", "the text of a level 1 answer, lines of KEY=VALUE")
+    .option("--out <dir>", "write the report, the archive and its manifest there");
+  addReportOptions(command);
+  addOutputOptions(command);
+  command.action((event: string | undefined, options: ReportOptions & { response: string; out?: string }) =>
+    onCommand({
+      name: "preview",
+      ...reportFlags(event, options),
+      response: options.response,
+      out: options.out ?? null,
+    }),
+  );
+}
+
+/** What submit and preview have in common. */
+type ReportOptions = EventOptions &
   TargetOptions &
-  TimeOptions &
-  OutputOptions & {
-    archive: "cab" | "tar";
-    compression?: number;
-    splitLarge?: boolean;
-    truncate?: boolean;
-    dryRun?: boolean;
-    out?: string;
+  ConsentOptions &
+  ArchiveOptions &
+  OutputOptions & { truncate?: boolean };
+
+function addReportOptions(command: Parser): void {
+  addEventOptions(command);
+  addTargetOptions(command);
+  addConsentOptions(command);
+  command
+    .optionsGroup("What is sent:")
+    .addOption(new Option("--archive <format>", "archive format").choices(["cab", "tar"]).default("cab"))
+    .option("--compression <level>", "0 (none) to 9 (smallest); 4 when left out", levelOf)
+    .option("--split-large", "split a file that no cabinet can hold into numbered parts")
+    .option("--truncate", "cut values that are longer than the report's schema allows");
+}
+
+function reportFlags(event: string | undefined, options: ReportOptions) {
+  const { config, settings } = targetFlags(options);
+  return {
+    event: event ?? null,
+    flags: eventFlags(options),
+    truncate: options.truncate === true,
+    target: { config, settings: { ...settings, ...consentSettings(options) } },
+    archive: archiveFlags(options),
+    output: outputFlags(options),
   };
+}
+
+type ArchiveOptions = { archive: "cab" | "tar"; compression?: Compression; splitLarge?: boolean };
+
+function archiveFlags({ archive, compression, splitLarge }: ArchiveOptions): ArchiveFlags {
+  return { format: archive, compression: compression ?? null, splitLarge: splitLarge === true };
+}
 
 function addServe(parser: Parser, onCommand: (command: Command) => void): void {
   parser
@@ -183,7 +224,7 @@ function addServe(parser: Parser, onCommand: (command: Command) => void): void {
     .action((options: { port?: number; host: string; dir?: string; request: string[] }) =>
       onCommand({
         name: "serve",
-        port: options.port ?? null,
+        port: options.port ?? DEFAULT_PORT,
         host: options.host,
         dir: options.dir ?? null,
         requests: options.request,
@@ -335,9 +376,9 @@ function lcidOf(word: string): number {
   return number;
 }
 
-function levelOf(word: string): number {
+function levelOf(word: string): Compression {
   if (!/^[0-9]$/.test(word)) throw new InvalidArgumentError("It takes a number from 0 to 9.");
-  return Number(word);
+  return Number(word) as Compression;
 }
 
 function secondsOf(word: string): number {
@@ -348,6 +389,31 @@ function secondsOf(word: string): number {
 }
 
 type TargetOptions = { server?: string; port?: number; https?: boolean; path?: string; config?: string };
+
+type ConsentOptions = { consent?: string; level2: boolean; redact: boolean; anonymize?: boolean };
+
+function addConsentOptions(command: Parser): void {
+  command
+    .optionsGroup("Consent:")
+    .addOption(
+      new Option(
+        "--consent <level>",
+        "what a server may have; also CER_CONSENT (safe when nothing sets it)",
+      ).choices(["parameters", "safe", "ask", "all"]),
+    )
+    .option("--no-level2", "never send more than the level 1 report")
+    .option("--no-redact", "send texts as they are, passwords in them too")
+    .option("--anonymize", "replace this user's name and home directory in texts");
+}
+
+function consentSettings({ consent, level2, redact, anonymize }: ConsentOptions): Settings {
+  return present({
+    consent,
+    level2: level2 ? undefined : false,
+    redact: redact ? undefined : false,
+    anonymize,
+  });
+}
 
 function addTargetOptions(command: Parser): void {
   command

@@ -6,6 +6,7 @@
 import { readFile } from "node:fs/promises";
 import { posix, win32 } from "node:path";
 import * as v from "valibot";
+import { MIN_SIZE } from "./collect/policy.ts";
 import { CerError } from "./errors.ts";
 import { parseJson, parseShape } from "./json.ts";
 import type { Origin } from "./wire/exchange.ts";
@@ -22,6 +23,14 @@ const ConfigSchema = v.strictObject({
   port: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535))),
   https: v.optional(v.boolean()),
   path: v.optional(v.string()),
+  consent: v.optional(v.string()),
+  level2: v.optional(v.boolean()),
+  allow: v.optional(v.looseObject({})),
+  deny: v.optional(v.looseObject({})),
+  maxFileSize: v.optional(v.pipe(v.number(), v.integer(), v.minValue(MIN_SIZE))),
+  maxTotalSize: v.optional(v.pipe(v.number(), v.integer(), v.minValue(MIN_SIZE))),
+  redact: v.optional(v.boolean()),
+  anonymize: v.optional(v.boolean()),
 });
 
 /** What one source says; absent is what it leaves to the next. */
@@ -30,6 +39,17 @@ export type Settings = {
   readonly port?: number;
   readonly https?: boolean;
   readonly path?: string;
+  /** A level of consent, as it was written. */
+  readonly consent?: string;
+  readonly level2?: boolean;
+  /** Patterns by kind, as they were written. */
+  readonly allow?: object;
+  readonly deny?: object;
+  /** Bytes. */
+  readonly maxFileSize?: number;
+  readonly maxTotalSize?: number;
+  readonly redact?: boolean;
+  readonly anonymize?: boolean;
 };
 
 /** One source of settings, the strongest first in a list. `name` is how a message calls it. */
@@ -103,15 +123,16 @@ async function readConfigFile(path: string, mustExist: boolean): Promise<Source 
   return { name: path, settings: settings as Settings };
 }
 
-/** What CER_SERVER, CER_PORT and CER_HTTPS say. An empty variable says nothing. */
+/** What CER_SERVER, CER_PORT, CER_HTTPS and CER_CONSENT say. An empty variable says nothing. */
 function readEnvironment(env: NodeJS.ProcessEnv): Source {
-  const { CER_SERVER: server, CER_PORT: port, CER_HTTPS: https } = env;
+  const { CER_SERVER: server, CER_PORT: port, CER_HTTPS: https, CER_CONSENT: consent } = env;
   return {
     name: "the environment",
     settings: {
       ...(server ? { server } : {}),
       ...(port ? { port: parsePort(port, "CER_PORT") } : {}),
       ...(https ? { https: parseSwitch(https, "CER_HTTPS") } : {}),
+      ...(consent ? { consent } : {}),
     },
   };
 }

@@ -19,7 +19,7 @@
  * each other's insides. test/architecture.test.ts holds all of this to account.
  */
 
-import { homedir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import manifest from "../package.json" with { type: "json" };
 import { type Command, parseCommandLine } from "./cli.ts";
 import { asCerError, CerError, EXIT, type ExitCode, exitCodeOf } from "./errors.ts";
@@ -47,15 +47,30 @@ async function run(command: Command, around: Surroundings): Promise<ExitCode> {
   switch (command.name) {
     case "submit":
       return (await import("./commands/submit.ts")).runSubmit(command, around);
+    case "preview":
+      return (await import("./commands/preview.ts")).preview(command, around);
     case "serve":
+      return serveFrom(command, around);
     case "smoke":
-      throw new CerError("CER_USAGE", "not yet");
+      return (await import("./commands/smoke.ts")).runSmoke(command, around);
     case "schema":
       return (await import("./commands/schema.ts")).runSchema(around.terminal);
     case "text":
       process.stdout.write(command.text);
       return EXIT.ok;
   }
+}
+
+async function serveFrom(
+  { port, host, dir, requests }: Extract<Command, { name: "serve" }>,
+  { terminal, signal, tempDir }: Surroundings,
+): Promise<ExitCode> {
+  const [{ serve }, { verifyArchive }] = await Promise.all([
+    import("./commands/serve.ts"),
+    import("./archive/verify.ts"),
+  ]);
+  const { print, say: warn } = terminal;
+  return serve({ port, host, dir, requests }, { print, warn, signal, tempDir, verifyArchive });
 }
 
 function colorOf(command: Command): boolean {
@@ -68,6 +83,7 @@ function surroundings(color: boolean, signal: AbortSignal): Surroundings {
     env: process.env,
     home: homedir(),
     cwd: process.cwd(),
+    tempDir: tmpdir(),
     now: Date.now,
     signal,
     terminal: openTerminal(process, process.env, color),

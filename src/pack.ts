@@ -1,4 +1,121 @@
+/**
+ * From an answer to an archive: the plan, what it collects, and the file that carries it. Where consent is "ask", the
+ * caller's `confirm` has the last word on every item.
+ */
+
+import type { Archive } from "./archive/cab/write.ts";
+import type { ArchiveFlags } from "./cli.ts";
+import { type Collection, type CollectOptions, collectEntries } from "./collect/collect.ts";
+import { notCollected } from "./collect/manifest.ts";
+import { applyAnswers, type CollectionPlan, planCollection } from "./collect/plan.ts";
+import type { ResolvedPolicy } from "./consent.ts";
+import type { Event } from "./event.ts";
 import type { Packed } from "./submit.ts";
-export function packFor(_: unknown) {
-  return async (): Promise<Packed> => ({ archive: null, declined: [], warnings: [] });
+import type { Surroundings } from "./surroundings.ts";
+import type { Level1Response } from "./wire/response.ts";
+
+export type PackOptions = {
+  readonly event: Event;
+  /** The bytes of the report, as they are sent. */
+  readonly level1: Buffer;
+  readonly rules: ResolvedPolicy;
+  readonly archive: ArchiveFlags;
+  readonly around: Surroundings;
+  /** Asks the user about the items that wait for an answer; keys are places in the plan's items. */
+  readonly confirm?: (plan: CollectionPlan) => Promise<ReadonlyMap<number, boolean>>;
+  /** Bytes read so far, of all entries together. */
+  readonly onProgress?: (bytes: number) => void;
+};
+
+/** Milliseconds that collecting one item, and all of them, may take. */
+const ITEM_TIME = 20_000;
+const TOTAL_TIME = 120_000;
+
+/** What would be collected; `response` is null while there is no answer. */
+export function planFor(
+  response: Level1Response | null,
+  { event, rules, around }: PackOptions,
+): CollectionPlan {
+  return planCollection(response, event, rules.policy, around);
+}
+
+/** Collects and packs. The archive is the caller's to dispose of. */
+export async function pack(response: Level1Response, options: PackOptions): Promise<Packed> {
+  const planned = planFor(response, options);
+  const waits = planned.items.some(({ decision }) => decision === "ask");
+  const answers = waits ? await options.confirm?.(planned) : undefined;
+  const plan = answers === undefined ? planned : applyAnswers(planned, answers);
+  const collection = collectEntries(plan, options.event, collectOptions(response, options));
+  const wanted = plan.items.some(({ decision }) => decision === "collect");
+  if (!plan.level2 || !wanted) return nothingToSend(collection);
+  const archive = await writeArchive(collection, options);
+  if (collection.items().some(({ files }) => files.length > 0)) return describe(archive, collection, options);
+  await archive.dispose();
+  return nothingToSend(collection);
+}
+
+function nothingToSend(collection: Collection): Packed {
+  return { archive: null, declined: notCollected(collection.items()), warnings: [] };
+}
+
+function describe(archive: Archive, collection: Collection, { archive: { format } }: PackOptions): Packed {
+  const items = collection.items();
+  return {
+    archive: {
+      size: archive.size,
+      sha256: archive.sha256,
+      open: archive.open,
+      files: archive.files.flatMap(({ name, size, sha256 }) =>
+        name === null ? [] : [{ name, bytes: size, sha256 }],
+      ),
+      declined: notCollected(items),
+      warnings: items
+        .filter(({ state }) => state === "cut" || state === "failed")
+        .map(
+          ({ kind, item, state, reason }) =>
+            `${kind} ${item} ${state === "cut" ? "was cut" : "failed"}: ${reason}.`,
+        ),
+      mediaType: format === "cab" ? "application/vnd.ms-cab-compressed" : "application/x-tar",
+    },
+    dispose: () => archive.dispose(),
+  };
+}
+
+async function writeArchive(collection: Collection, options: PackOptions): Promise<Archive> {
+  const { archive, around, onProgress } = options;
+  const write =
+    archive.format === "cab"
+      ? (await import("./archive/cab/write.ts")).writeCabinet
+      : (await import("./archive/tar.ts")).writeTar;
+  return write(collection.entries, {
+    spoolDir: around.tempDir,
+    signal: around.signal,
+    splitLarge: archive.splitLarge,
+    ...(archive.compression === null ? {} : { compression: archive.compression }),
+    ...(onProgress === undefined ? {} : { onProgress }),
+  });
+}
+
+function collectOptions(response: Level1Response, { level1, rules, around }: PackOptions): CollectOptions {
+  const { platform, env, home, version, signal } = around;
+  return {
+    policy: rules.policy,
+    facts: { platform, env, home },
+    report: level1,
+    bucket: response.bucket,
+    bucketTable: response.bucketTable,
+    version,
+    redact: rules.redact ? { anonymize: rules.anonymize ? around.identity : null } : null,
+    signal,
+    itemTimeMs: ITEM_TIME,
+    totalTimeMs: TOTAL_TIME,
+    queryWmi: async (query, limits) => {
+      const { queryWmi, thisHost } = await import("./collect/wmi.ts");
+      return queryWmi(query, thisHost(platform, env), limits);
+    },
+    collectRegistry: async (key, kind, limits) => {
+      const { collectRegistry } = await import("./collect/registry.ts");
+      return collectRegistry(key, kind, { platform, env, ...limits });
+    },
+  };
 }

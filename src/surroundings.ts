@@ -7,6 +7,8 @@ export type Surroundings = {
   readonly env: NodeJS.ProcessEnv;
   readonly home: string;
   readonly cwd: string;
+  /** Where temporary files go. */
+  readonly tempDir: string;
   readonly now: () => number;
   /** Aborted, with a CerError as its reason, when the user or the system wants the program to stop. */
   readonly signal: AbortSignal;

@@ -11,11 +11,15 @@ export type Terminal = {
   /** One line of talk, to standard error. */
   say(line: string): void;
   readonly paint: Paint;
+  /** Somebody reads standard error and can answer on standard input. */
+  readonly isInteractive: boolean;
+  /** The line typed in answer, trimmed; empty at the end of input. */
+  ask(question: string, signal: AbortSignal): Promise<string>;
   /** Shows an upload's progress; the identity where nobody watches. Call `stop` before anything else is said. */
   progress(total: number): Promise<{ update(done: number): void; stop(): void }>;
 };
 
-export type Stream = {
+type Stream = {
   write(text: string): unknown;
   readonly isTTY?: boolean;
 };
@@ -26,18 +30,31 @@ const STYLES = { good: "32", bad: "31", dim: "2" } as const;
  * @param color the caller's wish; colour also needs a terminal, and neither NO_COLOR nor TERM=dumb
  */
 export function openTerminal(
-  streams: { readonly stdout: Stream; readonly stderr: Stream },
+  streams: { readonly stdout: Stream; readonly stderr: Stream; readonly stdin: NodeJS.ReadStream },
   env: Readonly<Record<string, string | undefined>>,
   color: boolean,
 ): Terminal {
-  const { stdout, stderr } = streams;
+  const { stdout, stderr, stdin } = streams;
   const isPlain = !color || Boolean(env["NO_COLOR"]) || env["TERM"] === "dumb" || stdout.isTTY !== true;
   return {
     print: (line) => stdout.write(`${line}\n`),
     say: (line) => stderr.write(`${line}\n`),
     paint: (style, text) => (isPlain ? text : `\u001b[${STYLES[style]}m${text}\u001b[0m`),
+    isInteractive: stdin.isTTY === true && stderr.isTTY === true,
+    ask: (question, signal) => askLine(question, stdin, stderr, signal),
     progress: (total) => (stderr.isTTY === true ? openBar(total, stderr) : Promise.resolve(NO_BAR)),
   };
+}
+
+async function askLine(question: string, stdin: NodeJS.ReadStream, stderr: Stream, signal: AbortSignal) {
+  const { createInterface } = await import("node:readline/promises");
+  const lines = createInterface({ input: stdin, output: stderr as NodeJS.WritableStream });
+  const ended = new Promise<string>((resolve) => lines.once("close", () => resolve("")));
+  try {
+    return (await Promise.race([lines.question(question, { signal }), ended])).trim();
+  } finally {
+    lines.close();
+  }
 }
 
 const NO_BAR = { update: () => {}, stop: () => {} };

@@ -9,14 +9,33 @@ import { type AttachedFile, baseName, completeEvent, type Event, mergeInputs } f
 import { parseEvent } from "../event-json.ts";
 import { readMachine, thisMachine } from "../machine.ts";
 import type { Surroundings } from "../surroundings.ts";
+import { buildReport, encodeReport } from "../wire/report.ts";
+
+type NamedEvent = {
+  readonly event: string | null;
+  readonly flags: EventFlags;
+  readonly truncate: boolean;
+};
+
+/** The event and the exact bytes of its level 1 report. @throws CerError as of `readEvent` */
+export async function makeReport(
+  named: NamedEvent,
+  around: Surroundings,
+): Promise<{ event: Event; level1: Buffer; warnings: string[] }> {
+  const { event, warnings } = await readEvent(named, around);
+  const { report, replacedCharacters } = buildReport(event);
+  if (replacedCharacters > 0)
+    warnings.push(`${replacedCharacters} characters that XML cannot carry were replaced by U+FFFD.`);
+  return { event, level1: encodeReport(report), warnings };
+}
 
 /**
  * Reads and completes the event. Every attached file has been opened once, so that a missing one is known before
  * anything is sent.
  * @throws CerError CER_EVENT_JSON, CER_EVENT_INVALID, CER_TOO_LONG, CER_FILE
  */
-export async function readEvent(
-  named: { readonly event: string | null; readonly flags: EventFlags; readonly truncate: boolean },
+async function readEvent(
+  named: NamedEvent,
   around: Surroundings,
 ): Promise<{ event: Event; warnings: string[] }> {
   const { attach, ...flags } = named.flags;

@@ -3,23 +3,25 @@
 import { Readable } from "node:stream";
 import type { OutputFlags, SubmitCommand } from "../cli.ts";
 import { proxyFor, readSources, resolveDestination } from "../config.ts";
+import { resolvePolicy } from "../consent.ts";
 import { deliver } from "../delivery.ts";
 import type { ExitCode } from "../errors.ts";
-import type { Event } from "../event.ts";
 import { exitCodeFor, formatOutcome, type Outcome } from "../outcome.ts";
-import { packFor } from "../pack.ts";
+import { pack } from "../pack.ts";
 import { passingDossier } from "../submit.ts";
 import type { Surroundings } from "../surroundings.ts";
-import { buildReport, encodeReport } from "../wire/report.ts";
-import { readEvent } from "./event-source.ts";
+import { askForItems, requireSomebodyToAsk } from "./ask.ts";
+import { makeReport } from "./event-source.ts";
 
 export async function runSubmit(command: SubmitCommand, around: Surroundings): Promise<ExitCode> {
+  if (command.dryRun !== null) return (await import("./preview.ts")).showDryRun(command, around);
   const sources = await readSources(command.target.settings, command.target.config, around);
   const destination = resolveDestination(sources);
+  const rules = resolvePolicy(sources);
+  requireSomebodyToAsk(rules, around);
   const { event, level1, warnings } = await makeReport(command, around);
   const { terminal, signal, now, version } = around;
-  const { verbose } = command.output;
-  const bar = { update: () => {}, stop: () => {} };
+  const bar = openUploadBar(command.output, around);
   const outcome = await deliver(
     passingDossier(event, level1, (bytes) => Readable.from([bytes])),
     {
@@ -29,8 +31,18 @@ export async function runSubmit(command: SubmitCommand, around: Surroundings): P
       signal,
       now,
       version,
-      pack: packFor({ event, level1, archive: command.archive, around }),
-      onStep: (step) => verbose && terminal.say(step),
+      pack: (response) =>
+        pack(response, {
+          event,
+          level1,
+          rules,
+          archive: command.archive,
+          around,
+          confirm: (plan) => askForItems(plan, around),
+        }),
+      onStep: (step) => {
+        if (command.output.verbose) terminal.say(step);
+      },
       onUpload: bar.update,
     },
   );
@@ -40,16 +52,17 @@ export async function runSubmit(command: SubmitCommand, around: Surroundings): P
   return exitCodeFor(whole);
 }
 
-/** The event and the exact bytes of its level 1 report. */
-export async function makeReport(
-  command: SubmitCommand,
-  around: Surroundings,
-): Promise<{ event: Event; level1: Buffer; warnings: string[] }> {
-  const { event, warnings } = await readEvent(command, around);
-  const { report, replacedCharacters } = buildReport(event);
-  if (replacedCharacters > 0)
-    warnings.push(`${replacedCharacters} characters that XML cannot carry were replaced by U+FFFD.`);
-  return { event, level1: encodeReport(report), warnings };
+/** A bar that appears with the first byte of a long upload, where somebody watches. */
+function openUploadBar({ json, quiet }: OutputFlags, { terminal }: Surroundings) {
+  let bar: ReturnType<typeof terminal.progress> | undefined;
+  return {
+    update: (sent: number, size: number) => {
+      if (json || quiet) return;
+      bar ??= terminal.progress(size);
+      void bar.then(({ update }) => update(sent));
+    },
+    stop: () => void bar?.then(({ stop }) => stop()),
+  };
 }
 
 /** The outcome for whoever reads it: one JSON object, or lines for people; warnings and errors on standard error. */

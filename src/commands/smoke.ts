@@ -1,0 +1,242 @@
+/**
+ * `cer smoke`: the event of [MS-CER2] 4.4 carried through its nine steps against a server, or without one against the
+ * embedded one, and what really went over the wire shown beside each step.
+ */
+
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { verifyArchive } from "../archive/verify.ts";
+import type { Command } from "../cli.ts";
+import { proxyFor, readSources, resolveDestination, type Source } from "../config.ts";
+import { resolvePolicy } from "../consent.ts";
+import { deliver } from "../delivery.ts";
+import { CerError, type ExitCode } from "../errors.ts";
+import type { Event } from "../event.ts";
+import { describeError, exitCodeFor, formatBytes, type Outcome } from "../outcome.ts";
+import { pack } from "../pack.ts";
+import { startServer } from "../server/listen.ts";
+import { type Dossier, passingDossier } from "../submit.ts";
+import type { Surroundings } from "../surroundings.ts";
+import { formatUrl } from "../wire/exchange.ts";
+import { buildReport, encodeReport } from "../wire/report.ts";
+import { stripControls } from "../wire/response.ts";
+import { decodeAnswerText, decodeReportText } from "../wire/text.ts";
+
+type SmokeCommand = Extract<Command, { name: "smoke" }>;
+
+/** [MS-CER2] 4.4, step 4. */
+const EXAMPLE: Event = {
+  reportType: 1,
+  eventType: "MikeTest",
+  friendlyEventName: "MikeTest",
+  eventDescription: null,
+  eventTime: 128_497_001_160_460_289n,
+  machine: { name: "client-machine.corp.cliendomain.com", os: "6.1.6561.2.0.0.256.1", lcid: 1033, oem: null },
+  user: { name: "Username" },
+  application: { name: "Test", path: "E:\\tools\\wersample.exe", company: "Test Corporation" },
+  parameters: [
+    { id: 0, name: "Problem Signature 01", value: "1000" },
+    { id: 1, name: "Problem Signature 02", value: "2000" },
+    { id: 2, name: "Problem Signature 03", value: "3000" },
+  ],
+  secondaryParameters: [],
+  files: [],
+};
+
+export async function runSmoke(command: SmokeCommand, around: Surroundings): Promise<ExitCode> {
+  const sources = await readSources(command.target.settings, command.target.config, around);
+  const isNamed = sources.some(({ settings }) => settings.server !== undefined);
+  const { outcome, steps } = isNamed
+    ? await smoke(sources, command, around, null)
+    : await smokeEmbedded(sources, command, around);
+  show(outcome, steps, command, around);
+  return exitCodeFor(outcome);
+}
+
+/** One of the nine steps, with what was seen of it. */
+type Step = { readonly number: number; readonly title: string; readonly seen: readonly string[] };
+
+/** What the embedded server says it keeps, to be compared with what was sent. */
+type Arrived = { path: string | null };
+
+async function smokeEmbedded(sources: readonly Source[], command: SmokeCommand, around: Surroundings) {
+  const dir = await mkdtemp(join(around.tempDir, "cer-smoke-"));
+  const arrived: Arrived = { path: null };
+  try {
+    const server = await startServer({
+      host: "127.0.0.1",
+      port: 0,
+      dir,
+      requests: [],
+      verifyArchive,
+      onEvent: (event) => {
+        if (event.kind === "archive") arrived.path = event.path;
+      },
+    });
+    const embedded = { name: "the embedded server", settings: { server: server.url, path: "/stage2.htm" } };
+    try {
+      return await smoke([embedded, ...sources.map(withoutTarget)], command, around, arrived);
+    } finally {
+      await server.close();
+    }
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Consent counts wherever it is set; port, scheme and path belong to another server. */
+function withoutTarget({ name, settings }: Source): Source {
+  const { server, port, https, path, ...rest } = settings;
+  return { name, settings: rest };
+}
+
+async function smoke(
+  sources: readonly Source[],
+  command: SmokeCommand,
+  around: Surroundings,
+  arrived: Arrived | null,
+): Promise<{ outcome: Outcome; steps: Step[] }> {
+  const destination = resolveDestination(sources);
+  const rules = resolvePolicy(sources);
+  const level1 = encodeReport(buildReport(EXAMPLE).report);
+  const seen: Seen = { answer: null };
+  const delivered = await deliver(
+    watch(
+      passingDossier(EXAMPLE, level1, (bytes) => Readable.from([bytes])),
+      seen,
+    ),
+    {
+      destination,
+      proxy: arrived === null ? proxyFor(destination.origin, around.env) : null,
+      ...command.times,
+      signal: around.signal,
+      now: around.now,
+      version: around.version,
+      pack: (response) =>
+        pack(response, {
+          event: EXAMPLE,
+          level1,
+          rules,
+          around,
+          archive: { format: "cab", compression: null, splitLarge: false },
+        }),
+    },
+  );
+  const outcome = arrived === null ? delivered : await compare(delivered, arrived);
+  const from = arrived === null ? `set by ${destination.from}` : "the embedded server, started for this test";
+  return {
+    outcome,
+    steps: tellSteps(
+      outcome,
+      seen,
+      level1,
+      `${formatUrl(destination.origin, "")} (${from})`,
+      arrived !== null,
+    ),
+  };
+}
+
+type Seen = { answer: Buffer | null };
+
+/** The dossier, with the answer noted as it comes by. */
+function watch(dossier: Dossier, seen: Seen): Dossier {
+  return {
+    ...dossier,
+    keepAnswer: async (answer) => {
+      seen.answer = answer.body;
+      await dossier.keepAnswer(answer);
+    },
+  };
+}
+
+/** Against the embedded server, delivered means that the archive arrived byte for byte. */
+async function compare(outcome: Outcome, arrived: Arrived): Promise<Outcome> {
+  if (outcome.error !== null) return outcome;
+  const sent = outcome.level2?.archive;
+  const found = arrived.path === null ? null : await hashOf(arrived.path);
+  if (sent !== undefined && found === sent.sha256) return outcome;
+  const message =
+    sent === undefined
+      ? "Level 2 was not carried out, though the embedded server asks for it."
+      : `The archive that arrived (SHA-256 ${found ?? "none"}) is not the one that was sent (${sent.sha256}).`;
+  const hint = "Is level 2 switched off by --consent, CER_CONSENT or a configuration file?";
+  const error = new CerError("CER_MISMATCH", message, sent === undefined ? { hint } : {});
+  return { ...outcome, outcome: "failed", error: describeError(error) };
+}
+
+async function hashOf(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return hash.digest("hex");
+}
+
+/** The seed document's nine steps, as far as they were reached. */
+function tellSteps(outcome: Outcome, seen: Seen, level1: Buffer, server: string, embedded: boolean): Step[] {
+  const { level1: posted, level2 } = outcome;
+  const answer = seen.answer === null ? [] : linesOf(decodeAnswerText(seen.answer));
+  const steps: Step[] = [
+    { number: 1, title: "An error occurs", seen: [`${EXAMPLE.eventType} in ${EXAMPLE.application?.name}`] },
+    { number: 2, title: "An error report is created", seen: [`event time ${EXAMPLE.eventTime} (FILETIME)`] },
+    { number: 3, title: "The destination server is checked", seen: [server] },
+    {
+      number: 4,
+      title: "The level 1 report is made",
+      seen: [`${formatBytes(level1.length)}, FF FE and UTF-16LE`, ...linesOf(decodeReportText(level1).text)],
+    },
+  ];
+  if (posted === null) return steps;
+  steps.push(
+    { number: 5, title: "It is POSTed", seen: [`POST ${posted.url}, ${posted.bytes} bytes`] },
+    { number: 6, title: `The server answers ${posted.status}`, seen: answer },
+  );
+  if (level2 === null) return steps;
+  const { archive, url, status } = level2;
+  steps.push(
+    {
+      number: 7,
+      title: "The cabinet is made",
+      seen: [
+        `${archive.bytes} bytes, SHA-256 ${archive.sha256}`,
+        ...archive.files.map(({ name, bytes }) => `${name}, ${formatBytes(bytes)}`),
+      ],
+    },
+    { number: 8, title: "It is PUT to the DumpFile path", seen: [`PUT ${url}`] },
+  );
+  if (status === null) return steps;
+  const checked = embedded && outcome.error === null ? ["what arrived is byte for byte what was sent"] : [];
+  return [...steps, { number: 9, title: `The server answers ${status}`, seen: checked }];
+}
+
+function linesOf(text: string): string[] {
+  return text
+    .split(/\r\n|\r|\n/)
+    .filter((line) => line.trim() !== "")
+    .map(stripControls);
+}
+
+function show(
+  outcome: Outcome,
+  steps: readonly Step[],
+  { output }: SmokeCommand,
+  { terminal }: Surroundings,
+): void {
+  const { print, say, paint } = terminal;
+  if (output.json) print(JSON.stringify({ ...outcome, steps }, null, 2));
+  else if (!output.quiet)
+    for (const { number, title, seen } of steps) {
+      print(`${number}. ${title}`);
+      for (const line of seen) print(`   ${paint("dim", line)}`);
+    }
+  if (outcome.error !== null) {
+    say(
+      `${paint("bad", "Failed")} after step ${steps.at(-1)?.number}: ${stripControls(outcome.error.message)}`,
+    );
+    if (outcome.error.hint !== null) say(outcome.error.hint);
+  } else if (!output.quiet && !output.json) {
+    const whole = steps.length === 9 ? "all nine steps" : "level 1; the server asked for nothing more";
+    print(`${paint("good", "OK")}: ${whole}.`);
+  }
+}
