@@ -123,11 +123,9 @@ async function collectView(
   options: Collecting,
 ): Promise<CollectedView | Refusal> {
   const exported = await exportKey(path, view, options);
-  const found =
-    exported.ok || kind === "RegTree" ? exported : await exportValue(path, view, options, exported);
+  const found = kind === "RegTree" ? exported : await ownValues(exported, path, view, options);
   if (!found.ok) return found;
-  const sections =
-    kind === "RegKey" ? found.sections.slice(0, 1) : withinDepth(found.sections, options.maxDepth);
+  const sections = kind === "RegKey" ? found.sections : withinDepth(found.sections, options.maxDepth);
   const comment =
     view === "32" ? "The 32-bit view of the registry: to import it, say reg import FILE /reg:32" : "";
   const { body, isCut } = encodeRegistryFile(sections, comment, options);
