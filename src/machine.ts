@@ -139,10 +139,9 @@ async function isInDns(name: string, timeoutMs: number): Promise<boolean> {
 
 /** What GetComputerNameEx appends to the host name. Node's own calls do not tell it; reg.exe does. */
 async function primaryDnsSuffix(env: MachineSource["env"]): Promise<string | null> {
-  const { runProgram } = await import("./collect/program.ts");
-  const systemRoot = env.SystemRoot ?? env.SYSTEMROOT ?? "C:\\Windows";
+  const { runProgram, windowsProgram } = await import("./collect/program.ts");
   const key = "HKLM\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters";
-  const { stdout } = await runProgram(`${systemRoot}\\System32\\reg.exe`, ["query", key, "/v", "Domain"], {
+  const { stdout } = await runProgram(windowsProgram(env, "reg.exe"), ["query", key, "/v", "Domain"], {
     timeoutMs: REGISTRY_TIMEOUT_MS,
     maxBytes: 4096,
   });

@@ -83,6 +83,13 @@ export function runProgram(
   return promise;
 }
 
+/** The full path of one of Windows' own programs, given below System32: nothing on PATH takes its place. */
+export function windowsProgram(env: Readonly<Record<string, string | undefined>>, path: string): string {
+  const named = Object.entries(env).find(([name]) => name.toUpperCase() === "SYSTEMROOT")?.[1] ?? "";
+  const root = /^[A-Za-z]:\\/.test(named) ? named.replace(/\\+$/, "") : "C:\\Windows";
+  return `${root}\\System32\\${path}`;
+}
+
 function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
   let resolve: (value: T) => void = () => {};
   const promise = new Promise<T>((settle) => {

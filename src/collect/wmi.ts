@@ -79,6 +79,7 @@ function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> 
 }
 
 async function answerOn(host: WmiHost, query: WqlQuery, limits: WmiLimits): Promise<WmiAnswer> {
+  if (host.platform === "win32") return answerOnWindows(host, query, limits);
   const className = classNamed(query.className);
   if (className === null)
     return failed(
@@ -96,6 +97,25 @@ async function answerOn(host: WmiHost, query: WqlQuery, limits: WmiLimits): Prom
     );
   }
   return failed(`The class ${className} cannot be told on this system.`);
+}
+
+/** How much longer a program's own output is than the text that is made of it. */
+const OUTPUT_ALLOWANCE = 4;
+
+async function answerOnWindows(host: WmiHost, query: WqlQuery, limits: WmiLimits): Promise<WmiAnswer> {
+  const { askWindows } = await import("./wmi-windows.ts");
+  const options = { ...limits, env: host.env, maxBytes: limits.maxBytes * OUTPUT_ALLOWANCE };
+  const answer = await askWindows(query, options);
+  if (!answer.ok) return answer;
+  const known = new Map(Object.keys(answer.objects[0] ?? {}).map((name) => [name.toLowerCase(), name]));
+  const asked = query.properties === "*" ? [...known.keys()] : query.properties;
+  const unknownProperties = known.size === 0 ? [] : asked.filter((name) => !known.has(name.toLowerCase()));
+  const selected = asked.flatMap((name) => known.get(name.toLowerCase()) ?? []);
+  const formatted = formatAnswer(
+    answer.objects.map((object) => pick(object, selected)),
+    limits.maxBytes,
+  );
+  return { ...formatted, cut: formatted.cut || answer.cut, unknownProperties };
 }
 
 async function answerFrom<Source>(

@@ -1,0 +1,404 @@
+/**
+ * Carries a collection plan out, as the entries of an archive: the report, the attached files, what was asked for, and
+ * last the manifest, which is made from what the archive says it holds by then. Hides the limits of time and size. An
+ * item that fails fails alone; only the caller's signal stops everything.
+ */
+
+import type { Event } from "../event.ts";
+import { type Body, type BodyNotes, bodyOfFile } from "./file-body.ts";
+import type { FileVersion, NamedVersion } from "./file-version.ts";
+import { type Opened, openRegular, type Refused, realPathOf, refusalOf } from "./files.ts";
+import { type Judge, judgeKey, judgePath, keySegments, makeJudge, prefixesOf } from "./judge.ts";
+import type { PathFacts } from "./local-path.ts";
+import { formatManifest, type ManifestItem } from "./manifest.ts";
+import type { CollectionPlan } from "./plan.ts";
+import { MIN_SIZE, type Policy } from "./policy.ts";
+import {
+  addReason,
+  type EntryRecord,
+  finishItems,
+  type ItemRecord,
+  makeManifest,
+  refuseRecord,
+  type StoredEntry,
+  startRecord,
+  UNTOUCHED,
+} from "./record.ts";
+import { redactBuffer, type TextEncoding, TextRedactor } from "./redact.ts";
+import type { Identity } from "./redact-rules.ts";
+import type { CollectedRegistry } from "./registry.ts";
+import type { WmiAnswer } from "./wmi.ts";
+import type { WqlQuery } from "./wql.ts";
+
+/** An entry of any archive this program writes. `open` is called once, in order, with what became of those before. */
+export type ArchiveEntry = {
+  /** The name wanted; the writer makes it safe and unique. */
+  readonly name: string;
+  readonly time: Date;
+  readonly open: (before: readonly StoredEntry[]) => Promise<Body | null>;
+};
+
+/** Bounds of one collector's run. */
+export type Limits = { readonly timeoutMs: number; readonly maxBytes: number; readonly signal: AbortSignal };
+
+export type CollectOptions = {
+  readonly policy: Policy;
+  readonly facts: PathFacts;
+  /** The bytes of level 1, as they were sent. */
+  readonly report: Buffer;
+  readonly bucket: string | null;
+  readonly bucketTable: string | null;
+  /** This program's version. */
+  readonly version: string;
+  /** Null: nothing is redacted. `anonymize` null: names and paths stay. */
+  readonly redact: { readonly anonymize: Identity | null } | null;
+  /** Stops everything. */
+  readonly signal: AbortSignal;
+  /** For one item that was asked for, and for all of them from the first that is opened. */
+  readonly itemTimeMs: number;
+  readonly totalTimeMs: number;
+  readonly queryWmi: (query: WqlQuery, limits: Limits) => Promise<WmiAnswer>;
+  readonly collectRegistry: (
+    key: string,
+    kind: "RegKey" | "RegTree",
+    /** Whether a key below the item's own, by its full name, may be collected too. */
+    isOpen: (key: string) => boolean,
+    limits: Limits,
+  ) => Promise<CollectedRegistry>;
+};
+
+export type Collection = {
+  /** In the order they belong in the archive; the last is the manifest. */
+  readonly entries: readonly ArchiveEntry[];
+  /** The items as the manifest has them; final once the manifest has been opened. */
+  readonly items: () => readonly ManifestItem[];
+};
+
+export const REPORT_NAME = "report.xml";
+export const MANIFEST_NAME = "manifest.json";
+
+type Run = CollectOptions & {
+  readonly time: Date;
+  readonly records: readonly ItemRecord[];
+  readonly judge: () => Promise<Judge>;
+  /** What is left of the size, and when the time is over, for all that was asked for. */
+  readonly budget: { bytesLeft: number; until: number | null };
+};
+
+/** Touches nothing before the entries are opened. */
+export function collectEntries(plan: CollectionPlan, event: Event, options: CollectOptions): Collection {
+  const records = plan.items.map(startRecord);
+  const run: Run = {
+    ...options,
+    time: dateOf(event.eventTime),
+    records,
+    judge: once(() => realJudge(options)),
+    budget: { bytesLeft: options.policy.maxTotalSize, until: null },
+  };
+  let results: readonly StoredEntry[] = [];
+  const report: EntryRecord = { place: null, notes: UNTOUCHED };
+  const manifest = async (before: readonly StoredEntry[]) => {
+    results = [...before];
+    return formatManifest(
+      makeManifest({ ...options, event, report, consent: options.policy.consent }, records, results),
+    );
+  };
+  const entries = [
+    entryOf(run, REPORT_NAME, report, async () => ({ body: options.report, notes: UNTOUCHED })),
+    ...records.flatMap((record, index) => entriesOf(run, record, index)),
+    { name: MANIFEST_NAME, time: run.time, open: manifest },
+  ];
+  return { entries, items: () => finishItems(records, results) };
+}
+
+/** A FILETIME as a date. */
+function dateOf(eventTime: bigint): Date {
+  return new Date(Number((eventTime - 116444736000000000n) / 10000n));
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | null = null;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
+/** The policy with the real paths of its patterns' directories. */
+async function realJudge({ policy, facts }: CollectOptions): Promise<Judge> {
+  const real = new Map<string, string>();
+  for (const prefix of prefixesOf(policy, facts)) {
+    const path = await realPathOf(prefix);
+    if (path !== null && path !== prefix) real.set(prefix, path);
+  }
+  return makeJudge(policy, facts, real);
+}
+
+type Made = { readonly body: Body; readonly notes: BodyNotes };
+
+/** Gives null when there is nothing to store, having noted why. */
+type Make = () => Promise<Made | null>;
+
+function entryOf(run: Run, name: string, entry: EntryRecord, make: Make): ArchiveEntry {
+  return {
+    name,
+    time: run.time,
+    open: async (before) => {
+      run.signal.throwIfAborted();
+      entry.place = before.length;
+      const made = await make();
+      if (made === null) return null;
+      entry.notes = made.notes;
+      return made.body;
+    },
+  };
+}
+
+/** An entry of one item: whatever goes wrong is that item's own failure. */
+function itemEntry(run: Run, record: ItemRecord, name: string, make: Make): ArchiveEntry {
+  const entry: EntryRecord = { place: null, notes: UNTOUCHED };
+  record.entries = [...record.entries, entry];
+  return entryOf(run, name, entry, async () => {
+    try {
+      return await make();
+    } catch (thrown) {
+      run.signal.throwIfAborted();
+      return refuseRecord(record, refusalOf(thrown));
+    }
+  });
+}
+
+function entriesOf(run: Run, record: ItemRecord, index: number): ArchiveEntry[] {
+  const { target, kind } = record.item;
+  if (record.state !== "collected" || target === null) return [];
+  switch (target.type) {
+    case "attached":
+      return [itemEntry(run, record, storedName(target.file.name), () => openAttached(run, record))];
+    case "path":
+      if (kind === "GetFileVersion") return versionEntries(run, index);
+      return [itemEntry(run, record, storedName(target.path), () => openAsked(run, record, target.path))];
+    case "query":
+      return queryEntries(run, record, target.query, ordinalOf(run, index));
+    case "key":
+      return registryEntries(run, record, target.key, ordinalOf(run, index));
+    case "answered-by":
+      return [];
+  }
+}
+
+/** The place among the items of its kind, from 1. */
+function ordinalOf({ records }: Run, index: number): number {
+  const kind = records[index]?.item.kind;
+  return records.slice(0, index + 1).filter(({ item }) => item.kind === kind).length;
+}
+
+const OWN_NAMES = /^(?:report\.xml|manifest\.json|file-versions\.(?:txt|json))$/i;
+
+/** The last part of a path; the names of this program's own entries are kept free. */
+function storedName(path: string): string {
+  const base = path
+    .replace(/^.*[\\/]/s, "")
+    .replace(/[\u0000-\u001f\u007f]/g, "")
+    .replace(/^ +|[. ]+$/g, "");
+  return OWN_NAMES.test(base.normalize("NFKC")) ? `file-${base}` : base || "file";
+}
+
+/** The user named it, so a link at its end is followed; what it leads to is still to be a regular file. */
+async function openAttached(run: Run, record: ItemRecord): Promise<Made | null> {
+  const { target } = record.item;
+  if (target?.type !== "attached") return null;
+  const judge = await run.judge();
+  const path = (await realPathOf(target.file.path)) ?? target.file.path;
+  const opened = await openRegular(path, run.facts.platform, (real) => judgePath(judge, "File", real));
+  if (!opened.ok) return refuseRecord(record, opened);
+  return bodyOfFile(opened.file, { limit: null, redact: run.redact, signal: run.signal });
+}
+
+async function openAsked(run: Run, record: ItemRecord, path: string): Promise<Made | null> {
+  const opened = await openInTime(run, "GetFile", path);
+  if (!opened.ok) return refuseRecord(record, opened);
+  const limit = takeBytes(run, opened.file.size);
+  if (limit === null) {
+    await opened.file.handle.close();
+    return refuseRecord(record, TOTAL_REACHED);
+  }
+  const signal = AbortSignal.any([run.signal, AbortSignal.timeout(timeLeft(run))]);
+  const made = await bodyOfFile(opened.file, { limit, redact: run.redact, signal });
+  if (made.notes.leftOut !== null) {
+    record.state = "cut";
+    addReason(
+      record,
+      `its middle is left out, since it has ${opened.file.size} bytes and ${limit} may be sent`,
+    );
+  }
+  return made;
+}
+
+/** A file system that hangs holds up no more than this item. */
+async function openInTime(run: Run, kind: "GetFile" | "GetFileVersion", path: string): Promise<Opened> {
+  const judge = await run.judge();
+  const opening = openRegular(path, run.facts.platform, (real) => judgePath(judge, kind, real));
+  const opened = await inTime(run, opening);
+  if (opened !== null) return opened;
+  opening.then((late) => (late.ok ? late.file.handle.close() : undefined)).catch(() => undefined);
+  return TIME_REACHED;
+}
+
+const TIME_REACHED: Refused = {
+  ok: false,
+  state: "failed",
+  rule: "limit",
+  reason: "it took longer than was agreed",
+};
+
+const TOTAL_REACHED: Refused = {
+  ok: false,
+  state: "declined",
+  rule: "limit",
+  reason: "what was asked for before it has used up the size agreed for all",
+};
+
+/** How many bytes of an item of that size may be taken; null when none. */
+function takeBytes({ policy, budget }: Run, size: number): number | null {
+  const limit = Math.min(policy.maxFileSize, budget.bytesLeft);
+  if (limit < Math.min(size, MIN_SIZE)) return null;
+  budget.bytesLeft -= Math.min(size, limit);
+  return limit;
+}
+
+function timeLeft({ budget, itemTimeMs, totalTimeMs }: Run): number {
+  budget.until ??= performance.now() + totalTimeMs;
+  return Math.max(0, Math.min(itemTimeMs, Math.ceil(budget.until - performance.now())));
+}
+
+/** What the work gives; null when its time is over first. */
+async function inTime<T>(run: Run, work: Promise<T>): Promise<T | null> {
+  const clock = new AbortController();
+  const timer = setTimeout(() => clock.abort(), timeLeft(run));
+  const stop = AbortSignal.any([run.signal, clock.signal]);
+  const stopped = new Promise<null>((resolve) => stop.addEventListener("abort", () => resolve(null)));
+  try {
+    return await Promise.race([work, stopped]);
+  } finally {
+    clearTimeout(timer);
+    run.signal.throwIfAborted();
+  }
+}
+
+/** The bounds for a collector, out of what is left; null when nothing is. */
+function limitsOf(run: Run): Limits | null {
+  const maxBytes = Math.min(run.policy.maxFileSize, run.budget.bytesLeft);
+  const timeoutMs = timeLeft(run);
+  return maxBytes < MIN_SIZE || timeoutMs === 0 ? null : { maxBytes, timeoutMs, signal: run.signal };
+}
+
+/** A collector's own text as an entry. */
+function madeOf(run: Run, body: Buffer, encoding: TextEncoding): Made {
+  run.budget.bytesLeft -= Math.min(body.length, run.budget.bytesLeft);
+  if (run.redact === null) return { body, notes: UNTOUCHED };
+  const redactor = new TextRedactor(encoding, run.redact);
+  const redacted = redactBuffer(body, redactor);
+  return { body: redacted, notes: { redaction: "text", counts: () => redactor.counts, leftOut: null } };
+}
+
+/** The answer as text and as JSON, from one query. */
+function queryEntries(run: Run, record: ItemRecord, query: WqlQuery, ordinal: number): ArchiveEntry[] {
+  const ask = once(() => askWmi(run, record, query));
+  const name = `wql-${ordinal}-${query.className.slice(0, 60)}`;
+  return (["text", "json"] as const).map((form) =>
+    itemEntry(run, record, `${name}.${form === "text" ? "txt" : "json"}`, async () => {
+      const answer = await ask();
+      return answer === null ? null : madeOf(run, Buffer.from(answer[form]), "bytes");
+    }),
+  );
+}
+
+async function askWmi(run: Run, record: ItemRecord, query: WqlQuery) {
+  const limits = limitsOf(run);
+  if (limits === null) return refuseRecord(record, TOTAL_REACHED);
+  const answer = await run.queryWmi(query, limits);
+  if (!answer.ok)
+    return refuseRecord(record, { state: "failed", rule: null, reason: clauseOf(answer.reason) });
+  if (answer.unknownProperties.length > 0)
+    addReason(record, `not known on this system: ${answer.unknownProperties.join(", ").slice(0, 500)}`);
+  if (answer.cut) record.state = "cut";
+  if (answer.cut) addReason(record, `what goes beyond ${limits.maxBytes} bytes is left out`);
+  return answer;
+}
+
+/** A sentence of a collector as a reason is written in a manifest. */
+function clauseOf(sentence: string): string {
+  return sentence.replace(/\.$/, "").replace(/^[A-Z](?=[a-z ])/, (letter) => letter.toLowerCase());
+}
+
+/** One .reg file per view of the registry, from one export. */
+function registryEntries(run: Run, record: ItemRecord, key: string, ordinal: number): ArchiveEntry[] {
+  const kind = record.item.kind === "RegTree" ? "RegTree" : "RegKey";
+  const exported = once(() => exportRegistry(run, record, kind, key));
+  const name = `${kind.toLowerCase()}-${ordinal}-${key.replace(/[^A-Za-z0-9._-]+/g, "_").slice(0, 80)}`;
+  return ["", ".32-bit"].map((view, index) =>
+    itemEntry(run, record, `${name}${view}.reg`, async () => {
+      const file = (await exported())?.files[index];
+      return file === undefined ? null : madeOf(run, file.body, "utf-16le");
+    }),
+  );
+}
+
+async function exportRegistry(run: Run, record: ItemRecord, kind: "RegKey" | "RegTree", key: string) {
+  const limits = limitsOf(run);
+  if (limits === null) return refuseRecord(record, TOTAL_REACHED);
+  const judge = await run.judge();
+  const isOpen = (found: string) => judgeKey(judge, kind, keySegments(found)).decision !== "decline";
+  const answer = await run.collectRegistry(key, kind, isOpen, limits);
+  if (!answer.ok)
+    return refuseRecord(record, { state: answer.state, rule: null, reason: clauseOf(answer.reason) });
+  if (answer.cut) record.state = "cut";
+  if (answer.note !== null) addReason(record, clauseOf(answer.note));
+  return answer;
+}
+
+const VERSIONS_NAME = "file-versions";
+
+/** All versions in one list, as text and as JSON, in the place of the first of them. */
+function versionEntries(run: Run, index: number): ArchiveEntry[] {
+  const items = run.records.filter(
+    ({ item, state }) => item.kind === "GetFileVersion" && state === "collected",
+  );
+  const [first] = items;
+  if (first === undefined || run.records[index] !== first) return [];
+  const read = once(() => readVersions(run, items));
+  const entries = (["txt", "json"] as const).map((form) =>
+    itemEntry(run, first, `${VERSIONS_NAME}.${form}`, async () => {
+      const lists = await read();
+      return lists === null ? null : madeOf(run, lists[form], "bytes");
+    }),
+  );
+  for (const record of items) record.entries = first.entries;
+  return entries;
+}
+
+async function readVersions(run: Run, items: readonly ItemRecord[]) {
+  const { formatVersions, encodeVersions } = await import("./file-version.ts");
+  const versions: NamedVersion[] = [];
+  for (const record of items) {
+    const version = await readVersion(run, record);
+    if (version !== null) versions.push({ item: record.item.item, ...version });
+  }
+  if (versions.length === 0) return null;
+  return { txt: Buffer.from(formatVersions(versions)), json: Buffer.from(encodeVersions(versions)) };
+}
+
+async function readVersion(run: Run, record: ItemRecord): Promise<FileVersion | null> {
+  const { target } = record.item;
+  if (target?.type !== "path") return null;
+  const { readFileVersion } = await import("./file-version.ts");
+  try {
+    const opened = await openInTime(run, "GetFileVersion", target.path);
+    if (!opened.ok) return refuseRecord(record, opened);
+    const signal = AbortSignal.any([run.signal, AbortSignal.timeout(timeLeft(run))]);
+    return await readFileVersion(opened.file, { maxHashed: run.policy.maxFileSize, signal });
+  } catch (thrown) {
+    run.signal.throwIfAborted();
+    return refuseRecord(record, refusalOf(thrown));
+  }
+}
