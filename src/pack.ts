@@ -3,11 +3,13 @@
  * caller's `confirm` has the last word on every item.
  */
 
+import { arch, hostname, release, userInfo } from "node:os";
 import type { Archive } from "./archive/cab/write.ts";
 import type { ArchiveFlags } from "./cli.ts";
 import { type Collection, type CollectOptions, collectEntries } from "./collect/collect.ts";
 import { notCollected } from "./collect/manifest.ts";
 import { applyAnswers, type CollectionPlan, planCollection } from "./collect/plan.ts";
+import type { WmiHost } from "./collect/wmi.ts";
 import type { ResolvedPolicy } from "./consent.ts";
 import type { Event } from "./event.ts";
 import type { Packed } from "./submit.ts";
@@ -30,6 +32,8 @@ export type PackOptions = {
 /** Milliseconds that collecting one item, and all of them, may take. */
 const ITEM_TIME = 20_000;
 const TOTAL_TIME = 120_000;
+/** Keys below its own that RegTree goes down. */
+const REGISTRY_DEPTH = 32;
 
 /** What would be collected; `response` is null while there is no answer. */
 export function planFor(
@@ -77,6 +81,7 @@ function describe(archive: Archive, collection: Collection, { archive: { format 
         ),
       mediaType: format === "cab" ? "application/vnd.ms-cab-compressed" : "application/x-tar",
     },
+    manifest: collection.manifest() ?? Buffer.alloc(0),
     dispose: () => archive.dispose(),
   };
 }
@@ -97,7 +102,7 @@ async function writeArchive(collection: Collection, options: PackOptions): Promi
 }
 
 function collectOptions(response: Level1Response, { level1, rules, around }: PackOptions): CollectOptions {
-  const { platform, env, home, version, signal } = around;
+  const { platform, env, home, tempDir, version, signal } = around;
   return {
     policy: rules.policy,
     facts: { platform, env, home },
@@ -105,17 +110,45 @@ function collectOptions(response: Level1Response, { level1, rules, around }: Pac
     bucket: response.bucket,
     bucketTable: response.bucketTable,
     version,
-    redact: rules.redact ? { anonymize: rules.anonymize ? around.identity : null } : null,
+    redact: rules.redact ? { anonymize: rules.anonymize ? { user: userName(), home } : null } : null,
     signal,
     itemTimeMs: ITEM_TIME,
     totalTimeMs: TOTAL_TIME,
     queryWmi: async (query, limits) => {
-      const { queryWmi, thisHost } = await import("./collect/wmi.ts");
-      return queryWmi(query, thisHost(platform, env), limits);
+      const { queryWmi } = await import("./collect/wmi.ts");
+      return queryWmi(query, wmiHost(around), limits);
     },
-    collectRegistry: async (key, kind, limits) => {
+    collectRegistry: async (key, kind, isOpen, limits) => {
       const { collectRegistry } = await import("./collect/registry.ts");
-      return collectRegistry(key, kind, { platform, env, ...limits });
+      return collectRegistry(key, kind, {
+        ...limits,
+        platform,
+        env,
+        isOpen,
+        tmpDir: tempDir,
+        maxDepth: REGISTRY_DEPTH,
+      });
     },
+  };
+}
+
+/** Null where the user has no entry in the system's database, as in many containers. */
+function userName(): string | null {
+  try {
+    return userInfo().username;
+  } catch {
+    return null;
+  }
+}
+
+function wmiHost({ platform, env, now }: Surroundings): WmiHost {
+  return {
+    platform,
+    env,
+    arch: arch(),
+    hostName: hostname(),
+    release: release(),
+    now: new Date(now()),
+    root: "/",
   };
 }

@@ -42,7 +42,7 @@ export type Dossier = {
 
 /** What became of a pack: the archive, or nothing to send and why. */
 export type Packed =
-  | { readonly archive: PackedArchive; dispose(): Promise<void> }
+  | { readonly archive: PackedArchive; readonly manifest: Buffer; dispose(): Promise<void> }
   | { readonly archive: null; readonly declined: readonly Declined[]; readonly warnings: readonly string[] };
 
 export type Conversation = {
@@ -127,7 +127,7 @@ class Talk {
       );
     const path = parseDumpPath(response.dumpFile);
     const packed = await this.#pack(response);
-    if (packed.archive === null) return this.#set({ outcome: "reported" });
+    if (packed === null) return this.#set({ outcome: "reported" });
     const { archive } = packed;
     try {
       this.#set({
@@ -184,7 +184,10 @@ class Talk {
     return parsed;
   }
 
-  async #pack(response: Level1Response): Promise<Packed> {
+  /** The archive to send: the one kept from an earlier try, or a fresh one; null when there is nothing to send. */
+  async #pack(
+    response: Level1Response,
+  ): Promise<{ archive: PackedArchive; dispose(): Promise<void> } | null> {
     const kept = this.#dossier.archive;
     if (kept !== null) {
       this.#note(kept);
@@ -192,8 +195,11 @@ class Talk {
     }
     this.#conversation.onStep?.("collecting");
     const packed = await this.#conversation.pack(response);
-    this.#note(packed.archive ?? (packed as { declined: readonly Declined[]; warnings: readonly string[] }));
-    if (packed.archive === null) return packed;
+    if (packed.archive === null) {
+      this.#note(packed);
+      return null;
+    }
+    this.#note(packed.archive);
     try {
       return { archive: await this.#dossier.keepArchive(packed.archive), dispose: () => packed.dispose() };
     } catch (thrown) {

@@ -72,6 +72,8 @@ export type Collection = {
   readonly entries: readonly ArchiveEntry[];
   /** The items as the manifest has them; final once the manifest has been opened. */
   readonly items: () => readonly ManifestItem[];
+  /** The manifest's bytes; null until it has been opened. */
+  readonly manifest: () => Buffer | null;
 };
 
 export const REPORT_NAME = "report.xml";
@@ -96,19 +98,21 @@ export function collectEntries(plan: CollectionPlan, event: Event, options: Coll
     budget: { bytesLeft: options.policy.maxTotalSize, until: null },
   };
   let results: readonly StoredEntry[] = [];
+  let bytes: Buffer | null = null;
   const report: EntryRecord = { place: null, notes: UNTOUCHED };
   const manifest = async (before: readonly StoredEntry[]) => {
     results = [...before];
-    return formatManifest(
+    bytes = formatManifest(
       makeManifest({ ...options, event, report, consent: options.policy.consent }, records, results),
     );
+    return bytes;
   };
   const entries = [
     entryOf(run, REPORT_NAME, report, async () => ({ body: options.report, notes: UNTOUCHED })),
     ...records.flatMap((record, index) => entriesOf(run, record, index)),
     { name: MANIFEST_NAME, time: run.time, open: manifest },
   ];
-  return { entries, items: () => finishItems(records, results) };
+  return { entries, items: () => finishItems(records, results), manifest: () => bytes };
 }
 
 /** A FILETIME as a date. */

@@ -23,6 +23,8 @@ export type RegistryOptions = {
   readonly maxBytes: number;
   /** Keys below the item's own that RegTree goes down. */
   readonly maxDepth: number;
+  /** Whether a key, by its full name, may be collected: of a tree the others are left out. */
+  readonly isOpen: (key: string) => boolean;
 };
 
 export type CollectedRegistry =
@@ -125,17 +127,19 @@ async function collectView(
   const exported = await exportKey(path, view, options);
   const found = kind === "RegTree" ? exported : await ownValues(exported, path, view, options);
   if (!found.ok) return found;
-  const sections = kind === "RegKey" ? found.sections : withinDepth(found.sections, options.maxDepth);
+  const near = kind === "RegKey" ? found.sections : withinDepth(found.sections, options.maxDepth);
+  const sections = near.filter(({ key }) => options.isOpen(key));
   const comment =
     view === "32" ? "The 32-bit view of the registry: to import it, say reg import FILE /reg:32" : "";
   const { body, isCut } = encodeRegistryFile(sections, comment, options);
-  const isShort = kind === "RegTree" && sections.length < found.sections.length;
+  const isShort = kind === "RegTree" && near.length < found.sections.length;
   return {
     ok: true,
     file: { name: fileNameOf(path, view), body },
     content: JSON.stringify(sections),
     notes: [
       ...(isShort ? [`Keys more than ${options.maxDepth} below the item's own are left out.`] : []),
+      ...(sections.length < near.length ? ["Keys that are denied on this machine are left out."] : []),
       ...(isCut || found.stopped === "size"
         ? [`What goes beyond ${options.maxBytes} bytes is left out.`]
         : []),

@@ -82,8 +82,7 @@ async function writePacked(folder: string, packed: Packed, format: "cab" | "tar"
     await pipeline(packed.archive.open(), createWriteStream(path, { mode: 0o600 })).catch((cause) =>
       refuseToWrite(path, cause),
     );
-    const manifest = await packed.manifest();
-    return [path, await writeBytes(folder, "manifest.json", manifest)];
+    return [path, await writeBytes(folder, "manifest.json", packed.manifest)];
   } finally {
     await packed.dispose();
   }
