@@ -1,0 +1,43 @@
+/**
+ * A finished archive: bytes whose size and hash are known and which can be read as often as wanted. Hides that they
+ * are a head made last and a spool filled first.
+ */
+import { createHash } from "node:crypto";
+import { Readable } from "node:stream";
+import type { EntryResult } from "./entry.ts";
+import type { Spool } from "./spool.ts";
+
+export type Archive = {
+  /** Bytes `open` gives. */
+  readonly size: number;
+  /** Of those bytes, in lower-case hexadecimal digits. */
+  readonly sha256: string;
+  /** What became of each entry, in the order they were written. */
+  readonly files: readonly EntryResult[];
+  /** The archive's bytes from the start: the same every time, also while another stream of them is being read. */
+  open(): Readable;
+  /** Gives up memory and temporary file; open streams fail. May be called more than once. */
+  dispose(): Promise<void>;
+};
+
+/** The archive made of `head` and what is in `spool`, which is the archive's from now on. */
+export async function sealArchive(
+  head: Buffer,
+  spool: Spool,
+  files: readonly EntryResult[],
+): Promise<Archive> {
+  const hash = createHash("sha256").update(head);
+  await spool.each((chunk) => hash.update(chunk));
+  return {
+    size: head.length + spool.size,
+    sha256: hash.digest("hex"),
+    files,
+    open: () => Readable.from(inOrder(head, spool), { objectMode: false, highWaterMark: 256 * 1024 }),
+    dispose: () => spool.dispose(),
+  };
+}
+
+async function* inOrder(head: Buffer, spool: Spool): AsyncGenerator<Buffer> {
+  if (head.length > 0) yield head;
+  yield* spool.read();
+}

@@ -1,0 +1,143 @@
+/**
+ * Entry bodies of every kind as one thing to read from: bytes, a stream, an opened file. Hides how each is read and
+ * closed, and that a stream may never answer.
+ */
+import { close, closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs";
+import { promisify } from "node:util";
+import type { EntryBody, OpenedFile } from "./entry.ts";
+import { CabError } from "./error.ts";
+
+const readAsync = promisify(read);
+const closeAsync = promisify(close);
+
+/** Up to here a read from a file is done at once: handing it to a thread costs more than it takes. */
+const SMALL_READ = 64 * 1024;
+
+export type Body = {
+  /** Bytes there will be, as far as that is known: a file may still turn out shorter. */
+  readonly size: number | null;
+  /** Fills the front of `target`; the number of bytes, 0 at the end. */
+  read(target: Uint8Array): number | Promise<number>;
+  /** Whether nothing is left to read. */
+  ended(): boolean | Promise<boolean>;
+  /** Lets go of what the body holds, at its end or in the middle. Never throws. */
+  close(): void | Promise<void>;
+};
+
+/** A body for reading. A stream's pending read is given up when `signal` aborts. */
+export function openBody(body: EntryBody, signal: AbortSignal | undefined): Body {
+  if (Buffer.isBuffer(body)) return bytesBody(body);
+  return "handle" in body ? fileBody(body) : streamBody(body, signal);
+}
+
+/**
+ * Opens a regular file to be an entry's body, without waiting for what is no file (a pipe nobody writes to).
+ * @throws {CabError} CAB_ENTRY_FAILED when it is something else.
+ */
+export function openFile(path: string): OpenedFile {
+  const handle = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  try {
+    const facts = fstatSync(handle);
+    if (!facts.isFile()) throw new CabError("CAB_ENTRY_FAILED", `${path} is not a regular file`);
+    return { handle, size: facts.size };
+  } catch (error) {
+    closeSync(handle);
+    throw error;
+  }
+}
+
+function bytesBody(bytes: Buffer): Body {
+  let at = 0;
+  return {
+    size: bytes.length,
+    read(target) {
+      const count = bytes.copy(target, 0, at, at + target.length);
+      at += count;
+      return count;
+    },
+    ended: () => at === bytes.length,
+    close() {},
+  };
+}
+
+function fileBody({ handle, size }: OpenedFile): Body {
+  const descriptor = typeof handle === "number" ? handle : handle.fd;
+  let at = 0;
+  let ended = size === 0;
+  const count = (bytes: number): number => {
+    at += bytes;
+    ended = bytes === 0 || at === size;
+    return bytes;
+  };
+  return {
+    size,
+    read(target) {
+      const wanted = Math.min(target.length, size - at);
+      if (ended || wanted === 0) return 0;
+      if (wanted <= SMALL_READ) return count(readSync(descriptor, target, 0, wanted, at));
+      return readAsync(descriptor, target, 0, wanted, at).then(({ bytesRead }) => count(bytesRead));
+    },
+    ended: () => ended,
+    close(): void | Promise<void> {
+      if (typeof handle !== "number") return handle.close().catch(() => undefined);
+      if (size > SMALL_READ) return closeAsync(handle).catch(() => undefined);
+      closeSync(handle);
+    },
+  };
+}
+
+function streamBody(stream: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Body {
+  const iterator = stream[Symbol.asyncIterator]();
+  let rest: Uint8Array = new Uint8Array(0);
+  let ended = false;
+  /** Waits for a byte or the end. */
+  const fill = async (): Promise<void> => {
+    while (rest.length === 0 && !ended) {
+      const step = await abortable(iterator.next(), signal);
+      if (step.done === true) ended = true;
+      else rest = asBytes(step.value);
+    }
+  };
+  return {
+    size: null,
+    async read(target) {
+      await fill();
+      const count = Math.min(rest.length, target.length);
+      target.set(rest.subarray(0, count));
+      rest = rest.subarray(count);
+      return count;
+    },
+    async ended() {
+      await fill();
+      return ended && rest.length === 0;
+    },
+    close() {
+      if (ended) return;
+      // Not waited for: an iterator that never answers `next` does not answer `return` either.
+      iterator.return?.().catch(() => undefined);
+      if ("destroy" in stream && typeof stream.destroy === "function") stream.destroy();
+    },
+  };
+}
+
+function asBytes(chunk: unknown): Uint8Array {
+  if (chunk instanceof Uint8Array) return chunk;
+  throw new CabError("CAB_ENTRY_FAILED", `the body's stream gave ${typeof chunk} where bytes were expected`);
+}
+
+/** What `promise` becomes, unless `signal` aborts first: then its reason is thrown and the promise forgotten. */
+export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  signal.throwIfAborted();
+  let onAbort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    promise.catch(() => undefined);
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * The names files have inside an archive: safe to extract on any system, short enough for all readers, and different
+ * from each other without regard to case. Hides what Windows makes of a name.
+ */
+
+/** Readers count bytes, not characters, and put a folder in front: 200 leave room below Windows' 260. */
+export const MAX_SAFE_NAME_SIZE = 200;
+
+/** Windows opens a device for these, with any extension. */
+const DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|clock\$|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/i;
+
+/** Characters that Windows refuses in a name, or that make text run backwards or vanish where it is shown. */
+const UNSAFE =
+  /[\u0000-\u001f"*/:<>?|\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\uffff]/g;
+
+/**
+ * The name as an archive may hold it: parts separated by `\`, none of them empty, `.`, `..`, a drive or a device, no
+ * part ending in a dot or a blank, at most 200 bytes of UTF-8. What is unsafe becomes `_`; what is left of nothing is
+ * `file`. Safe names come back as they are.
+ */
+export function safeName(wanted: string): string {
+  // Through bytes and back: a lone surrogate becomes U+FFFD, as it would in the archive.
+  const parts = Buffer.from(wanted)
+    .toString()
+    .split(/[\\/]/)
+    .map(safePart)
+    .filter((part) => part !== "");
+  return shorten(parts.length === 0 ? "file" : parts.join("\\"), MAX_SAFE_NAME_SIZE);
+}
+
+function safePart(part: string): string {
+  const plain = part.replace(UNSAFE, "_").replace(/^ +|[. ]+$/g, "");
+  return DEVICE.test(plain) ? `_${plain}` : plain;
+}
+
+/** Cuts characters off the stem until the name has at most `size` bytes, and mends the part that was cut. */
+function shorten(name: string, size: number): string {
+  if (Buffer.byteLength(name) <= size) return name;
+  const { stem, extension } = splitExtension(name);
+  const characters = [...stem];
+  // One byte more than needed, should the cut leave a device's name.
+  let excess = Buffer.byteLength(name) - size + 1;
+  while (excess > 0 && characters.length > 0) excess -= Buffer.byteLength(characters.pop() ?? "");
+  const parts = (characters.join("").replace(/[\\. ]+$/, "") + extension).split("\\");
+  return parts.map(safePart).join("\\");
+}
+
+/** The last extension of up to 16 characters; a name that is nothing but an extension has none. */
+function splitExtension(name: string): { stem: string; extension: string } {
+  const found = /^(.*[^\\])(\.[^.\\ ]{1,16})$/s.exec(name);
+  return found === null ? { stem: name, extension: "" } : { stem: found[1] ?? "", extension: found[2] ?? "" };
+}
+
+/** Gives out names that differ from all given out before by more than case: `a.txt`, `A (2).txt`, … */
+export class UniqueNames {
+  readonly #taken = new Set<string>();
+  /** The number last tried for a name, so that ten thousand equal names do not take a hundred million steps. */
+  readonly #numbers = new Map<string, number>();
+
+  /** A safe name for `wanted`, taken from now on. */
+  take(wanted: string): string {
+    const name = safeName(wanted);
+    if (this.#claim(name)) return name;
+    const { stem, extension } = splitExtension(name);
+    const key = foldCase(name);
+    for (let number = (this.#numbers.get(key) ?? 1) + 1; ; number++) {
+      const ending = ` (${number})${extension}`;
+      const numbered = shorten(stem, MAX_SAFE_NAME_SIZE - Buffer.byteLength(ending)) + ending;
+      this.#numbers.set(key, number);
+      if (this.#claim(numbered)) return numbered;
+    }
+  }
+
+  #claim(name: string): boolean {
+    const key = foldCase(name);
+    if (this.#taken.has(key)) return false;
+    this.#taken.add(key);
+    return true;
+  }
+}
+
+/** Two names with the same folding may be one file on a system that ignores case or normalises. */
+function foldCase(name: string): string {
+  return name.normalize("NFC").toUpperCase().toLowerCase();
+}
