@@ -120,8 +120,13 @@ export function entryBytes({ level1, attachments }: EntryRecord, archive: number
 export function encodeEntry(record: EntryRecord): Buffer {
   return encodeRecord({
     version: 1,
-    ...record,
+    id: record.id,
     createdAt: formatIso(record.createdAt),
+    identity: record.identity,
+    destination: record.destination,
+    consent: record.consent,
+    level1: record.level1,
+    settings: record.settings,
     event: encodeEvent(record.event),
     attachments: record.attachments.map(encodeAttachment),
   });

@@ -180,7 +180,8 @@ export class Journal {
   async #add(report: NewReport, options: AddOptions): Promise<Added> {
     const to = formatUrl(report.destination.origin, report.destination.path);
     const identity = eventIdentity(report.event, { to, timeGiven: report.timeGiven });
-    const id = formatId(this.#now(), randomName());
+    const createdAt = this.#now();
+    const id = formatId(createdAt, randomName());
     const label = { ...labelOf(id, identity, report.event), mark: this.#owners.token };
     // Looked at before anything is copied, and again when nobody else can be adding.
     const size = report.level1.length + (options.copy ? await this.#sizeOf(report.event) : 0);
@@ -194,7 +195,7 @@ export class Journal {
       const record = await writeEntry(
         this.#shelf.disk,
         path,
-        { ...made, id, createdAt: this.#now(), identity },
+        { ...made, id, createdAt, identity },
         options,
       );
       const claimed = { ...label, bytes: entryBytes(record, 0) };
