@@ -68,6 +68,16 @@ const CATALOGUE = {
   CER_ARCHIVE: EXIT.failed,
   /** A file could not be written. */
   CER_WRITE: EXIT.failed,
+  /** The journal's directory could be changed by others. */
+  CER_JOURNAL_UNSAFE: EXIT.invalid,
+  /** The journal cannot be used: no place for it, disk full, read-only, no permission. */
+  CER_JOURNAL_UNAVAILABLE: EXIT.failed,
+  /** The journal holds as much as it may: the report was neither kept nor sent. */
+  CER_JOURNAL_FULL: EXIT.failed,
+  /** No report in the journal is called so. */
+  CER_NO_ENTRY: EXIT.invalid,
+  /** Another process is sending this report, or has taken it over. */
+  CER_ENTRY_BUSY: EXIT.deferred,
   /** Stopped by a signal. */
   CER_INTERRUPTED: 130,
   /** A defect of this program. */

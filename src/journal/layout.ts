@@ -1,0 +1,121 @@
+/**
+ * Where things are: pure functions from a directory, a state and a label to a path and back.
+ *
+ *   v1/pending/20261124-050255123-k3f9x2.2s0.1f0c…9a.77b0c2d4.m5q1x0/
+ *              id                        bytes identity signature mark
+ *
+ * The version is in the path, so a new format never meets old files. A state is a directory and a step is a rename. An
+ * entry's own name carries what listing, pruning, claiming and comparing need: none of them opens a file, and taking
+ * an entry, saying who took it and until when it waits is one atomic rename each.
+ */
+
+/** A state is a directory. `new` is being written, `claimed` is being sent, `removed` is being deleted. */
+export const STATES = ["new", "pending", "claimed", "done", "abandoned", "removed"] as const;
+export type State = (typeof STATES)[number];
+
+export const VERSION_DIRECTORY = "v1";
+
+/** Beside the states: who holds claims, the turn for admitting reports, notes of repeats, and what is not ours. */
+export const SIDE_DIRECTORIES = ["owners", "turn", "repeats", "set-aside"] as const;
+
+/** An entry's name. */
+export type Label = {
+  readonly id: string;
+  /** Bytes of payload it holds. */
+  readonly bytes: number;
+  /** What makes it the same report as another: 16 hex digits. */
+  readonly identity: string;
+  /** What makes it the same kind of report: 8 hex digits. */
+  readonly signature: string;
+  /** pending: when it is due; done, abandoned: when it was settled (both formatTime); new, claimed: the owner's token. */
+  readonly mark: string;
+};
+
+/** An entry as listing finds it. */
+export type Listed = {
+  readonly state: State;
+  readonly label: Label;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+};
+
+const ID = /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)(\d{3})-[0-9a-z]{6}$/;
+const LABEL = /^([0-9a-z-]+)\.([0-9a-z]{1,11})\.([0-9a-f]{16})\.([0-9a-f]{8})\.([0-9a-z]{1,20})$/;
+
+/** Sorts by time; `random` is six characters of 0-9a-z. */
+export function formatId(now: number, random: string): string {
+  const digits = new Date(now).toISOString().replace(/[-:.TZ]/g, "");
+  return `${digits.slice(0, 8)}-${digits.slice(8, 17)}-${random}`;
+}
+
+/** When the entry of this id was made, in milliseconds since 1970; null for what is no id. */
+export function parseId(id: string): number | null {
+  const match = ID.exec(id);
+  if (match === null) return null;
+  const [year, month, day, hour, minute, second, ms] = match.slice(1).map(Number);
+  const time = Date.UTC(year ?? 0, (month ?? 0) - 1, day, hour, minute, second, ms);
+  return Number.isNaN(time) || formatId(time, id.slice(-6)) !== id ? null : time;
+}
+
+export function formatTime(time: number): string {
+  return Math.max(0, Math.round(time)).toString(36);
+}
+
+/** Milliseconds since 1970; null for what is no time. */
+export function parseTime(text: string): number | null {
+  const time = Number.parseInt(text, 36);
+  return /^[0-9a-z]{1,10}$/.test(text) && time <= 8.64e15 ? time : null;
+}
+
+export function formatLabel({ id, bytes, identity, signature, mark }: Label): string {
+  return `${id}.${bytes.toString(36)}.${identity}.${signature}.${mark}`;
+}
+
+/** Null for a name this program did not write. */
+export function parseLabel(name: string): Label | null {
+  const [, id, bytes, identity, signature, mark] = LABEL.exec(name) ?? [];
+  if (!id || !bytes || !identity || !signature || !mark || parseId(id) === null) return null;
+  const size = Number.parseInt(bytes, 36);
+  return Number.isSafeInteger(size) ? { id, bytes: size, identity, signature, mark } : null;
+}
+
+/** The directory of a state, below the journal's own. */
+export function statePath(root: string, state: State | (typeof SIDE_DIRECTORIES)[number]): string {
+  return `${root}/${VERSION_DIRECTORY}/${state}`;
+}
+
+export function entryPath(root: string, state: State, label: Label): string {
+  return `${statePath(root, state)}/${formatLabel(label)}`;
+}
+
+export type Surroundings = {
+  /** Node's name of the platform. */
+  readonly platform: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The user's home; null when there is none. */
+  readonly home: string | null;
+  /** Runs as root, or on Windows as SYSTEM. */
+  readonly isRoot: boolean;
+};
+
+/**
+ * The journal's place when none is given: the machine's state directory for root and SYSTEM, the user's for everyone
+ * else. Null when the platform's place cannot be told (no home, or a relative one).
+ */
+export function journalDirectory({ platform, env, home, isRoot }: Surroundings): string | null {
+  if (platform === "win32") {
+    const base = isRoot ? env.ProgramData : env.LOCALAPPDATA;
+    if (base !== undefined && /^[a-z]:[\\/]/i.test(base)) return `${base}\\cer`;
+    return !isRoot && home !== null && /^[a-z]:[\\/]/i.test(home) ? `${home}\\AppData\\Local\\cer` : null;
+  }
+  const hasHome = home?.startsWith("/") && home !== "/";
+  if (platform === "darwin") {
+    if (isRoot) return "/Library/Application Support/cer";
+    return hasHome ? `${home}/Library/Application Support/cer` : null;
+  }
+  if (isRoot) return "/var/lib/cer";
+  // The XDG specification: a relative path is to be ignored.
+  const state = env.XDG_STATE_HOME;
+  if (state?.startsWith("/")) return `${state}/cer`;
+  return hasHome ? `${home}/.local/state/cer` : null;
+}

@@ -1,0 +1,90 @@
+/** How much the journal may hold, and what gives way. Pure decisions over what is listed. */
+
+import { type Listed, parseTime } from "./layout.ts";
+
+export type Limits = {
+  /** Entries that wait to be sent. */
+  readonly maxEntries: number;
+  /** Bytes of all entries, what was given up among them. */
+  readonly maxBytes: number;
+  /** Milliseconds after which a report that was tried is given up. */
+  readonly maxAge: number;
+  /** Milliseconds a receipt is kept. */
+  readonly keepReceipts: number;
+};
+
+const DAY = 86_400_000;
+
+export const LIMITS: Limits = {
+  maxEntries: 50,
+  maxBytes: 1024 * 1024 * 1024,
+  maxAge: 30 * DAY,
+  keepReceipts: 7 * DAY,
+};
+
+/** Bytes a receipt is counted as. */
+const RECEIPT_SIZE = 4096;
+
+/** What a new report of so many bytes needs. */
+export type Room =
+  /** Fits, after these receipts and given-up reports were removed, and these waiting ones given up, in this order. */
+  | { readonly fits: true; readonly remove: readonly Listed[]; readonly giveUp: readonly Listed[] }
+  | { readonly fits: false; readonly why: string };
+
+/**
+ * What gives way: the oldest receipts first, then waiting reports that are past their age (given up, not removed), then
+ * the oldest given-up ones, and waiting ones only when the caller said so.
+ */
+export function planRoom(
+  listed: readonly Listed[],
+  bytes: number,
+  now: number,
+  limits: Limits,
+  { dropOldest }: { dropOldest: boolean },
+): Room {
+  if (bytes > limits.maxBytes)
+    return { fits: false, why: `it is ${bytes} bytes, more than the journal's ${limits.maxBytes} in all` };
+  const waiting = listed.filter(({ state }) => state === "pending" || state === "claimed");
+  const givable = oldestFirst(waiting.filter(({ state }) => state === "pending"));
+  const giveUp = givable.filter(({ createdAt }) => now - createdAt > limits.maxAge);
+  const surplus = waiting.length - giveUp.length + 1 - limits.maxEntries;
+  const young = givable.filter((entry) => !giveUp.includes(entry));
+  if (surplus > 0 && dropOldest) giveUp.push(...young.splice(0, surplus));
+  if (waiting.length - giveUp.length + 1 > limits.maxEntries)
+    return { fits: false, why: `${waiting.length} reports wait already, the bound is ${limits.maxEntries}` };
+
+  const removable = [
+    ...oldestFirst(listed.filter(({ state }) => state === "done")),
+    ...giveUp,
+    ...oldestFirst(listed.filter(({ state }) => state === "abandoned")),
+    ...(dropOldest ? young : []),
+  ];
+  const total = listed.reduce((sum, entry) => sum + sizeOf(entry), 0);
+  let excess = total + bytes - limits.maxBytes;
+  const remove: Listed[] = [];
+  for (const entry of removable) {
+    if (excess <= 0) break;
+    remove.push(entry);
+    excess -= sizeOf(entry);
+  }
+  if (excess > 0)
+    return {
+      fits: false,
+      why: `${total} bytes wait already, the bound is ${limits.maxBytes} and this one has ${bytes}`,
+    };
+  return { fits: true, remove, giveUp: giveUp.filter((entry) => !remove.includes(entry)) };
+}
+
+function sizeOf({ state, label }: Listed): number {
+  return state === "removed" ? 0 : label.bytes + (state === "done" ? RECEIPT_SIZE : 0);
+}
+
+function oldestFirst(entries: readonly Listed[]): Listed[] {
+  return [...entries].sort((a, b) => a.createdAt - b.createdAt);
+}
+
+/** Whether a receipt has been kept long enough. One from the future (the clock went back) has not. */
+export function isOldReceipt({ state, label }: Listed, now: number, limits: Limits): boolean {
+  const settledAt = parseTime(label.mark);
+  return state === "done" && settledAt !== null && now - settledAt > limits.keepReceipts;
+}

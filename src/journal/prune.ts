@@ -1,0 +1,208 @@
+/**
+ * The tidying at the start of every run: a list of steps, each of which leaves everything valid when the program is
+ * stopped in it. What other runs left unfinished is finished, what is too old is given up or removed, what is not ours
+ * is set aside. A step that fails is told of and does not keep the others from running.
+ */
+
+import { asCerError, CerError } from "../errors.ts";
+import { attachmentPath, checkAttachment } from "./attachment.ts";
+import { removeTree, systemCode, unlessMissing } from "./disk.ts";
+import { entryBytes, parseProgress, readDocument, readEntry, UNTRIED, writeProgress } from "./entry.ts";
+import { finishDone, isDelivered, strip } from "./held.ts";
+import {
+  entryPath,
+  formatTime,
+  type Label,
+  type Listed,
+  parseId,
+  parseLabel,
+  STATES,
+  type State,
+  statePath,
+} from "./layout.ts";
+import { isOldReceipt, type Limits } from "./limits.ts";
+import { forgetOwner, knownOwners, type Owners } from "./owner.ts";
+import { deleteEntry, listEntries, moveEntry, type Shelf, setAside, setEntryAside } from "./shelf.ts";
+
+export type PruneDeps = {
+  readonly shelf: Shelf;
+  readonly owners: Owners;
+  readonly limits: Limits;
+  now(): number;
+};
+
+/** What pruning did, by ids. */
+export type Pruned = {
+  /** Left behind by a process that died: waiting again. */
+  recovered: string[];
+  /** Waited too long: given up, kept for a person to read. */
+  givenUp: string[];
+  /** Receipts that were kept long enough. */
+  removed: string[];
+};
+
+type Step = (deps: PruneDeps, pruned: Pruned) => Promise<void>;
+
+export async function prune(deps: PruneDeps): Promise<Pruned> {
+  const pruned: Pruned = { recovered: [], givenUp: [], removed: [] };
+  const steps: Step[] = [
+    setForeignAside,
+    recoverNew,
+    recoverClaimed,
+    giveUpOld,
+    stripDone,
+    removeOldReceipts,
+    emptyRemoved,
+    removeOldRepeats,
+    forgetDeadOwners,
+  ];
+  for (const step of steps) {
+    try {
+      await step(deps, pruned);
+    } catch (error) {
+      deps.shelf.warn(
+        `Tidying the journal failed in one part (${systemCode(error) ?? asCerError(error).message}).`,
+      );
+    }
+  }
+  return pruned;
+}
+
+/** A name this program did not write, or cannot have written at that time. */
+async function setForeignAside({ shelf }: PruneDeps): Promise<void> {
+  for (const state of STATES)
+    for (const name of await shelf.disk.names(statePath(shelf.root, state))) {
+      const label = parseLabel(name);
+      if (label === null || parseId(label.id) === null)
+        await setAside(
+          shelf,
+          state,
+          name,
+          `There is something foreign in ${state}: ${JSON.stringify(name)}.`,
+        );
+    }
+}
+
+/** Takes what a dead process held in a state, one entry after the other, each exclusively. */
+async function* takeFromDead({ shelf, owners }: PruneDeps, state: State): AsyncGenerator<Label> {
+  const isDead = new Map<string, boolean>();
+  for (const { label } of await listEntries(shelf, [state])) {
+    const known = isDead.get(label.mark) ?? !(await owners.isAlive(label.mark));
+    isDead.set(label.mark, known);
+    if (!known) continue;
+    await owners.enter();
+    const mine = { ...label, mark: owners.token };
+    if (await moveEntry(shelf, { state, label }, { state, label: mine })) yield mine;
+  }
+}
+
+/** A report that was written down whole is worth sending, even though nobody was told that it is kept. */
+async function recoverNew(deps: PruneDeps, pruned: Pruned): Promise<void> {
+  const { shelf } = deps;
+  for await (const label of takeFromDead(deps, "new")) {
+    try {
+      const bytes = await checkWhole(shelf, label);
+      await wait(shelf, "new", label, bytes, pruned);
+    } catch (error) {
+      const problem =
+        systemCode(error) === null ? asCerError(error).message : `it cannot be read (${systemCode(error)}).`;
+      await setEntryAside(shelf, "new", label, problem);
+    }
+  }
+}
+
+/** @returns its bytes @throws CerError CER_DAMAGED when its process ended too early, or the report is there already */
+async function checkWhole(shelf: Shelf, label: Label): Promise<number> {
+  const path = entryPath(shelf.root, "new", label);
+  const { record } = await readEntry(shelf.disk, path, label.id);
+  for (const [index, attachment] of record.attachments.entries()) {
+    const { state } = await checkAttachment(shelf.disk, attachment, attachmentPath(path, index));
+    if (state !== "as kept" && attachment.how === "copied")
+      throw new CerError("CER_DAMAGED", `files/${index} is not what was written.`);
+  }
+  const others = await listEntries(shelf, ["pending", "claimed", "done"]);
+  const twin = others.find((other) => other.label.identity === label.identity);
+  if (twin === undefined) return entryBytes(record, 0);
+  throw new CerError(
+    "CER_DAMAGED",
+    `nobody was told that it is kept, and ${twin.label.id} is the same report.`,
+  );
+}
+
+async function recoverClaimed(deps: PruneDeps, pruned: Pruned): Promise<void> {
+  for await (const label of takeFromDead(deps, "claimed")) {
+    if (await isDelivered(deps.shelf, label)) await finishDone(deps.shelf, label, deps.now());
+    else await wait(deps.shelf, "claimed", label, label.bytes, pruned);
+  }
+}
+
+async function wait(shelf: Shelf, state: State, label: Label, bytes: number, pruned: Pruned): Promise<void> {
+  const due = { ...label, bytes, mark: formatTime(0) };
+  if (await moveEntry(shelf, { state, label }, { state: "pending", label: due }))
+    pruned.recovered.push(label.id);
+}
+
+/** Age ends only what was tried: a machine that was off for months has done nothing wrong. */
+async function giveUpOld(deps: PruneDeps, pruned: Pruned): Promise<void> {
+  const { shelf, limits } = deps;
+  for (const entry of await listEntries(shelf, ["pending"])) {
+    if (deps.now() - entry.createdAt <= limits.maxAge) continue;
+    const reason = `It waited for more than ${Math.round(limits.maxAge / 86_400_000)} days.`;
+    if (await giveUp(deps, entry, reason, { onlyTried: true })) pruned.givenUp.push(entry.label.id);
+  }
+}
+
+/** Moves a waiting entry to `abandoned`; false when it was not tried yet (if that matters), or taken by another. */
+export async function giveUp(
+  { shelf, owners, now }: Pick<PruneDeps, "shelf" | "owners" | "now">,
+  entry: Listed,
+  reason: string,
+  { onlyTried }: { onlyTried: boolean },
+): Promise<boolean> {
+  const { disk, root } = shelf;
+  await owners.enter();
+  const mine = { state: "claimed", label: { ...entry.label, mark: owners.token } } as const;
+  if (!(await moveEntry(shelf, entry, mine))) return false;
+  const path = entryPath(root, mine.state, mine.label);
+  const progress = await readDocument(disk, path, "progress.json", parseProgress).catch(() => null);
+  if (onlyTried && (progress === null || progress.attempts.length === 0)) {
+    await moveEntry(shelf, mine, entry);
+    return false;
+  }
+  await writeProgress(disk, path, { ...(progress ?? UNTRIED), reason });
+  const settled = { ...entry.label, mark: formatTime(now()) };
+  return moveEntry(shelf, mine, { state: "abandoned", label: settled });
+}
+
+async function stripDone({ shelf }: PruneDeps): Promise<void> {
+  for (const { label } of await listEntries(shelf, ["done"])) if (label.bytes > 0) await strip(shelf, label);
+}
+
+async function removeOldReceipts({ shelf, limits, now }: PruneDeps, pruned: Pruned): Promise<void> {
+  for (const entry of await listEntries(shelf, ["done"]))
+    if (isOldReceipt(entry, now(), limits) && (await deleteEntry(shelf, entry)))
+      pruned.removed.push(entry.label.id);
+}
+
+async function emptyRemoved({ shelf }: PruneDeps): Promise<void> {
+  for (const { label } of await listEntries(shelf, ["removed"]))
+    await removeTree(shelf.disk, entryPath(shelf.root, "removed", label));
+}
+
+/** Notes of repeats are of interest as long as the receipt they refer to. */
+async function removeOldRepeats({ shelf, limits, now }: PruneDeps): Promise<void> {
+  const directory = statePath(shelf.root, "repeats");
+  for (const name of await shelf.disk.names(directory)) {
+    const facts = await unlessMissing(shelf.disk.facts(`${directory}/${name}`), null);
+    if (facts?.kind === "file" && now() - facts.mtime > limits.keepReceipts)
+      await unlessMissing(shelf.disk.unlink(`${directory}/${name}`), undefined);
+  }
+}
+
+async function forgetDeadOwners({ shelf, owners }: PruneDeps): Promise<void> {
+  const held = await listEntries(shelf, ["new", "claimed"]);
+  for (const token of await knownOwners(shelf.disk, shelf.root)) {
+    const isHolding = held.some(({ label }) => label.mark === token);
+    if (!isHolding && !(await owners.isAlive(token))) await forgetOwner(shelf.disk, shelf.root, token);
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * Whether a failed report is tried again, and when. Pure: the failure, the tries so far, the clock and chance are
+ * arguments. Exponential with full jitter; a server's Retry-After is obeyed within bounds; tries and age are capped;
+ * the clock may jump either way.
+ */
+
+import type { CerErrorCode } from "../errors.ts";
+
+/** Why a try failed: the server's status, or the error that came instead of a usable answer. */
+export type Failure =
+  | { readonly status: number }
+  /** CER_NOT_CER is a success status whose body is not a CER answer. */
+  | { readonly code: CerErrorCode };
+
+export type Policy = {
+  /** Tries in all, the first among them. */
+  readonly maxTries: number;
+  /** Milliseconds since the first try after which no other follows. */
+  readonly maxAge: number;
+  /** Milliseconds the first wait is at most; each following one at most twice as long as the one before. */
+  readonly baseDelay: number;
+  /** Milliseconds any wait is at most, a Retry-After among them. */
+  readonly maxDelay: number;
+};
+
+const SECOND = 1000;
+const HOUR = 3600 * SECOND;
+const DAY = 24 * HOUR;
+
+/** Between runs: from the journal. */
+export const PATIENT: Policy = {
+  maxTries: 200,
+  maxAge: 30 * DAY,
+  baseDelay: 60 * SECOND,
+  maxDelay: 6 * HOUR,
+};
+
+/** Within one run of submit, which an installer waits for: `retries` more tries after the first. */
+export function quickPolicy(retries: number): Policy {
+  return { maxTries: retries + 1, maxAge: 60 * SECOND, baseDelay: SECOND, maxDelay: 10 * SECOND };
+}
+
+/** Age alone ends nothing tried fewer times than this: the clock may have jumped, the machine been off. */
+const MIN_TRIES = 3;
+
+const TRANSIENT_STATUS = new Set([408, 425, 429]);
+/** The server errors that say "never": not implemented, HTTP version not supported. */
+const PERMANENT_SERVER_ERROR = new Set([501, 505]);
+
+const TRANSIENT_CODES: ReadonlySet<CerErrorCode> = new Set<CerErrorCode>([
+  "CER_UNREACHABLE",
+  "CER_CONNECTION_LOST",
+  "CER_TIMEOUT",
+  // A certificate that expired, or a clock that is wrong, is put right by somebody else.
+  "CER_TLS",
+  "CER_PROXY",
+  // Captive portals and proxies answer in the server's place with pages and redirects.
+  "CER_NOT_CER",
+  "CER_REDIRECT",
+  "CER_INTERRUPTED",
+  // The disk was full, or this program was wrong; the next version may not be.
+  "CER_ARCHIVE",
+  "CER_WRITE",
+  "CER_INTERNAL",
+]);
+
+/** Whether the same report may succeed later. */
+export function classify(failure: Failure): "transient" | "permanent" {
+  if ("code" in failure) return TRANSIENT_CODES.has(failure.code) ? "transient" : "permanent";
+  const { status } = failure;
+  const isServerError = status >= 500 && status < 600 && !PERMANENT_SERVER_ERROR.has(status);
+  const isRedirect = status >= 300 && status < 400;
+  return TRANSIENT_STATUS.has(status) || isServerError || isRedirect ? "transient" : "permanent";
+}
+
+export type Tried = {
+  readonly failure: Failure;
+  /** Tries made so far, the failed one among them. */
+  readonly tries: number;
+  /** When the first of them began, in milliseconds since 1970. */
+  readonly firstAt: number;
+  readonly now: number;
+  /** The reply's Retry-After and Date, as they came. */
+  readonly retryAfter: string | null;
+  readonly date: string | null;
+  /** From 0 to less than 1. */
+  readonly random: number;
+};
+
+export type Decision =
+  | { readonly again: true /** Milliseconds since 1970. */; readonly at: number }
+  | { readonly again: false; readonly why: "permanent" | "tries" | "age"; readonly reason: string };
+
+export function nextAttempt(tried: Tried, policy: Policy): Decision {
+  const { failure, tries, now } = tried;
+  const shown = "code" in failure ? failure.code : `status ${failure.status}`;
+  if (classify(failure) === "permanent")
+    return { again: false, why: "permanent", reason: `${shown} will not change by trying again` };
+  if (tries >= policy.maxTries)
+    return { again: false, why: "tries", reason: `${shown} after ${tries} tries, the bound` };
+  const age = Math.max(0, now - tried.firstAt);
+  if (age > policy.maxAge && tries >= Math.min(MIN_TRIES, policy.maxTries))
+    return {
+      again: false,
+      why: "age",
+      reason: `${shown} after ${formatSpan(age)}, the bound is ${formatSpan(policy.maxAge)}`,
+    };
+  const asked = parseRetryAfter(tried.retryAfter, tried.date, now);
+  const ceiling = Math.min(policy.maxDelay, policy.baseDelay * 2 ** (tries - 1));
+  const delay = asked === null ? tried.random * ceiling : Math.min(asked, DAY);
+  return { again: true, at: now + Math.round(delay) };
+}
+
+function formatSpan(ms: number): string {
+  return ms < HOUR
+    ? `${Math.round(ms / SECOND)} s`
+    : ms < 2 * DAY
+      ? `${Math.round(ms / HOUR)} h`
+      : `${Math.round(ms / DAY)} days`;
+}
+
+/**
+ * A Retry-After header (RFC 9110, 10.2.3) in milliseconds from now: seconds, or a date, which is taken relative to the
+ * reply's own Date where there is one, so that neither clock need be right. Null for none, a past date, or nonsense.
+ */
+export function parseRetryAfter(retryAfter: string | null, date: string | null, now: number): number | null {
+  const text = retryAfter?.trim() ?? "";
+  if (/^[0-9]{1,10}$/.test(text)) return Number(text) * SECOND;
+  const until = parseHttpDate(text);
+  if (until === null) return null;
+  const delay = until - (parseHttpDate(date?.trim() ?? "") ?? now);
+  return delay > 0 ? delay : null;
+}
+
+/** The three forms of RFC 9110, 5.6.7, in milliseconds since 1970; null for anything else. */
+function parseHttpDate(text: string): number | null {
+  const fixedOrRfc850 =
+    /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*, \d\d[ -][A-Z][a-z]{2}[ -]\d{2,4} \d\d:\d\d:\d\d GMT$/;
+  const asctime = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$/;
+  const time = fixedOrRfc850.test(text)
+    ? Date.parse(text)
+    : asctime.test(text)
+      ? Date.parse(`${text} GMT`)
+      : Number.NaN;
+  return Number.isNaN(time) ? null : time;
+}
+
+/** No wait is longer than a day: what is due later than that was written by another clock, and is due now. */
+export function isDue(due: number, now: number): boolean {
+  return due <= now || due > now + DAY + HOUR;
+}
