@@ -9,7 +9,10 @@ import { openHttp } from "./wire/http.ts";
 /** Milliseconds until a connection stands. */
 const CONNECT_TIMEOUT = 10_000;
 
-export type DeliveryOptions = Pick<Conversation, "pack" | "now" | "onStep" | "onUpload" | "onExchange"> & {
+export type DeliveryOptions = Pick<
+  Conversation,
+  "pack" | "now" | "onStep" | "onUpload" | "beginExchange" | "endExchange"
+> & {
   readonly destination: Destination;
   /** Milliseconds. */
   readonly idleTimeout: number;

@@ -18,9 +18,10 @@ export type ArchivedFile = { readonly name: string; readonly bytes: number; read
 export type Outcome = {
   /**
    * reported: level 1 delivered, level 2 not asked for or nothing to send · uploaded: both delivered · refused: the
-   * server said no, or what it said is no CER answer · failed: there was no whole answer, or a fault of ours
+   * server said no, or what it said is no CER answer · failed: there was no whole answer, or a fault of ours ·
+   * deferred: not delivered yet, kept and tried again · duplicate: delivered before · suppressed: too many of the kind
    */
-  readonly outcome: "reported" | "uploaded" | "refused" | "failed";
+  readonly outcome: "reported" | "uploaded" | "refused" | "failed" | "deferred" | "duplicate" | "suppressed";
   readonly bucket: string | null;
   readonly bucketTable: string | null;
   readonly responseUrl: string | null;
@@ -40,32 +41,45 @@ export type Outcome = {
   /** What the server asked for, or the user attached, and was not sent. */
   readonly declined: readonly Declined[];
   readonly warnings: readonly string[];
+  /** What the journal holds of it; null for a report that is kept nowhere. */
+  readonly journal: JournalNote | null;
   readonly error: { readonly code: string; readonly message: string; readonly hint: string | null } | null;
 };
+
+export type JournalNote = {
+  readonly id: string;
+  /** done: there is a receipt · pending: it waits · abandoned: given up, kept for a person to read */
+  readonly state: "done" | "pending" | "claimed" | "abandoned" | "suppressed";
+  /** When it was delivered (done), is tried again (pending), or the next of its kind is let through (suppressed). */
+  readonly at: string | null;
+};
+
+/** The outcome of a report that was not exchanged at all. */
+export const NOTHING_EXCHANGED = {
+  bucket: null,
+  bucketTable: null,
+  responseUrl: null,
+  level1: null,
+  level2: null,
+  declined: [],
+  warnings: [],
+  journal: null,
+  error: null,
+} as const satisfies Partial<Outcome>;
 
 /** An error as the outcome shows it. */
 export function describeError(error: CerError): NonNullable<Outcome["error"]> {
   return { code: error.code, message: error.message, hint: error.hint ?? null };
 }
 
-/** An outcome in which nothing was exchanged. */
-export function failedOutcome(error: CerError, warnings: readonly string[] = []): Outcome {
-  return {
-    outcome: "failed",
-    bucket: null,
-    bucketTable: null,
-    responseUrl: null,
-    level1: null,
-    level2: null,
-    declined: [],
-    warnings,
-    error: describeError(error),
-  };
+export function failedOutcome(error: CerError): Outcome {
+  return { ...NOTHING_EXCHANGED, outcome: "failed", error: describeError(error) };
 }
 
-export function exitCodeFor(outcome: Outcome): ExitCode {
-  if (outcome.error === null) return EXIT.ok;
-  return exitCodeOf(outcome.error.code as CerError["code"]);
+export function exitCodeFor({ outcome, error }: Outcome): ExitCode {
+  if (error === null) return EXIT.ok;
+  if (outcome === "deferred" && error.code !== "CER_INTERRUPTED") return EXIT.deferred;
+  return exitCodeOf(error.code as CerError["code"]);
 }
 
 /** Paints a word; the identity where colour is off. */
@@ -89,10 +103,23 @@ export function formatOutcome(outcome: Outcome, paint: Paint): string[] {
   lines.push(...formatDeclined(outcome.declined));
   if (outcome.responseUrl !== null) lines.push(`The server points to ${outcome.responseUrl}`);
   if (error !== null) {
-    lines.push(`${paint("bad", "Not delivered")}: ${stripControls(error.message)}`);
+    const verb = outcome.outcome === "deferred" ? "Not delivered yet" : "Not delivered";
+    lines.push(`${paint("bad", verb)}: ${stripControls(error.message)}`);
     if (error.hint !== null) lines.push(paint("dim", error.hint));
   }
-  return lines;
+  return [...lines, ...formatNote(outcome)];
+}
+
+function formatNote({ outcome, journal, bucket }: Outcome): string[] {
+  if (journal === null) return [];
+  const { id, state, at } = journal;
+  if (outcome === "duplicate" && state === "done")
+    return [`Not sent again: the same event was delivered at ${at}${bucket === null ? "" : `, bucket ${bucket}`} (${id}).`];
+  if (outcome === "duplicate") return [`Not sent: the same event is being sent by another process (${id}).`];
+  if (state === "suppressed") return [`Not sent: too many reports of this kind in an hour; held back until ${at}.`];
+  if (state === "pending") return [`Kept as ${id}; "cer flush" sends what waits${at === null ? "" : `, this one from ${at}`}.`];
+  if (state === "abandoned") return [`Given up; kept as ${id} to be read ("cer queue show ${id}") or retried.`];
+  return [];
 }
 
 /** The error concerns level 1 itself, so nothing was reported whatever the status. */

@@ -79,6 +79,7 @@ function describe(archive: Archive, collection: Collection, { archive: { format 
           ({ kind, item, state, reason }) =>
             `${kind} ${item} ${state === "cut" ? "was cut" : "failed"}: ${reason}.`,
         ),
+      redacted: items.flatMap(({ files }) => files).reduce((sum, { redacted }) => sum + redacted, 0),
       mediaType: format === "cab" ? "application/vnd.ms-cab-compressed" : "application/x-tar",
     },
     manifest: collection.manifest() ?? Buffer.alloc(0),

@@ -8,7 +8,7 @@ import type { Readable } from "node:stream";
 import type { Destination } from "./config.ts";
 import { asCerError, CerError, type CerErrorCode } from "./errors.ts";
 import type { Event } from "./event.ts";
-import { type ArchivedFile, type Declined, describeError, type Outcome } from "./outcome.ts";
+import { type ArchivedFile, type Declined, describeError, NOTHING_EXCHANGED, type Outcome } from "./outcome.ts";
 import { judgeLevel1, judgeLevel2, parseAnswer } from "./verdict.ts";
 import { parseDumpPath } from "./wire/dump-path.ts";
 import { type Body, formatUrl, type Peer, type Reply, type Request, type Send } from "./wire/exchange.ts";
@@ -24,6 +24,8 @@ export type PackedArchive = Body & {
   readonly declined: readonly Declined[];
   readonly warnings: readonly string[];
   readonly mediaType: string;
+  /** Secrets cut out of what is in it. */
+  readonly redacted: number;
 };
 
 /** One report and what survives between tries. */
@@ -56,18 +58,20 @@ export type Conversation = {
   /** A step begins; for people who watch. */
   onStep?(step: string): void;
   onUpload?(sent: number, size: number): void;
-  /** Each exchange as it ended, for the log and the receipt. */
-  onExchange?(exchange: Exchange): void;
+  /** An exchange begins, and how it ended; each resolves before the conversation goes on. */
+  beginExchange?(level: 1 | 2): Promise<void>;
+  endExchange?(exchange: Exchange): Promise<void>;
 };
 
+/** How an exchange ended: with a reply, or without. */
 export type Exchange = {
-  readonly level: 1 | 2;
-  readonly url: string;
-  readonly startedAt: number;
   readonly status: number | null;
+  /** Why there was no reply. */
   readonly errorCode: string | null;
   readonly peer: Peer | null;
+  /** The reply's Retry-After and Date, as they came. */
   readonly retryAfter: string | null;
+  readonly date: string | null;
 };
 
 /** Carries the conversation as far as it goes. Never throws for what a server or the network did. */
@@ -93,14 +97,7 @@ const REFUSALS: ReadonlySet<CerErrorCode> = new Set([
 class Talk {
   outcome: Outcome = {
     outcome: "failed",
-    bucket: null,
-    bucketTable: null,
-    responseUrl: null,
-    level1: null,
-    level2: null,
-    declined: [],
-    warnings: [],
-    error: null,
+    ...NOTHING_EXCHANGED,
   };
   readonly #dossier: Dossier;
   readonly #conversation: Conversation;
@@ -238,16 +235,17 @@ class Talk {
   }
 
   async #exchange(level: 1 | 2, request: Request, onProgress?: (sent: number) => void): Promise<Reply> {
-    const { send, signal, now, onExchange } = this.#conversation;
-    const about = { level, url: formatUrl(request.origin, request.path), startedAt: now() };
+    const { send, signal, beginExchange, endExchange } = this.#conversation;
+    await beginExchange?.(level);
     try {
       const reply = await send(request, onProgress === undefined ? { signal } : { signal, onProgress });
       const { status, peer, headers } = reply;
-      onExchange?.({ ...about, status, errorCode: null, peer, retryAfter: headers["retry-after"] ?? null });
+      const retryAfter = headers["retry-after"] ?? null;
+      await endExchange?.({ status, errorCode: null, peer, retryAfter, date: headers["date"] ?? null });
       return reply;
     } catch (thrown) {
       const errorCode = asCerError(thrown).code;
-      onExchange?.({ ...about, status: null, errorCode, peer: null, retryAfter: null });
+      await endExchange?.({ status: null, errorCode, peer: null, retryAfter: null, date: null });
       throw thrown;
     }
   }

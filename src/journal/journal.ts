@@ -192,12 +192,7 @@ export class Journal {
     try {
       const { timeGiven, ...made } = report;
       const path = entryPath(this.directory, "new", label);
-      const record = await writeEntry(
-        this.#shelf.disk,
-        path,
-        { ...made, id, createdAt, identity },
-        options,
-      );
+      const record = await writeEntry(this.#shelf.disk, path, { ...made, id, createdAt, identity }, options);
       const claimed = { ...label, bytes: entryBytes(record, 0) };
       verdict = await this.#admit(label, { state: "claimed", label: claimed }, options);
       if (verdict.outcome !== "admitted") return this.#note(label, verdict);
