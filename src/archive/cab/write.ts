@@ -32,6 +32,8 @@ import { messageOf, openEntry, orderEntries } from "./order.ts";
 import { type FolderExtent, Segments } from "./segments.ts";
 import { Spool } from "./spool.ts";
 
+export type { Archive } from "./archive.ts";
+
 const DEFAULT_LEVEL = 4;
 
 /** What is kept for the last entry. */

@@ -1,0 +1,143 @@
+/**
+ * The same archive as a POSIX tar, uncompressed, for servers that cannot open a cabinet. Entries, results and rules are
+ * those of the cabinet. Hides that a tar tells an entry's size before its bytes: each body goes through a spool of its
+ * own first, so that the size is the true one whatever the body does while it is read.
+ */
+import { createHash } from "node:crypto";
+import { pipeline } from "node:stream/promises";
+import { type Pack, pack } from "tar-stream";
+import { type Archive, sealArchive } from "./cab/archive.ts";
+import type { Body } from "./cab/body.ts";
+import { absentEntry, type Entry, type EntryResult, type WriteOptions } from "./cab/entry.ts";
+import { UniqueNames } from "./cab/names.ts";
+import { messageOf, openEntry, orderEntries } from "./cab/order.ts";
+import { Spool } from "./cab/spool.ts";
+
+const READ_SIZE = 256 * 1024;
+
+/** tar-stream counts seconds in 32 bits. */
+const LAST_SECOND = 0x7fff_ffff;
+
+/**
+ * Writes a tar of `entries`. Same entries, same bytes. Compression and splitting do not apply: a tar knows no limits.
+ * @throws {CabError} CAB_WRITE_FAILED when the spool cannot be written.
+ * @throws the signal's reason when it aborts. Nothing is left behind.
+ */
+export async function writeTar(
+  entries: Iterable<Entry> | AsyncIterable<Entry>,
+  options: WriteOptions,
+): Promise<Archive> {
+  const spool = new Spool(options.spoolDir, options.memoryLimit);
+  const writer = new TarWriter(spool, options);
+  try {
+    for (const entry of await orderEntries(entries, options.signal)) await writer.add(entry);
+    return await writer.finish();
+  } catch (error) {
+    await writer.abandon();
+    throw error;
+  }
+}
+
+type Measured = { size: number; sha256: string; missing: string | null };
+
+class TarWriter {
+  readonly #spool: Spool;
+  readonly #options: WriteOptions;
+  readonly #names = new UniqueNames();
+  readonly #results: EntryResult[] = [];
+  readonly #pack: Pack = pack();
+  readonly #packed: Promise<void>;
+  #bytesRead = 0;
+
+  constructor(spool: Spool, options: WriteOptions) {
+    this.#spool = spool;
+    this.#options = options;
+    this.#packed = this.#spoolPacked();
+    // Looked at when all entries are written; until then a failure ends the pack, and with it the entry being written.
+    this.#packed.catch((error) => this.#pack.destroy(error));
+  }
+
+  async add(entry: Entry): Promise<void> {
+    this.#options.signal?.throwIfAborted();
+    const body = await openEntry(entry, this.#results, this.#options.signal);
+    this.#results.push("wanted" in body ? body : await this.#addBody(entry, body));
+  }
+
+  async finish(): Promise<Archive> {
+    this.#pack.finalize();
+    await this.#packed;
+    this.#options.signal?.throwIfAborted();
+    return sealArchive(Buffer.alloc(0), this.#spool, this.#results);
+  }
+
+  async abandon(): Promise<void> {
+    this.#pack.destroy();
+    await this.#packed.catch(() => undefined);
+    await this.#spool.dispose();
+  }
+
+  async #spoolPacked(): Promise<void> {
+    for await (const chunk of this.#pack) await this.#spool.append(chunk as Uint8Array);
+  }
+
+  async #addBody(entry: Entry, body: Body): Promise<EntryResult> {
+    const content = new Spool(this.#options.spoolDir, this.#options.memoryLimit);
+    try {
+      const { size, sha256, missing } = await this.#measure(body, content);
+      if (size === 0 && missing !== null) return absentEntry(entry, "failed", missing);
+      const name = this.#names.take(entry.name);
+      await this.#write(entry, name, content);
+      const state = missing === null ? "stored" : "cut";
+      return { name, wanted: entry.name, size, sha256, state, reason: missing, parts: [] };
+    } finally {
+      await body.close();
+      await content.dispose();
+    }
+  }
+
+  /** Reads the body into `content`, as much of it as there is. */
+  async #measure(body: Body, content: Spool): Promise<Measured> {
+    const hash = createHash("sha256");
+    const buffer = Buffer.allocUnsafeSlow(READ_SIZE);
+    let missing: string | null = null;
+    for (;;) {
+      this.#options.signal?.throwIfAborted();
+      const bytes = await this.#read(body, buffer);
+      if (typeof bytes === "string") missing = bytes;
+      if (typeof bytes === "string" || bytes.length === 0) break;
+      hash.update(bytes);
+      await content.append(bytes);
+      this.#bytesRead += bytes.length;
+      this.#options.onProgress?.(this.#bytesRead);
+    }
+    if (missing === null && body.size !== null && content.size < body.size) {
+      missing = `it shrank while it was read, from ${body.size} bytes to ${content.size}`;
+    }
+    return { size: content.size, sha256: hash.digest("hex"), missing };
+  }
+
+  /** Bytes in the front of `buffer`, none at the end; or why there are no more. */
+  async #read(body: Body, buffer: Buffer): Promise<Buffer | string> {
+    try {
+      return buffer.subarray(0, await body.read(buffer));
+    } catch (error) {
+      this.#options.signal?.throwIfAborted();
+      return messageOf(error);
+    }
+  }
+
+  /** Writes header and content of one file. */
+  async #write(entry: Entry, name: string, content: Spool): Promise<void> {
+    const seconds = Math.min(Math.max(Math.floor(entry.time.getTime() / 1000), 0), LAST_SECOND);
+    const header = {
+      name: name.replaceAll("\\", "/"),
+      size: content.size,
+      mode: 0o644,
+      mtime: new Date((Number.isNaN(seconds) ? 0 : seconds) * 1000),
+      type: "file" as const,
+    };
+    const sink = this.#pack.entry(header);
+    // Written through a stream: an entry takes all of a content at once otherwise.
+    await pipeline(content.read(), sink);
+  }
+}
