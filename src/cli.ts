@@ -43,11 +43,50 @@ export type SubmitCommand = {
   readonly times: TimeFlags;
   readonly archive: ArchiveFlags;
   readonly dryRun: { readonly out: string | null } | null;
+  readonly keeping: KeepingFlags;
+  readonly output: OutputFlags;
+};
+
+/** How a report is kept and tried again. */
+export type KeepingFlags = {
+  /** False: attached files are only remembered by path. */
+  readonly copy: boolean;
+  readonly dropOldest: boolean;
+  /** Neither compared with earlier reports nor counted. */
+  readonly force: boolean;
+  /** Send what waits, after the report itself was delivered. */
+  readonly flush: boolean;
+  /** Where to write the receipt as well. */
+  readonly receipt: string | null;
+};
+
+export type FlushCommand = {
+  readonly name: "flush";
+  readonly target: TargetFlags;
+  readonly times: TimeFlags;
+  readonly output: OutputFlags;
+};
+
+export type QueueCommand = {
+  readonly name: "queue";
+  readonly target: TargetFlags;
+  readonly output: OutputFlags;
+} & (
+  | { readonly action: "list" }
+  | { readonly action: "show" | "retry" | "drop"; readonly id: string }
+  | { readonly action: "export"; readonly id: string; readonly file: string }
+  | { readonly action: "import"; readonly file: string }
+);
+
+export type VerifyCommand = {
+  readonly name: "verify";
+  readonly receipt: string;
+  readonly archive: string | null;
   readonly output: OutputFlags;
 };
 
 /** What an answer would make this client do; `response` is the file that holds it, null for no answer yet. */
-export type PreviewCommand = Omit<SubmitCommand, "name" | "dryRun" | "times"> & {
+export type PreviewCommand = Omit<SubmitCommand, "name" | "dryRun" | "times" | "keeping"> & {
   readonly name: "preview";
   readonly response: string | null;
   readonly out: string | null;
@@ -56,6 +95,9 @@ export type PreviewCommand = Omit<SubmitCommand, "name" | "dryRun" | "times"> & 
 export type Command =
   | SubmitCommand
   | PreviewCommand
+  | FlushCommand
+  | QueueCommand
+  | VerifyCommand
   | {
       readonly name: "serve";
       readonly port: number;
@@ -82,7 +124,7 @@ export function parseCommandLine(args: readonly string[], version: string): Comm
   const parser = buildParser(version, (parsed) => {
     command = parsed;
   });
-  for (const one of [parser, ...parser.commands])
+  for (const one of [parser, ...parser.commands, ...parser.commands.flatMap((command) => command.commands)])
     one.exitOverride().configureOutput({
       writeOut: (words) => {
         text += words;
@@ -102,7 +144,7 @@ export function parseCommandLine(args: readonly string[], version: string): Comm
 function asUsageError(thrown: CommanderError, args: readonly string[]): CerError {
   const message = thrown.message.replace(/^error: /, "").replace(/\n/g, " ");
   const word = args.find((arg) => !arg.startsWith("-"));
-  const known = /^(submit|preview|serve|smoke|schema)$/.test(word ?? "") ? ` ${word}` : "";
+  const known = /^(submit|preview|flush|queue|verify|serve|smoke|schema)$/.test(word ?? "") ? ` ${word}` : "";
   return new CerError(
     "CER_USAGE",
     `${message.charAt(0).toUpperCase()}${message.slice(1).replace(/\.?$/, ".")}`,
@@ -121,6 +163,9 @@ function buildParser(version: string, onCommand: (command: Command) => void): Pa
     .showSuggestionAfterError();
   addSubmit(parser, onCommand);
   addPreview(parser, onCommand);
+  addFlush(parser, onCommand);
+  addQueue(parser, onCommand);
+  addVerify(parser, onCommand);
   addServe(parser, onCommand);
   addSmoke(parser, onCommand);
   parser
@@ -137,7 +182,9 @@ function addSubmit(parser: Parser, onCommand: (command: Command) => void): void 
     .argument("[event]", "event file in JSON, or - for standard input; flags win over it");
   addReportOptions(command);
   addTimeOptions(command);
+  addKeepingOptions(command);
   command
+    .optionsGroup("Trying out:")
     .option("--dry-run", "send nothing; show the report and what level 2 could hold")
     .option("--out <dir>", "with --dry-run: write the exact bytes that would be POSTed there");
   addOutputOptions(command);
@@ -146,14 +193,123 @@ function addSubmit(parser: Parser, onCommand: (command: Command) => void): void 
       throw new CerError("CER_USAGE", "--out goes with --dry-run.");
     onCommand({
       name: "submit",
-      ...reportFlags(event, options),
+      ...reportFlags(event, options, keepingSettings(options)),
       times: timeFlags(options),
+      keeping: keepingFlags(options),
       dryRun: options.dryRun === true ? { out: options.out ?? null } : null,
     });
   });
 }
 
-type SubmitOptions = ReportOptions & TimeOptions & { dryRun?: boolean; out?: string };
+type SubmitOptions = ReportOptions & TimeOptions & KeepingOptions & { dryRun?: boolean; out?: string };
+
+type KeepingOptions = {
+  journal?: string;
+  retries?: number;
+  copy: boolean;
+  dropOldest?: boolean;
+  force?: boolean;
+  flush: boolean;
+  receipt?: string;
+};
+
+function addKeepingOptions(command: Parser): void {
+  command.optionsGroup("Keeping and trying again:");
+  addJournalOption(command);
+  command
+    .option("--retries <number>", "quick tries after the first (2)", retriesOf)
+    .option("--no-copy", "keep only the paths of attached files, for huge ones that stay where they are")
+    .option("--drop-oldest", "when the journal is full, give up the oldest waiting report")
+    .option("--force", "send even if the same event was sent before, or many of its kind")
+    .option("--no-flush", "do not send what waits from earlier runs")
+    .option("--receipt <file>", "write the receipt of the delivered report there as well");
+}
+
+function addJournalOption(command: Parser): void {
+  command.option("--journal <dir>", "where reports are kept until they are delivered; also CER_JOURNAL");
+}
+
+function keepingSettings({ journal, retries }: KeepingOptions): Settings {
+  return present({ journal, retries });
+}
+
+function keepingFlags({ copy, dropOldest, force, flush, receipt }: KeepingOptions): KeepingFlags {
+  return { copy, dropOldest: dropOldest === true, force: force === true, flush, receipt: receipt ?? null };
+}
+
+function retriesOf(word: string): number {
+  if (!/^([0-9]|10)$/.test(word)) throw new InvalidArgumentError("It takes a number from 0 to 10.");
+  return Number(word);
+}
+
+type JournalOptions = OutputOptions & { journal?: string; config?: string };
+
+function addJournalOptions(command: Parser): Parser {
+  addJournalOption(command);
+  command.option("--config <file>", "configuration file in JSON, in place of the user's own");
+  addOutputOptions(command);
+  return command;
+}
+
+function journalFlags({ journal, config, ...output }: JournalOptions) {
+  return {
+    target: { config: config ?? null, settings: present({ journal }) },
+    output: outputFlags(output),
+  };
+}
+
+function addFlush(parser: Parser, onCommand: (command: Command) => void): void {
+  const command = addJournalOptions(
+    parser.command("flush").description("send the reports that wait and are due"),
+  );
+  addTimeOptions(command);
+  command.action((options: JournalOptions & TimeOptions) =>
+    onCommand({ name: "flush", ...journalFlags(options), times: timeFlags(options) }),
+  );
+}
+
+function addQueue(parser: Parser, onCommand: (command: Command) => void): void {
+  const queue = parser.command("queue").description("look at the journal and act on single reports");
+  addJournalOptions(queue.command("list").description("list what waits, was delivered or given up")).action(
+    (options: JournalOptions) => onCommand({ name: "queue", action: "list", ...journalFlags(options) }),
+  );
+  const abouts = {
+    show: "show a report: its receipt, or why it waits",
+    retry: "make a report due at once, its tries counted anew",
+    drop: "remove a report, delivered or not",
+  } as const;
+  for (const action of ["show", "retry", "drop"] as const)
+    addJournalOptions(queue.command(action).description(abouts[action]).argument("<id>")).action(
+      (id: string, options: JournalOptions) =>
+        onCommand({ name: "queue", action, id, ...journalFlags(options) }),
+    );
+  addJournalOptions(
+    queue
+      .command("export")
+      .description("write a waiting report to a tar, to be carried to another machine")
+      .argument("<id>")
+      .argument("<file>"),
+  ).action((id: string, file: string, options: JournalOptions) =>
+    onCommand({ name: "queue", action: "export", id, file, ...journalFlags(options) }),
+  );
+  addJournalOptions(
+    queue.command("import").description("take in a report that was exported elsewhere").argument("<file>"),
+  ).action((file: string, options: JournalOptions) =>
+    onCommand({ name: "queue", action: "import", file, ...journalFlags(options) }),
+  );
+}
+
+function addVerify(parser: Parser, onCommand: (command: Command) => void): void {
+  const command = parser
+    .command("verify")
+    .description("check a receipt, and an archive against it")
+    .argument("<receipt>")
+    .option("--archive <file>", "the archive that was sent, or arrived");
+  addOutputOptions(command);
+  command.action((receipt: string, { archive, ...output }: OutputOptions & { archive?: string }) =>
+    onCommand({ name: "verify", receipt, archive: archive ?? null, output: outputFlags(output) }),
+  );
+}
 
 function addPreview(parser: Parser, onCommand: (command: Command) => void): void {
   const command = parser
@@ -193,13 +349,13 @@ function addReportOptions(command: Parser): void {
     .option("--truncate", "cut values that are longer than the report's schema allows");
 }
 
-function reportFlags(event: string | undefined, options: ReportOptions) {
+function reportFlags(event: string | undefined, options: ReportOptions, more: Settings = {}) {
   const { config, settings } = targetFlags(options);
   return {
     event: event ?? null,
     flags: eventFlags(options),
     truncate: options.truncate === true,
-    target: { config, settings: { ...settings, ...consentSettings(options) } },
+    target: { config, settings: { ...settings, ...consentSettings(options), ...more } },
     archive: archiveFlags(options),
     output: outputFlags(options),
   };

@@ -31,6 +31,10 @@ const ConfigSchema = v.strictObject({
   maxTotalSize: v.optional(v.pipe(v.number(), v.integer(), v.minValue(MIN_SIZE))),
   redact: v.optional(v.boolean()),
   anonymize: v.optional(v.boolean()),
+  journal: v.optional(v.string()),
+  retries: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(10))),
+  duplicateHours: v.optional(v.pipe(v.number(), v.minValue(0))),
+  reportsPerHour: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
 });
 
 /** What one source says; absent is what it leaves to the next. */
@@ -50,7 +54,23 @@ export type Settings = {
   readonly maxTotalSize?: number;
   readonly redact?: boolean;
   readonly anonymize?: boolean;
+  /** The journal's directory. */
+  readonly journal?: string;
+  /** Quick tries after the first. */
+  readonly retries?: number;
+  /** Hours in which the same event is not sent again; 0 for never. */
+  readonly duplicateHours?: number;
+  /** Reports of one signature in an hour; 0 for any number. */
+  readonly reportsPerHour?: number;
 };
+
+/** What the strongest source that has the setting says. */
+export function strongestSetting<K extends keyof Settings>(
+  sources: readonly Source[],
+  key: K,
+): Settings[K] | undefined {
+  return sources.find(({ settings }) => settings[key] !== undefined)?.settings[key];
+}
 
 /** One source of settings, the strongest first in a list. `name` is how a message calls it. */
 export type Source = { readonly name: string; readonly settings: Settings };
@@ -123,9 +143,15 @@ async function readConfigFile(path: string, mustExist: boolean): Promise<Source 
   return { name: path, settings: settings as Settings };
 }
 
-/** What CER_SERVER, CER_PORT, CER_HTTPS and CER_CONSENT say. An empty variable says nothing. */
+/** What CER_SERVER, CER_PORT, CER_HTTPS, CER_CONSENT and CER_JOURNAL say. An empty variable says nothing. */
 function readEnvironment(env: NodeJS.ProcessEnv): Source {
-  const { CER_SERVER: server, CER_PORT: port, CER_HTTPS: https, CER_CONSENT: consent } = env;
+  const {
+    CER_SERVER: server,
+    CER_PORT: port,
+    CER_HTTPS: https,
+    CER_CONSENT: consent,
+    CER_JOURNAL: journal,
+  } = env;
   return {
     name: "the environment",
     settings: {
@@ -133,6 +159,7 @@ function readEnvironment(env: NodeJS.ProcessEnv): Source {
       ...(port ? { port: parsePort(port, "CER_PORT") } : {}),
       ...(https ? { https: parseSwitch(https, "CER_HTTPS") } : {}),
       ...(consent ? { consent } : {}),
+      ...(journal ? { journal } : {}),
     },
   };
 }

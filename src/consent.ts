@@ -12,7 +12,7 @@ import {
   parseRules,
   type Rules,
 } from "./collect/policy.ts";
-import type { Source } from "./config.ts";
+import { type Settings, type Source, strongestSetting } from "./config.ts";
 
 export type ResolvedPolicy = {
   readonly policy: Policy;
@@ -27,23 +27,20 @@ export type ResolvedPolicy = {
 /** @param sources the strongest first @throws CerError CER_CONFIG naming the source */
 export function resolvePolicy(sources: readonly Source[]): ResolvedPolicy {
   const chosen = sources.find(({ settings }) => settings.consent !== undefined);
-  const strongest = <T>(read: (source: Source) => T | undefined, otherwise: T): T => {
-    const found = sources.map(read).find((value) => value !== undefined);
-    return found === undefined ? otherwise : found;
-  };
   const level = chosen?.settings.consent;
+  const strongest = <K extends keyof Settings>(key: K) => strongestSetting(sources, key);
   return {
     policy: {
       consent: level === undefined ? DEFAULT_POLICY.consent : consentOf(level, chosen?.name ?? ""),
-      level2: strongest(({ settings }) => settings.level2, DEFAULT_POLICY.level2),
+      level2: strongest("level2") ?? DEFAULT_POLICY.level2,
       allow: joinRules(sources, "allow"),
       deny: joinRules(sources, "deny"),
-      maxFileSize: strongest(({ settings }) => settings.maxFileSize, DEFAULT_POLICY.maxFileSize),
-      maxTotalSize: strongest(({ settings }) => settings.maxTotalSize, DEFAULT_POLICY.maxTotalSize),
+      maxFileSize: strongest("maxFileSize") ?? DEFAULT_POLICY.maxFileSize,
+      maxTotalSize: strongest("maxTotalSize") ?? DEFAULT_POLICY.maxTotalSize,
     },
     consentFrom: chosen?.name ?? "default",
-    redact: strongest(({ settings }) => settings.redact, true),
-    anonymize: strongest(({ settings }) => settings.anonymize, false),
+    redact: strongest("redact") ?? true,
+    anonymize: strongest("anonymize") ?? false,
   };
 }
 

@@ -53,6 +53,12 @@ async function run(command: Command, around: Surroundings): Promise<ExitCode> {
       return serveFrom(command, around);
     case "smoke":
       return (await import("./commands/smoke.ts")).runSmoke(command, around);
+    case "flush":
+      return (await import("./commands/flush.ts")).runFlush(command, around);
+    case "queue":
+      return (await import("./commands/queue.ts")).runQueue(command, around);
+    case "verify":
+      return (await import("./commands/verify.ts")).runVerify(command, around);
     case "schema":
       return (await import("./commands/schema.ts")).runSchema(around.terminal);
     case "text":
@@ -85,11 +91,29 @@ function surroundings(color: boolean, signal: AbortSignal): Surroundings {
     cwd: process.cwd(),
     tempDir: tmpdir(),
     now: Date.now,
+    random: Math.random,
+    process: {
+      pid: process.pid,
+      uid: process.getuid?.() ?? null,
+      // SYSTEM runs under the machine's own account, whose name ends in a dollar sign.
+      isRoot:
+        process.getuid?.() === 0 ||
+        (process.platform === "win32" && /\$$/.test(process.env["USERNAME"] ?? "")),
+      isRunning,
+    },
     signal,
     terminal: openTerminal(process, process.env, color),
     readStdin,
     version: manifest.version,
   };
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
 }
 
 async function readStdin(): Promise<Buffer> {

@@ -114,11 +114,16 @@ function formatNote({ outcome, journal, bucket }: Outcome): string[] {
   if (journal === null) return [];
   const { id, state, at } = journal;
   if (outcome === "duplicate" && state === "done")
-    return [`Not sent again: the same event was delivered at ${at}${bucket === null ? "" : `, bucket ${bucket}`} (${id}).`];
+    return [
+      `Not sent again: the same event was delivered at ${at}${bucket === null ? "" : `, bucket ${bucket}`} (${id}).`,
+    ];
   if (outcome === "duplicate") return [`Not sent: the same event is being sent by another process (${id}).`];
-  if (state === "suppressed") return [`Not sent: too many reports of this kind in an hour; held back until ${at}.`];
-  if (state === "pending") return [`Kept as ${id}; "cer flush" sends what waits${at === null ? "" : `, this one from ${at}`}.`];
-  if (state === "abandoned") return [`Given up; kept as ${id} to be read ("cer queue show ${id}") or retried.`];
+  if (state === "suppressed")
+    return [`Not sent: too many reports of this kind in an hour; held back until ${at}.`];
+  if (state === "pending")
+    return [`Kept as ${id}; "cer flush" sends what waits${at === null ? "" : `, this one from ${at}`}.`];
+  if (state === "abandoned")
+    return [`Given up; kept as ${id} to be read ("cer queue show ${id}") or retried.`];
   return [];
 }
 

@@ -8,7 +8,13 @@ import type { Readable } from "node:stream";
 import type { Destination } from "./config.ts";
 import { asCerError, CerError, type CerErrorCode } from "./errors.ts";
 import type { Event } from "./event.ts";
-import { type ArchivedFile, type Declined, describeError, NOTHING_EXCHANGED, type Outcome } from "./outcome.ts";
+import {
+  type ArchivedFile,
+  type Declined,
+  describeError,
+  NOTHING_EXCHANGED,
+  type Outcome,
+} from "./outcome.ts";
 import { judgeLevel1, judgeLevel2, parseAnswer } from "./verdict.ts";
 import { parseDumpPath } from "./wire/dump-path.ts";
 import { type Body, formatUrl, type Peer, type Reply, type Request, type Send } from "./wire/exchange.ts";

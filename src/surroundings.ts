@@ -10,6 +10,16 @@ export type Surroundings = {
   /** Where temporary files go. */
   readonly tempDir: string;
   readonly now: () => number;
+  /** From 0 to less than 1. */
+  readonly random: () => number;
+  readonly process: {
+    readonly pid: number;
+    /** Null on Windows. */
+    readonly uid: number | null;
+    /** Runs as root, or on Windows as SYSTEM. */
+    readonly isRoot: boolean;
+    isRunning(pid: number): boolean;
+  };
   /** Aborted, with a CerError as its reason, when the user or the system wants the program to stop. */
   readonly signal: AbortSignal;
   readonly terminal: Terminal;

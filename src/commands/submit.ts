@@ -1,17 +1,56 @@
 /** `cer submit`: from the command line to the outcome, printed. */
 
+import { writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { Readable } from "node:stream";
 import type { OutputFlags, SubmitCommand } from "../cli.ts";
-import { proxyFor, readSources, resolveDestination } from "../config.ts";
-import { resolvePolicy } from "../consent.ts";
+import {
+  type Destination,
+  proxyFor,
+  readSources,
+  resolveDestination,
+  type Source,
+  strongestSetting,
+} from "../config.ts";
+import { type ResolvedPolicy, resolvePolicy } from "../consent.ts";
+import { type Delivery, deliverHeld } from "../courier.ts";
 import { deliver } from "../delivery.ts";
-import type { ExitCode } from "../errors.ts";
-import { exitCodeFor, formatOutcome, type Outcome } from "../outcome.ts";
+import { asCerError, type CerError, type ExitCode } from "../errors.ts";
+import type { Event } from "../event.ts";
+import { flushDue } from "../flush.ts";
+import { ADMISSION, type Admission } from "../journal/duplicates.ts";
+import type { Added, Journal } from "../journal/journal.ts";
+import { encodeReceipt } from "../journal/receipt.ts";
+import { describeError, exitCodeFor, formatOutcome, NOTHING_EXCHANGED, type Outcome } from "../outcome.ts";
 import { pack } from "../pack.ts";
+import { encodeRetrySettings } from "../retry-settings.ts";
 import { passingDossier } from "../submit.ts";
 import type { Surroundings } from "../surroundings.ts";
 import { askForItems, requireSomebodyToAsk } from "./ask.ts";
 import { makeReport } from "./event-source.ts";
+import { openNamedJournal } from "./journal-access.ts";
+
+/** Quick tries after the first, when nothing says otherwise. */
+const DEFAULT_RETRIES = 2;
+/** Milliseconds that earlier reports may take after this one was delivered: an installer waits. */
+const FLUSH_TIME = 10_000;
+const HOUR = 3_600_000;
+
+/** Everything a submission is made of. */
+type Submission = {
+  readonly command: SubmitCommand;
+  readonly around: Surroundings;
+  readonly sources: readonly Source[];
+  readonly destination: Destination;
+  readonly rules: ResolvedPolicy;
+  readonly event: Event;
+  readonly timeGiven: boolean;
+  readonly level1: Buffer;
+  /** Milliseconds since 1970; null for no limit. */
+  readonly until: number | null;
+  readonly warnings: string[];
+  readonly bar: { update(sent: number, size: number): void; stop(): Promise<void> };
+};
 
 export async function runSubmit(command: SubmitCommand, around: Surroundings): Promise<ExitCode> {
   if (command.dryRun !== null) return (await import("./preview.ts")).showDryRun(command, around);
@@ -19,54 +58,180 @@ export async function runSubmit(command: SubmitCommand, around: Surroundings): P
   const destination = resolveDestination(sources);
   const rules = resolvePolicy(sources);
   requireSomebodyToAsk(rules, around);
-  const { event, level1, warnings } = await makeReport(command, around);
-  const { terminal, signal, now, version } = around;
-  const bar = openUploadBar(command.output, around);
-  const outcome = await deliver(
+  const { maxTime } = command.times;
+  const submission: Submission = {
+    command,
+    around,
+    sources,
+    destination,
+    rules,
+    ...(await makeReport(command, around)),
+    until: maxTime === null ? null : around.now() + maxTime,
+    bar: openUploadBar(command.output, around),
+  };
+  const warn = (problem: string) => submission.warnings.push(problem);
+  const opened = await openNamedJournal(sources, around, warn);
+  if (opened.journal === null) return report(submission, await sendUnprotected(submission, opened.why));
+  const { journal } = opened;
+  try {
+    await journal.prune();
+    const { outcome, receipt } = await keepAndSend(submission, journal);
+    const code = await report(submission, outcome);
+    if (receipt !== null && command.keeping.receipt !== null)
+      await writeReceipt(resolve(around.cwd, command.keeping.receipt), encodeReceipt(receipt), around);
+    if (receipt !== null && command.keeping.flush) await flushQuietly(submission, journal);
+    return code;
+  } finally {
+    await journal.close();
+  }
+}
+
+async function keepAndSend(submission: Submission, journal: Journal): Promise<Delivery> {
+  const { command, event, timeGiven, level1, destination, rules, sources } = submission;
+  const added = await journal.add(
+    {
+      event,
+      timeGiven,
+      level1,
+      destination: { origin: destination.origin, path: destination.path },
+      consent: { level: rules.policy.consent, setBy: rules.consentFrom },
+      settings: encodeRetrySettings({ rules, archive: command.archive }),
+    },
+    {
+      admission: command.keeping.force ? null : admissionOf(sources),
+      copy: command.keeping.copy,
+      dropOldest: command.keeping.dropOldest,
+    },
+  );
+  if (added.outcome === "kept") return deliverHeld(added.held, courierOptions(submission));
+  if (added.outcome === "unprotected")
+    return { outcome: await sendUnprotected(submission, added.why), receipt: null };
+  return notSent(added, submission, journal);
+}
+
+function admissionOf(sources: readonly Source[]): Admission {
+  const hours = strongestSetting(sources, "duplicateHours");
+  return {
+    window: hours === undefined ? ADMISSION.window : hours * HOUR,
+    perHour: strongestSetting(sources, "reportsPerHour") ?? ADMISSION.perHour,
+  };
+}
+
+function courierOptions({ command, around, sources, until, bar }: Submission) {
+  const { verbose } = command.output;
+  return {
+    around,
+    idleTimeout: command.times.idleTimeout,
+    until,
+    retries: strongestSetting(sources, "retries") ?? DEFAULT_RETRIES,
+    confirm: askUser(around),
+    onStep: (step: string) => {
+      if (verbose) around.terminal.say(step);
+    },
+    onUpload: bar.update,
+  };
+}
+
+function askUser(around: Surroundings) {
+  return (plan: Parameters<typeof askForItems>[0]) => askForItems(plan, around);
+}
+
+/** The report was sent before, waits already, or is one too many of its kind. */
+async function notSent(
+  added: Exclude<Added, { outcome: "kept" | "unprotected" }>,
+  submission: Submission,
+  journal: Journal,
+): Promise<Delivery> {
+  if (added.outcome === "suppressed") {
+    const journalNote = { id: "", state: "suppressed", at: new Date(added.until).toISOString() } as const;
+    return { outcome: { ...NOTHING_EXCHANGED, outcome: "suppressed", journal: journalNote }, receipt: null };
+  }
+  const listed = await journal.find(added.of);
+  if (added.deliveredAt === null) {
+    // The same report waits: now is as good a time as any to try it.
+    const held = await journal.claim(listed);
+    if (held !== null) return deliverHeld(held, courierOptions(submission));
+    const note = { id: added.of, state: "claimed", at: null } as const;
+    return { outcome: { ...NOTHING_EXCHANGED, outcome: "duplicate", journal: note }, receipt: null };
+  }
+  const { receipt } = await journal.show(listed);
+  const note = { id: added.of, state: "done", at: new Date(added.deliveredAt).toISOString() } as const;
+  const { bucket = null, bucketTable = null } = receipt ?? {};
+  return {
+    outcome: { ...NOTHING_EXCHANGED, outcome: "duplicate", bucket, bucketTable, journal: note },
+    receipt: null,
+  };
+}
+
+/** Sent directly, kept nowhere. */
+async function sendUnprotected(submission: Submission, why: CerError): Promise<Outcome> {
+  const { command, around, destination, event, level1, rules, until, warnings } = submission;
+  warnings.push(`This report is not protected against loss: ${why.message}`);
+  const { onStep, onUpload, confirm } = courierOptions(submission);
+  return deliver(
     passingDossier(event, level1, (bytes) => Readable.from([bytes])),
     {
       destination,
       proxy: proxyFor(destination.origin, around.env),
-      ...command.times,
-      signal,
-      now,
-      version,
-      pack: (response) =>
-        pack(response, {
-          event,
-          level1,
-          rules,
-          archive: command.archive,
-          around,
-          confirm: (plan) => askForItems(plan, around),
-        }),
-      onStep: (step) => {
-        if (command.output.verbose) terminal.say(step);
-      },
-      onUpload: bar.update,
+      idleTimeout: command.times.idleTimeout,
+      maxTime: until === null ? null : Math.max(1, until - around.now()),
+      signal: around.signal,
+      now: around.now,
+      version: around.version,
+      pack: (response) => pack(response, { event, level1, rules, archive: command.archive, around, confirm }),
+      onStep,
+      onUpload,
     },
   );
-  bar.stop();
-  const whole = { ...outcome, warnings: [...warnings, ...outcome.warnings] };
-  printOutcome(whole, command.output, around);
+}
+
+async function report(submission: Submission, outcome: Outcome): Promise<ExitCode> {
+  await submission.bar.stop();
+  const whole = { ...outcome, warnings: [...submission.warnings, ...outcome.warnings] };
+  printOutcome(whole, submission.command.output, submission.around);
   return exitCodeFor(whole);
 }
 
+/** What waits from earlier runs, tried within a short time; what becomes of it does not change this run's verdict. */
+async function flushQuietly({ command, around, until }: Submission, journal: Journal): Promise<void> {
+  const limit = around.now() + FLUSH_TIME;
+  const options = {
+    around,
+    idleTimeout: command.times.idleTimeout,
+    until: until === null ? limit : Math.min(limit, until),
+  };
+  let delivered = 0;
+  try {
+    for await (const { outcome } of flushDue(journal, options)) if (outcome.error === null) delivered++;
+  } catch (thrown) {
+    around.terminal.say(`warning: what waits could not be sent: ${asCerError(thrown).message}`);
+  }
+  if (delivered > 0 && !command.output.quiet)
+    around.terminal.say(`Delivered ${delivered} that waited from earlier runs.`);
+}
+
+/** The report is delivered whatever becomes of this copy of its receipt. */
+async function writeReceipt(path: string, bytes: Buffer, { terminal }: Surroundings): Promise<void> {
+  await writeFile(path, bytes, { mode: 0o600 }).catch((cause: NodeJS.ErrnoException) =>
+    terminal.say(`warning: the receipt could not be written to ${path} (${cause.code ?? cause.message}).`),
+  );
+}
+
 /** A bar that appears with the first byte of a long upload, where somebody watches. */
-function openUploadBar({ json, quiet }: OutputFlags, { terminal }: Surroundings) {
+function openUploadBar({ json, quiet }: OutputFlags, { terminal }: Surroundings): Submission["bar"] {
   let bar: ReturnType<typeof terminal.progress> | undefined;
   return {
-    update: (sent: number, size: number) => {
+    update: (sent, size) => {
       if (json || quiet) return;
       bar ??= terminal.progress(size);
       void bar.then(({ update }) => update(sent));
     },
-    stop: () => void bar?.then(({ stop }) => stop()),
+    stop: async () => (await bar)?.stop(),
   };
 }
 
 /** The outcome for whoever reads it: one JSON object, or lines for people; warnings and errors on standard error. */
-export function printOutcome(outcome: Outcome, output: OutputFlags, { terminal }: Surroundings): void {
+function printOutcome(outcome: Outcome, output: OutputFlags, { terminal }: Surroundings): void {
   const { print, say, paint } = terminal;
   if (output.json) print(JSON.stringify(outcome, null, 2));
   const isBad = outcome.error !== null;

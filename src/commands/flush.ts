@@ -1,0 +1,45 @@
+/** `cer flush`: sends the reports that wait and are due. */
+
+import type { FlushCommand } from "../cli.ts";
+import { readSources } from "../config.ts";
+import { EXIT, type ExitCode } from "../errors.ts";
+import { flushDue } from "../flush.ts";
+import { exitCodeFor, formatOutcome, type Outcome } from "../outcome.ts";
+import type { Surroundings } from "../surroundings.ts";
+import { requireJournal } from "./journal-access.ts";
+
+/** Exit 0 when all that was due was delivered, 75 when something still waits, else the code of the first failure. */
+export async function runFlush(command: FlushCommand, around: Surroundings): Promise<ExitCode> {
+  const { terminal, now } = around;
+  const { json, quiet, verbose } = command.output;
+  const sources = await readSources(command.target.settings, command.target.config, around);
+  const say = (problem: string) => terminal.say(`warning: ${problem}`);
+  const journal = await requireJournal(sources, around, say);
+  const outcomes: Outcome[] = [];
+  try {
+    await journal.prune();
+    const { idleTimeout, maxTime } = command.times;
+    const until = maxTime === null ? null : now() + maxTime;
+    const onStep = (step: string) => {
+      if (verbose) terminal.say(step);
+    };
+    for await (const { outcome } of flushDue(journal, { around, idleTimeout, until, onStep })) {
+      outcomes.push(outcome);
+      if (!json && !quiet) for (const line of formatOutcome(outcome, terminal.paint)) terminal.print(line);
+    }
+  } finally {
+    await journal.close();
+  }
+  const waiting = (await journal.list(["pending"])).length;
+  if (json) terminal.print(JSON.stringify({ outcomes, waiting }, null, 2));
+  else if (!quiet) terminal.print(summary(outcomes, waiting));
+  const codes = outcomes.map(exitCodeFor).filter((code) => code !== EXIT.ok);
+  return codes.find((code) => code !== EXIT.deferred) ?? codes[0] ?? EXIT.ok;
+}
+
+function summary(outcomes: readonly Outcome[], waiting: number): string {
+  const delivered = outcomes.filter(({ error }) => error === null).length;
+  if (outcomes.length === 0 && waiting === 0) return "Nothing waits.";
+  if (outcomes.length === 0) return `Nothing is due; ${waiting} waiting.`;
+  return `${delivered} of ${outcomes.length} delivered; ${waiting} waiting.`;
+}

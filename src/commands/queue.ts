@@ -1,0 +1,113 @@
+/** `cer queue`: the journal for people, and what they may do to single reports. */
+
+import type { QueueCommand } from "../cli.ts";
+import { readSources } from "../config.ts";
+import { EXIT, type ExitCode } from "../errors.ts";
+import type { Journal, Shown } from "../journal/journal.ts";
+import type { Listed } from "../journal/layout.ts";
+import { formatReceipt } from "../journal/receipt.ts";
+import { formatBytes } from "../outcome.ts";
+import type { Surroundings } from "../surroundings.ts";
+import { formatUrl } from "../wire/exchange.ts";
+import { quote, stripControls } from "../wire/response.ts";
+import { requireJournal } from "./journal-access.ts";
+
+export async function runQueue(command: QueueCommand, around: Surroundings): Promise<ExitCode> {
+  const { terminal } = around;
+  const sources = await readSources(command.target.settings, command.target.config, around);
+  const journal = await requireJournal(sources, around, (problem) => terminal.say(`warning: ${problem}`));
+  try {
+    const { lines, json } = await carryOut(command, journal, around);
+    if (command.output.json) terminal.print(JSON.stringify(json, null, 2));
+    else if (!command.output.quiet) for (const line of lines) terminal.print(line);
+    return EXIT.ok;
+  } finally {
+    await journal.close();
+  }
+}
+
+type Told = { readonly lines: readonly string[]; readonly json: unknown };
+
+async function carryOut(command: QueueCommand, journal: Journal, around: Surroundings): Promise<Told> {
+  switch (command.action) {
+    case "list":
+      return listAll(journal);
+    case "show":
+      return showOne(journal, command.id);
+    case "retry": {
+      const { label } = await journal.retry(command.id);
+      return { lines: [`${label.id} is due; cer flush sends it.`], json: { id: label.id, state: "pending" } };
+    }
+    case "drop": {
+      const { label } = await journal.drop(command.id);
+      return { lines: [`${label.id} is removed.`], json: { id: label.id, state: "removed" } };
+    }
+    case "export":
+    case "import":
+      return (await import("./transfer.ts")).transfer(command, journal, around);
+  }
+}
+
+async function listAll(journal: Journal): Promise<Told> {
+  const listed = await journal.list();
+  const setAside = await journal.listSetAside();
+  const lines = listed.map(
+    ({ state, label, createdAt }) =>
+      `${label.id}  ${state.padEnd(9)}  ${new Date(createdAt).toISOString()}  ${formatBytes(label.bytes)}`,
+  );
+  if (setAside.length > 0)
+    lines.push(`${setAside.length} set aside, unusable: ${journal.directory}/v1/set-aside`);
+  return {
+    lines: lines.length === 0 ? [`Nothing is in the journal ${journal.directory}.`] : lines,
+    json: { journal: journal.directory, reports: listed.map(toJson), setAside },
+  };
+}
+
+function toJson({ state, label, createdAt }: Listed) {
+  return { id: label.id, state, createdAt: new Date(createdAt).toISOString(), bytes: label.bytes };
+}
+
+async function showOne(journal: Journal, word: string): Promise<Told> {
+  const shown = await journal.show(await journal.find(word));
+  const { listed, receipt, record, progress, time } = shown;
+  const repeats = await journal.repeats(listed);
+  const at = time === null || time === 0 ? null : new Date(time).toISOString();
+  const json = {
+    ...toJson(listed),
+    at,
+    repeats,
+    reason: progress?.reason ?? null,
+    server: record === null ? null : formatUrl(record.destination.origin, record.destination.path),
+    eventType: record?.event.eventType ?? receipt?.event.eventType ?? null,
+    attempts: (receipt ?? progress)?.attempts ?? [],
+    receipt: receipt && {
+      ...receipt,
+      event: { ...receipt.event, eventTime: String(receipt.event.eventTime) },
+    },
+  };
+  const held = repeats.duplicates + repeats.suppressed;
+  const lines =
+    receipt === null ? describeWaiting(shown, at) : formatReceipt(receipt, quote).trimEnd().split("\n");
+  return { lines: held > 0 ? [...lines, `Held back since: ${held} more of the same.`] : lines, json };
+}
+
+function describeWaiting({ listed, record, progress }: Shown, at: string | null): string[] {
+  const attempts = progress?.attempts ?? [];
+  return [
+    `${listed.label.id}  ${listed.state}`,
+    ...(record === null
+      ? []
+      : [
+          `event    ${stripControls(record.event.eventType)}`,
+          `server   ${formatUrl(record.destination.origin, record.destination.path)}`,
+          `consent  ${record.consent.level} (${record.consent.setBy})`,
+          ...record.event.files.map(({ name }) => `file     ${stripControls(name)}`),
+        ]),
+    ...attempts.map(
+      ({ level, startedAt, status, errorCode }) =>
+        `tried    ${new Date(startedAt).toISOString()} level ${level}: ${status ?? errorCode ?? "interrupted"}`,
+    ),
+    ...(progress?.reason ? [`because  ${stripControls(progress.reason)}`] : []),
+    ...(at === null ? [] : [`${listed.state === "pending" ? "due     " : "settled "} ${at}`]),
+  ];
+}

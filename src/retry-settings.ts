@@ -1,0 +1,55 @@
+/**
+ * What a report's later tries need to know beside the report: the rules it was made under and the archive wanted. They
+ * are kept with it, so that a configuration changed meanwhile does not widen what its user agreed to.
+ */
+
+import * as v from "valibot";
+import type { ArchiveFlags } from "./cli.ts";
+import { CONSENTS, MIN_SIZE, type Policy, parseRules } from "./collect/policy.ts";
+import type { ResolvedPolicy } from "./consent.ts";
+import { parseShape } from "./json.ts";
+
+export type RetrySettings = { readonly rules: ResolvedPolicy; readonly archive: ArchiveFlags };
+
+const size = v.pipe(v.number(), v.integer(), v.minValue(MIN_SIZE));
+
+const RetrySchema = v.strictObject({
+  rules: v.strictObject({
+    policy: v.strictObject({
+      consent: v.picklist(CONSENTS),
+      level2: v.boolean(),
+      allow: v.looseObject({}),
+      deny: v.looseObject({}),
+      maxFileSize: size,
+      maxTotalSize: size,
+    }),
+    consentFrom: v.string(),
+    redact: v.boolean(),
+    anonymize: v.boolean(),
+  }),
+  archive: v.strictObject({
+    format: v.picklist(["cab", "tar"]),
+    compression: v.nullable(v.picklist([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])),
+    splitLarge: v.boolean(),
+  }),
+});
+
+/** As plain JSON. */
+export function encodeRetrySettings({ rules, archive }: RetrySettings): v.InferOutput<typeof RetrySchema> {
+  const { allow, deny } = rules.policy;
+  return {
+    rules: { ...rules, policy: { ...rules.policy, allow: { ...allow }, deny: { ...deny } } },
+    archive,
+  };
+}
+
+/** @throws CerError CER_DAMAGED, CER_CONFIG */
+export async function parseRetrySettings(kept: unknown): Promise<RetrySettings> {
+  const { rules, archive } = await parseShape(RetrySchema, kept, "The kept settings", "CER_DAMAGED");
+  const policy: Policy = {
+    ...rules.policy,
+    allow: parseRules(rules.policy.allow, "allow (kept)"),
+    deny: parseRules(rules.policy.deny, "deny (kept)"),
+  };
+  return { rules: { ...rules, policy }, archive };
+}
