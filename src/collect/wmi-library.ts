@@ -44,8 +44,10 @@ export const LIBRARY_READERS: ClassReaders<LibrarySource> = {
   Win32_VideoController: readVideoControllers,
 };
 
+/** Where a system says nothing, the library says "", "-" or "unknown". */
 function text(value: string | null | undefined): string | null {
-  return value === null || value === undefined || value.trim() === "" ? null : value.trim();
+  const trimmed = value?.trim() ?? "";
+  return /^(-|unknown)?$/i.test(trimmed) ? null : trimmed;
 }
 
 function positive(value: number | null | undefined): number | null {
