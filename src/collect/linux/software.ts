@@ -3,7 +3,6 @@
  * apk, and systemd. Hides which of them a system has.
  */
 
-import { access } from "node:fs/promises";
 import { runProgram } from "../program.ts";
 import type { ObjectOf } from "../wmi-classes.ts";
 import type { CimValue } from "../wql-match.ts";
@@ -55,13 +54,7 @@ export async function readProducts(source: SoftwareSource): Promise<ObjectOf<"Wi
 
 /** What a program prints; "" where it is not installed. Half a list is none. */
 async function outputOf(program: string, args: readonly string[], source: SoftwareSource): Promise<string> {
-  if (
-    !(await access(program).then(
-      () => true,
-      () => false,
-    ))
-  )
-    return "";
+  if (!(await source.tree.has(program))) return "";
   const { signal, timeoutMs } = source;
   const { end, stdout } = await runProgram(program, args, { signal, timeoutMs, maxBytes: MAX_OUTPUT_BYTES });
   if (end !== "exited") throw new Error(`${program} did not come to its end`);
