@@ -30,17 +30,17 @@ export const CLASSES = {
     "PartNumber SerialNumber SMBIOSMemoryType Speed Tag TotalWidth",
   ),
   Win32_PnPSignedDriver: words(
-    "Description DeviceClass DeviceID DeviceName DriverName DriverVersion HardWareID IsSigned Manufacturer",
+    "Description DeviceID DeviceName DriverName DriverVersion HardWareID IsSigned Manufacturer",
   ),
   Win32_Processor: words(
     "AddressWidth Architecture Caption CurrentClockSpeed DataWidth Description DeviceID Family L2CacheSize L3CacheSize",
     "Level Manufacturer MaxClockSpeed Name NumberOfCores NumberOfLogicalProcessors Revision Stepping SystemName",
   ),
-  Win32_Product: words("Caption Description IdentifyingNumber InstallDate Name Vendor Version"),
+  Win32_Product: words("Caption Description IdentifyingNumber Name Vendor Version"),
   Win32_QuickFixEngineering: words("Caption CSName Description HotFixID InstalledOn"),
   Win32_Service: words("Caption Description DisplayName Name ProcessId Started StartMode State SystemName"),
   Win32_VideoController: words(
-    "AdapterCompatibility AdapterRAM Caption CurrentHorizontalResolution CurrentRefreshRate CurrentVerticalResolution",
+    "AdapterCompatibility AdapterRAM Caption",
     "Description DeviceID DriverVersion InstalledDisplayDrivers Name PNPDeviceID VideoProcessor",
   ),
 } as const satisfies Record<string, readonly string[]>;

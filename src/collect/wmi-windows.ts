@@ -139,7 +139,7 @@ function parseList(lines: readonly string[]): CimObject[] {
     const [, name = "", value = ""] = /^(\w+)=(.*)$/.exec(line) ?? [];
     const last = objects.at(-1);
     if (name === "") continue;
-    if (last === undefined || name in last) objects.push({ [name]: parseWmicValue(value) });
+    if (last === undefined || Object.hasOwn(last, name)) objects.push({ [name]: parseWmicValue(value) });
     else last[name] = parseWmicValue(value);
   }
   return objects;

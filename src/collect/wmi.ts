@@ -96,7 +96,8 @@ async function answerOn(host: WmiHost, query: WqlQuery, limits: WmiLimits): Prom
       limits,
     );
   }
-  return failed(`The class ${className} cannot be told on this system.`);
+  const { LIBRARY_READERS, loadLibrary } = await import("./wmi-library.ts");
+  return answerFrom(LIBRARY_READERS, { ...host, library: await loadLibrary() }, className, query, limits);
 }
 
 /** How much longer a program's own output is than the text that is made of it. */

@@ -84,13 +84,10 @@ const WORDS = [
   /(?<number>[+-]?(?:0[xX][0-9A-Fa-f]+|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+))/,
   /(?<sign><>|<=|>=|!=|[=<>*,()])/,
   /(?<end>$)/,
-  /(?<junk>.)/,
 ];
-const WORD = new RegExp(`\\s*(?:${WORDS.map((word) => word.source).join("|")})`, "ysu");
+const WORD = new RegExp(`\\s*(?:${WORDS.map((word) => word.source).join("|")})`, "ys");
 
-type Groups = {
-  readonly [name in "name" | "string" | "number" | "sign" | "end" | "junk"]?: string | undefined;
-};
+type Groups = { readonly [kind in Word["kind"]]?: string | undefined };
 
 /** The words of a query, one ahead. */
 class Words {
@@ -132,17 +129,21 @@ class Words {
 
   #read(): Word {
     WORD.lastIndex = this.#at;
-    const groups: Groups = WORD.exec(this.#text)?.groups ?? {};
+    const groups: Groups | undefined = WORD.exec(this.#text)?.groups;
+    if (groups === undefined) throw strangeAt(this.#text.slice(this.#at).trimStart());
     this.#at = WORD.lastIndex;
-    for (const kind of ["name", "string", "number", "sign", "end"] as const) {
-      const text = groups[kind];
-      if (text !== undefined) return { kind, text };
-    }
-    const rest = this.#text.slice(this.#at - 1);
-    if (/^['"]/.test(rest))
-      throw new WqlFault(`The query opens a string and never closes it: ${quote(rest)}.`);
-    throw new WqlFault(`The query has a character that is no part of WQL: ${quote(rest.slice(0, 1))}.`);
+    const kind = KINDS.find((candidate) => groups[candidate] !== undefined) ?? "end";
+    return { kind, text: groups[kind] ?? "" };
   }
+}
+
+const KINDS = ["name", "string", "number", "sign", "end"] as const;
+
+function strangeAt(rest: string): WqlFault {
+  if (/^['"]/.test(rest))
+    return new WqlFault(`The query opens a string and never closes it: ${quote(rest)}.`);
+  const [character = ""] = rest;
+  return new WqlFault(`The query has a character that is no part of WQL: ${quote(character)}.`);
 }
 
 function parseSelect(words: Words): WqlQuery {

@@ -15,7 +15,6 @@ import { createHash } from "node:crypto";
 import type { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
 import type { Event } from "../event.ts";
-import type { Origin } from "../wire/exchange.ts";
 import {
   type Attachment,
   attachmentPath,
@@ -29,8 +28,12 @@ import { type Disk, systemCode, unlessMissing, writeFile, writeWhole } from "./d
 import { encodeEvent, parseEvent } from "./event-record.ts";
 import { encodeRecord, type Fields, formatIso, type Json, parseRecord } from "./record.ts";
 
-/** Where a report goes. */
-export type Destination = { readonly origin: Origin; readonly path: string };
+/** Where a report goes, and which source of the configuration said so. */
+export type Destination = {
+  readonly origin: { readonly scheme: "http" | "https"; readonly host: string; readonly port: number };
+  readonly path: string;
+  readonly from: string;
+};
 
 /** How far the user agreed, and where that was said (an option, a policy file, …). */
 export type Consent = { readonly level: string; readonly setBy: string };
@@ -66,16 +69,11 @@ export const UNTRIED: Progress = { attempts: [], countedFrom: 0, reason: null };
 
 export type Answer = { readonly status: number; readonly body: Buffer; readonly receivedAt: number };
 
-/** What is said of an archive. `files` and `items` are the conversation's; the journal does not look at them. */
-export type ArchiveAbout = {
-  readonly name: string;
-  readonly files: readonly Json[];
-  readonly items: readonly Json[];
-};
-
-export type KeptArchive = ArchiveAbout & {
+export type KeptArchive = {
   readonly size: number;
   readonly sha256: string;
+  /** What the conversation says of it (its files, what was declined, …); the journal does not look at it. */
+  readonly about: Json;
   open(): Readable;
 };
 
@@ -171,6 +169,7 @@ function parseDestination(fields: Fields): Destination {
       port: origin.count("port"),
     })),
     path: fields.text("path"),
+    from: fields.text("from"),
   };
 }
 
@@ -257,7 +256,7 @@ export function parseAnswer(text: string): Answer {
   });
 }
 
-type ArchiveFacts = ArchiveAbout & { readonly size: number; readonly sha256: string };
+type ArchiveFacts = Omit<KeptArchive, "open">;
 
 /**
  * Copies an archive into the entry; it counts once its document is there.
@@ -267,7 +266,7 @@ export async function writeArchive(
   disk: Disk,
   entry: string,
   archive: { readonly size: number; readonly sha256: string; open(): Readable },
-  about: ArchiveAbout,
+  about: Json,
 ): Promise<KeptArchive> {
   const hash = createHash("sha256");
   let size = 0;
@@ -289,7 +288,7 @@ export async function writeArchive(
       `The archive changed while it was kept: ${size} bytes with SHA-256 ${sha256}, expected ${archive.size} with ${archive.sha256}.`,
     );
   await disk.rename(`${entry}/archive.new`, `${entry}/archive`);
-  const facts = { ...about, size, sha256 };
+  const facts = { size, sha256, about };
   await writeWhole(disk, entry, "archive.json", encodeRecord({ version: 1, ...facts }));
   return openArchive(disk, entry, facts);
 }
@@ -317,16 +316,10 @@ export async function readArchive(disk: Disk, entry: string): Promise<KeptArchiv
 
 export function parseArchiveFacts(text: string): ArchiveFacts {
   return parseRecord(text, "archive.json", (fields) => ({
-    name: fields.text("name"),
     size: fields.count("size"),
     sha256: fields.sha256("sha256"),
-    files: asList(fields.json("files")),
-    items: asList(fields.json("items")),
+    about: fields.json("about"),
   }));
-}
-
-function asList(value: Json): readonly Json[] {
-  return Array.isArray(value) ? value : [];
 }
 
 function openArchive(disk: Disk, entry: string, facts: ArchiveFacts): KeptArchive {

@@ -12,7 +12,6 @@ import type { Attempt, AttemptResult } from "./attempt.ts";
 import { type Disk, removeTree, systemCode, unlessMissing, writeWhole } from "./disk.ts";
 import {
   type Answer,
-  type ArchiveAbout,
   type EntryRecord,
   entryBytes,
   type KeptArchive,
@@ -29,6 +28,7 @@ import {
 } from "./entry.ts";
 import { entryPath, formatTime, type Label, type State } from "./layout.ts";
 import { encodeReceipt, type Receipt } from "./receipt.ts";
+import type { Json } from "./record.ts";
 import { moveEntry, type Shelf, syncStates } from "./shelf.ts";
 
 /** How a claim ends. Times are milliseconds since 1970. */
@@ -115,7 +115,7 @@ export class Held {
 
   async keepArchive(
     archive: { readonly size: number; readonly sha256: string; open(): Readable },
-    about: ArchiveAbout,
+    about: Json,
   ): Promise<KeptArchive> {
     const kept = await this.#guard(() => writeArchive(this.#shelf.disk, this.#path, archive, about));
     this.#archive = kept;
@@ -123,16 +123,17 @@ export class Held {
   }
 
   /** To be called before the first byte leaves. */
-  async beginAttempt(step: Attempt["step"]): Promise<void> {
-    const blank = { endedAt: null, status: null, error: null, address: null, tlsFingerprint: null };
-    await this.#write({ attempts: [...this.attempts, { step, startedAt: this.#now(), ...blank }] });
+  async beginAttempt(level: Attempt["level"]): Promise<void> {
+    const blank = { endedAt: null, status: null, errorCode: null, peer: null };
+    await this.#write({ attempts: [...this.attempts, { level, startedAt: this.#now(), ...blank }] });
   }
 
   /** How the attempt begun last has ended. */
   async endAttempt(result: AttemptResult): Promise<void> {
     const last = this.attempts.at(-1);
     if (last === undefined) return;
-    const ended = { ...last, ...result, endedAt: this.#now() };
+    const { status, errorCode, peer } = result;
+    const ended = { ...last, status, errorCode, peer, endedAt: this.#now() };
     await this.#write({ attempts: [...this.attempts.slice(0, -1), ended] });
   }
 

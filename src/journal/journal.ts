@@ -7,8 +7,6 @@
 import { randomInt } from "node:crypto";
 import { asCerError, CerError } from "../errors.ts";
 import type { Event } from "../event.ts";
-import { formatUrl } from "../wire/exchange.ts";
-import { quote } from "../wire/response.ts";
 import { type Disk, systemCode, unlessMissing, writeFile } from "./disk.ts";
 import { type Admission, admit, eventIdentity, eventSignature, type Verdict } from "./duplicates.ts";
 import {
@@ -178,7 +176,8 @@ export class Journal {
   }
 
   async #add(report: NewReport, options: AddOptions): Promise<Added> {
-    const to = formatUrl(report.destination.origin, report.destination.path);
+    const { origin, path: at } = report.destination;
+    const to = `${origin.scheme}://${origin.host}:${origin.port}${at}`;
     const identity = eventIdentity(report.event, { to, timeGiven: report.timeGiven });
     const createdAt = this.#now();
     const id = formatId(createdAt, randomName());
@@ -310,7 +309,7 @@ export class Journal {
     const count = matches.length === 0 ? "No report" : `More than one report (${matches.length})`;
     throw new CerError(
       "CER_NO_ENTRY",
-      `${count} in the journal ${this.directory} is called ${quote(word)}.`,
+      `${count} in the journal ${this.directory} is called ${JSON.stringify(word)}.`,
       {
         hint: "See: cer queue list",
       },

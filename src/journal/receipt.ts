@@ -5,7 +5,6 @@
 
 import { createHash } from "node:crypto";
 import type { Readable } from "node:stream";
-import { quote } from "../wire/response.ts";
 import { type Attempt, encodeAttempt, parseAttempt } from "./attempt.ts";
 import { encodeRecord, type Fields, formatIso, type Json, parseRecord } from "./record.ts";
 
@@ -24,18 +23,18 @@ export type Receipt = {
   };
   /** Where level 1 went; credentials are removed when the receipt is written. */
   readonly url: string;
-  readonly level1: { readonly size: number; readonly sha256: string };
+  readonly level1: { readonly bytes: number; readonly sha256: string };
   readonly bucket: string | null;
   readonly bucketTable: string | null;
   readonly dumpFile: string | null;
   /** What level 2 carried; null when there was none. */
   readonly archive: {
     readonly name: string;
-    readonly size: number;
+    readonly bytes: number;
     readonly sha256: string;
     readonly files: readonly {
       readonly name: string;
-      readonly size: number;
+      readonly bytes: number;
       readonly sha256: string | null;
     }[];
   } | null;
@@ -114,7 +113,7 @@ function parseFields(fields: Fields): Receipt {
     })),
     url: fields.text("url"),
     level1: fields.object("level1", (level1) => ({
-      size: level1.count("size"),
+      bytes: level1.count("bytes"),
       sha256: level1.sha256("sha256"),
     })),
     bucket: fields.textOrNull("bucket"),
@@ -122,11 +121,11 @@ function parseFields(fields: Fields): Receipt {
     dumpFile: fields.textOrNull("dumpFile"),
     archive: fields.objectOrNull("archive", (archive) => ({
       name: archive.text("name"),
-      size: archive.count("size"),
+      bytes: archive.count("bytes"),
       sha256: archive.sha256("sha256"),
       files: archive.list("files", (file) => ({
         name: file.text("name"),
-        size: file.count("size"),
+        bytes: file.count("bytes"),
         sha256: file.json("sha256") === null ? null : file.sha256("sha256"),
       })),
     })),
@@ -140,8 +139,11 @@ function parseFields(fields: Fields): Receipt {
   };
 }
 
-/** The receipt for people: one line per fact, texts from outside made harmless. */
-export function formatReceipt(receipt: Receipt): string {
+/**
+ * The receipt for people: one line per fact.
+ * @param quote makes texts from outside harmless and short
+ */
+export function formatReceipt(receipt: Receipt, quote: (text: string) => string): string {
   const { archive, event, consent } = receipt;
   const rows: [string, string][] = [
     ["Report", receipt.id],
@@ -152,28 +154,27 @@ export function formatReceipt(receipt: Receipt): string {
     ["Identity", event.identity],
     ["Made", formatIso(receipt.createdAt)],
     ["Delivered", `${formatIso(receipt.deliveredAt)} to ${quote(withoutCredentials(receipt.url))}`],
-    ["Level 1", `${receipt.level1.size} bytes, SHA-256 ${receipt.level1.sha256}`],
+    ["Level 1", `${receipt.level1.bytes} bytes, SHA-256 ${receipt.level1.sha256}`],
     ["Bucket", `${receipt.bucket ?? "none"}, table ${receipt.bucketTable ?? "none"}`],
   ];
   if (archive !== null) {
-    rows.push(["Level 2", `${quote(archive.name)}, ${archive.size} bytes, SHA-256 ${archive.sha256}`]);
+    rows.push(["Level 2", `${quote(archive.name)}, ${archive.bytes} bytes, SHA-256 ${archive.sha256}`]);
     rows.push(["DumpFile", receipt.dumpFile === null ? "none" : quote(receipt.dumpFile)]);
-    for (const file of archive.files) rows.push(["", `${quote(file.name)}, ${file.size} bytes`]);
+    for (const file of archive.files) rows.push(["", `${quote(file.name)}, ${file.bytes} bytes`]);
   }
   rows.push(["Declined", `${receipt.declined}`], ["Redacted", `${receipt.redacted}`]);
   rows.push(["Consent", `${quote(consent.level)}, set by ${quote(consent.setBy)}`]);
-  for (const attempt of receipt.attempts) rows.push(["Attempt", formatAttempt(attempt)]);
+  for (const attempt of receipt.attempts) rows.push(["Attempt", formatAttempt(attempt, quote)]);
   return rows.map(([name, value]) => `${name.padEnd(10)} ${value}\n`).join("");
 }
 
-function formatAttempt(attempt: Attempt): string {
-  const result =
-    attempt.endedAt === null
-      ? "interrupted"
-      : (attempt.error ?? (attempt.status === null ? "no answer" : `status ${attempt.status}`));
-  const peer = attempt.address === null ? "" : `, ${quote(attempt.address)}`;
-  const tls = attempt.tlsFingerprint === null ? "" : `, certificate ${quote(attempt.tlsFingerprint)}`;
-  return `${formatIso(attempt.startedAt)} ${attempt.step}: ${result}${peer}${tls}`;
+function formatAttempt(attempt: Attempt, quote: (text: string) => string): string {
+  const { startedAt, endedAt, level, status, errorCode, peer } = attempt;
+  const answer = status === null ? "no answer" : `status ${status}`;
+  const result = endedAt === null ? "interrupted" : errorCode === null ? answer : `${answer} (${errorCode})`;
+  const address = peer?.address ? `, ${quote(peer.address)}` : "";
+  const tls = peer?.tlsFingerprint ? `, certificate ${quote(peer.tlsFingerprint)}` : "";
+  return `${formatIso(startedAt)} level ${level}: ${result}${address}${tls}`;
 }
 
 /** One thing a receipt states, compared with what is there. */
@@ -207,7 +208,7 @@ export async function verifyReceipt(
 
 async function checkBytes(
   what: "level1" | "archive",
-  stated: { readonly size: number; readonly sha256: string } | null,
+  stated: { readonly bytes: number; readonly sha256: string } | null,
   { open }: Bytes,
 ): Promise<Check> {
   if (stated === null) return { what, ok: false, detail: "was never sent, says the receipt" };
@@ -218,8 +219,8 @@ async function checkBytes(
     size += chunk.length;
   }
   const sha256 = hash.digest("hex");
-  if (size !== stated.size)
-    return { what, ok: false, detail: `is ${size} bytes, was sent as ${stated.size}` };
+  if (size !== stated.bytes)
+    return { what, ok: false, detail: `is ${size} bytes, was sent as ${stated.bytes}` };
   if (sha256 !== stated.sha256)
     return { what, ok: false, detail: `has SHA-256 ${sha256}, was sent with ${stated.sha256}` };
   return { what, ok: true, detail: `${size} bytes, SHA-256 ${sha256}` };

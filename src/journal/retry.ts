@@ -6,11 +6,8 @@
 
 import type { CerErrorCode } from "../errors.ts";
 
-/** Why a try failed: the server's status, or the error that came instead of a usable answer. */
-export type Failure =
-  | { readonly status: number }
-  /** CER_NOT_CER is a success status whose body is not a CER answer. */
-  | { readonly code: CerErrorCode };
+/** Why a try failed: the error, and the reply's status where there was a reply. */
+export type Failure = { readonly code: CerErrorCode; readonly status: number | null };
 
 export type Policy = {
   /** Tries in all, the first among them. */
@@ -66,11 +63,10 @@ const TRANSIENT_CODES: ReadonlySet<CerErrorCode> = new Set<CerErrorCode>([
 
 /** Whether the same report may succeed later. */
 export function classify(failure: Failure): "transient" | "permanent" {
-  if ("code" in failure) return TRANSIENT_CODES.has(failure.code) ? "transient" : "permanent";
-  const { status } = failure;
+  const { code, status } = failure;
+  if (code !== "CER_STATUS" || status === null) return TRANSIENT_CODES.has(code) ? "transient" : "permanent";
   const isServerError = status >= 500 && status < 600 && !PERMANENT_SERVER_ERROR.has(status);
-  const isRedirect = status >= 300 && status < 400;
-  return TRANSIENT_STATUS.has(status) || isServerError || isRedirect ? "transient" : "permanent";
+  return TRANSIENT_STATUS.has(status) || isServerError ? "transient" : "permanent";
 }
 
 export type Tried = {
@@ -93,7 +89,7 @@ export type Decision =
 
 export function nextAttempt(tried: Tried, policy: Policy): Decision {
   const { failure, tries, now } = tried;
-  const shown = "code" in failure ? failure.code : `status ${failure.status}`;
+  const shown = failure.status === null ? failure.code : `${failure.code} (status ${failure.status})`;
   if (classify(failure) === "permanent")
     return { again: false, why: "permanent", reason: `${shown} will not change by trying again` };
   if (tries >= policy.maxTries)

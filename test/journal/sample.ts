@@ -2,7 +2,7 @@
 
 import { hostname } from "node:os";
 import type { AttachedFile, Event } from "../../src/event.ts";
-import { openDisk } from "../../src/journal/disk.ts";
+import { type Disk, openDisk } from "../../src/journal/disk.ts";
 import { ADMISSION } from "../../src/journal/duplicates.ts";
 import type { Held } from "../../src/journal/held.ts";
 import type { AddOptions, Journal, JournalDeps, NewReport } from "../../src/journal/journal.ts";
@@ -35,7 +35,11 @@ export function sampleReport(value: string, files: readonly AttachedFile[] = [])
     event: sampleEvent(value, files),
     timeGiven: true,
     level1: Buffer.from(`\ufeff<WERREPORT>${value}</WERREPORT>`, "utf16le"),
-    destination: { origin: { scheme: "http", host: "cer.example", port: 1273 }, path: "/stage2.htm" },
+    destination: {
+      origin: { scheme: "http", host: "cer.example", port: 1273 },
+      path: "/stage2.htm",
+      from: "--server",
+    },
     consent: { level: "all", setBy: "--consent" },
     settings: { note: "kept as it is" },
   };
@@ -58,16 +62,27 @@ export function receiptOf(held: Held, deliveredAt: number): Receipt {
       application: record.event.application?.name ?? null,
     },
     url: "http://cer.example:1273/stage2.htm",
-    level1: record.level1,
+    level1: { bytes: record.level1.size, sha256: record.level1.sha256 },
     bucket: "502",
     bucketTable: "5",
     dumpFile: "\\upload\\a.cab",
-    archive: archive && { name: archive.name, size: archive.size, sha256: archive.sha256, files: [] },
+    archive: archive && { name: "a.cab", bytes: archive.size, sha256: archive.sha256, files: [] },
     attempts,
     consent: record.consent,
     declined: 0,
     redacted: 0,
   };
+}
+
+/**
+ * The disk, not waited for: a killed program leaves to the system what it wrote, synced or not. Hundreds of runs that
+ * each sync a hundred times would take minutes.
+ */
+export function hastyDisk(): Disk {
+  const disk = openDisk(process.platform);
+  const sync = async () => {};
+  const create = async (path: string) => ({ ...(await disk.create(path)), sync });
+  return { ...disk, create, syncFile: sync, syncDirectory: sync };
 }
 
 /** This machine's deps, with what a test wants otherwise; `warnings` collects. */
@@ -109,3 +124,5 @@ export async function mustAdd(journal: Journal, report: NewReport, options = PLA
 
 /** What stands for a cabinet. */
 export const ARCHIVE = Buffer.alloc(300_000, "MSCF and more ");
+
+export const PEER = { address: "192.0.2.1", tlsFingerprint: null };

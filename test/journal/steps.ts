@@ -1,16 +1,11 @@
 /**
- * Stopping a program at every step it takes. A step is a name and a moment; the program under test calls `step(name)`
+ * The child's side of kill.ts: stopping a program at every step it takes. A step is a name and a moment; the program under test calls `step(name)`
  * before, in the middle of and after whatever it does, and a run either lists its steps or is killed (SIGKILL, by its
  * own hand, so that no step is missed) at the n-th of them. `steppedDisk` makes steps of every operation on the disk;
  * callers add their own, for a network say.
  */
 
-import { spawn } from "node:child_process";
 import { appendFileSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
-import { build } from "esbuild";
 import type { Disk, DiskFile } from "../../src/journal/disk.ts";
 
 export type Step = (name: string) => void;
@@ -66,83 +61,4 @@ export function steppedDisk(disk: Disk, step: Step): Disk {
     removeDirectory: (path) => around(`rmdir ${show(path)}`, () => disk.removeDirectory(path)),
     syncDirectory: (path) => around(`sync ${show(path)}`, () => disk.syncDirectory(path)),
   };
-}
-
-export type Child = {
-  /** Runs it with these arguments; the result is what it wrote to stdout. */
-  run(
-    args: readonly string[],
-  ): Promise<{ code: number | null; signal: string | null; stdout: string; stderr: string }>;
-  remove(): Promise<void>;
-};
-
-/** A TypeScript program as one file of JavaScript, so that starting it a few hundred times is quick. */
-export async function bundleChild(source: string): Promise<Child> {
-  const directory = await mkdtemp(join(tmpdir(), "cer-child-"));
-  const outfile = join(directory, `${basename(source, ".ts")}.mjs`);
-  await build({
-    entryPoints: [source],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    target: "node20",
-  });
-  return {
-    run: (args) => runNode([outfile, ...args]),
-    remove: () => rm(directory, { recursive: true, force: true }),
-  };
-}
-
-function runNode(args: readonly string[]): ReturnType<Child["run"]> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
-    const texts = { stdout: "", stderr: "" };
-    child.stdout.on("data", (chunk) => {
-      texts.stdout += chunk;
-    });
-    child.stderr.on("data", (chunk) => {
-      texts.stderr += chunk;
-    });
-    child.on("error", reject);
-    child.on("close", (code, signal) => resolve({ code, signal, ...texts }));
-  });
-}
-
-/**
- * Kills a child at each of its steps, one run per step, two at a time.
- * @param runOnce runs the child in a directory of its own, killed at the step given (0 for never), the steps' names
- *   going to the file `log`; returns how it ended
- * @param check asserts, given that directory, that nothing was lost
- * @returns the steps' names
- */
-export async function killAtEveryStep(
-  runOnce: (
-    directory: string,
-    log: string,
-    killAt: number,
-  ) => Promise<{ signal: string | null; stderr: string }>,
-  check: (directory: string, step: string, number: number) => Promise<void>,
-): Promise<string[]> {
-  const attempt = async (killAt: number): Promise<string[]> => {
-    const directory = await mkdtemp(join(tmpdir(), "cer-kill-"));
-    try {
-      const log = join(directory, "steps.log");
-      const ended = await runOnce(directory, log, killAt);
-      if ((ended.signal === "SIGKILL") !== killAt > 0 || ended.stderr !== "")
-        throw new Error(`step ${killAt}: ended with ${ended.signal}: ${ended.stderr}`);
-      const steps = (await readFile(log, "utf8")).trimEnd().split("\n");
-      await check(directory, steps.at(-1) ?? "", killAt);
-      return steps;
-    } finally {
-      await rm(directory, { recursive: true, force: true });
-    }
-  };
-  const steps = await attempt(0);
-  let next = 1;
-  const worker = async () => {
-    for (let killAt = next++; killAt <= steps.length; killAt = next++) await attempt(killAt);
-  };
-  await Promise.all([worker(), worker()]);
-  return steps;
 }

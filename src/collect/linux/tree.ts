@@ -3,7 +3,7 @@
  * or not for us to read, is empty.
  */
 
-import { readdir, readFile, readlink } from "node:fs/promises";
+import { access, readdir, readFile, readlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 
 export type SystemTree = {
@@ -12,6 +12,7 @@ export type SystemTree = {
   /** A file's text without the blanks round it; "" when there is none. */
   text(path: string): Promise<string>;
   bytes(path: string): Promise<Buffer | null>;
+  has(path: string): Promise<boolean>;
   /** The names in a directory, shorter ones first, so that numbered ones are in order. */
   names(path: string): Promise<string[]>;
   /** The last part of what a link points to; null when it is none. */
@@ -24,6 +25,11 @@ export function systemTree(root: string): SystemTree {
   return {
     root,
     bytes,
+    has: (path) =>
+      access(join(root, path)).then(
+        () => true,
+        () => false,
+      ),
     text: async (path) => ((await bytes(path)) ?? "").toString("utf8").trim(),
     names: async (path) => (await readdir(join(root, path)).catch(() => [])).sort(byNumber),
     link: async (path) => {
