@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { proxyFor } from "./config.ts";
 import { deliver } from "./delivery.ts";
-import type { CerErrorCode } from "./errors.ts";
+import { asCerError, type CerErrorCode } from "./errors.ts";
 import type { Held } from "./journal/held.ts";
 import type { Receipt } from "./journal/receipt.ts";
 import { nextAttempt, PATIENT, quickPolicy, type Tried } from "./journal/retry.ts";
@@ -66,7 +66,9 @@ async function tryOnce(
   const { destination } = held.record;
   const level1 = await bytesOf(held.level1);
   let last: Exchange | null = null;
-  const outcome = await deliver(dossierOf(held), {
+  const warnings: string[] = [];
+  const keep = keeper(warnings);
+  const outcome = await deliver(dossierOf(held, keep), {
     destination: { ...destination, from: "the journal" },
     proxy: proxyFor(destination.origin, around.env),
     idleTimeout,
@@ -76,15 +78,32 @@ async function tryOnce(
     version: around.version,
     pack: (response) =>
       pack(response, { event: held.event, level1, rules, archive, around, ...(confirm && { confirm }) }),
-    beginExchange: (level) => held.beginAttempt(level),
+    beginExchange: (level) => keep(() => held.beginAttempt(level), undefined),
     endExchange: async (exchange) => {
       last = exchange;
-      await held.endAttempt(exchange);
+      await keep(() => held.endAttempt(exchange), undefined);
     },
     ...(onStep && { onStep }),
     ...(onUpload && { onUpload }),
   });
-  return { outcome, last };
+  return { outcome: { ...outcome, warnings: [...outcome.warnings, ...warnings] }, last };
+}
+
+type Keep = <T>(operation: () => Promise<T>, otherwise: T) => Promise<T>;
+
+/** Runs the journal's operations: a disk that fails in the middle of a conversation does not end it. */
+function keeper(warnings: string[]): Keep {
+  return async (operation, otherwise) => {
+    try {
+      return await operation();
+    } catch (thrown) {
+      const error = asCerError(thrown);
+      if (error.code !== "CER_JOURNAL_UNAVAILABLE") throw error;
+      const warning = `From here on this report is not protected against loss: ${error.message}`;
+      if (!warnings.includes(warning)) warnings.push(warning);
+      return otherwise;
+    }
+  };
 }
 
 async function bytesOf({ open }: Held["level1"]): Promise<Buffer> {
@@ -94,17 +113,18 @@ async function bytesOf({ open }: Held["level1"]): Promise<Buffer> {
 }
 
 /** The held report as the conversation sees it. */
-function dossierOf(held: Held): Dossier {
+function dossierOf(held: Held, keep: Keep): Dossier {
   return {
     id: held.id,
     event: held.event,
     level1: held.level1,
     answer: held.answer,
     archive: held.archive === null ? null : keptArchive(held.archive),
-    keepAnswer: (answer) => held.keepAnswer(answer),
-    keepArchive: async (archive) => {
+    keepAnswer: (answer) => keep(() => held.keepAnswer(answer), undefined),
+    keepArchive: (archive) => {
       const { files, declined, warnings, mediaType, redacted } = archive;
-      return keptArchive(await held.keepArchive(archive, { files, declined, warnings, mediaType, redacted }));
+      const about = { files, declined, warnings, mediaType, redacted };
+      return keep(async () => keptArchive(await held.keepArchive(archive, about)), archive);
     },
   };
 }

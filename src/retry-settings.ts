@@ -5,7 +5,7 @@
 
 import * as v from "valibot";
 import type { ArchiveFlags } from "./cli.ts";
-import { CONSENTS, MIN_SIZE, type Policy, parseRules } from "./collect/policy.ts";
+import { CONSENTS, MIN_SIZE, type Policy, parseRules, type Rules } from "./collect/policy.ts";
 import type { ResolvedPolicy } from "./consent.ts";
 import { parseShape } from "./json.ts";
 
@@ -13,13 +13,15 @@ export type RetrySettings = { readonly rules: ResolvedPolicy; readonly archive: 
 
 const size = v.pipe(v.number(), v.integer(), v.minValue(MIN_SIZE));
 
+const rulesSchema = v.record(v.string(), v.array(v.string()));
+
 const RetrySchema = v.strictObject({
   rules: v.strictObject({
     policy: v.strictObject({
       consent: v.picklist(CONSENTS),
       level2: v.boolean(),
-      allow: v.looseObject({}),
-      deny: v.looseObject({}),
+      allow: rulesSchema,
+      deny: rulesSchema,
       maxFileSize: size,
       maxTotalSize: size,
     }),
@@ -38,9 +40,13 @@ const RetrySchema = v.strictObject({
 export function encodeRetrySettings({ rules, archive }: RetrySettings): v.InferOutput<typeof RetrySchema> {
   const { allow, deny } = rules.policy;
   return {
-    rules: { ...rules, policy: { ...rules.policy, allow: { ...allow }, deny: { ...deny } } },
+    rules: { ...rules, policy: { ...rules.policy, allow: plain(allow), deny: plain(deny) } },
     archive,
   };
+}
+
+function plain(rules: Rules): Record<string, string[]> {
+  return Object.fromEntries(Object.entries(rules).map(([kind, patterns]) => [kind, [...patterns]]));
 }
 
 /** @throws CerError CER_DAMAGED, CER_CONFIG */

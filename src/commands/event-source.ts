@@ -17,16 +17,22 @@ type NamedEvent = {
   readonly truncate: boolean;
 };
 
-/** The event and the exact bytes of its level 1 report. @throws CerError as of `readEvent` */
-export async function makeReport(
-  named: NamedEvent,
-  around: Surroundings,
-): Promise<{ event: Event; level1: Buffer; warnings: string[] }> {
-  const { event, warnings } = await readEvent(named, around);
+export type MadeReport = {
+  readonly event: Event;
+  /** The event named its own time; it was not filled in. */
+  readonly timeGiven: boolean;
+  /** The exact bytes of level 1. */
+  readonly level1: Buffer;
+  readonly warnings: string[];
+};
+
+/** The event and its report. @throws CerError as of `readEvent` */
+export async function makeReport(named: NamedEvent, around: Surroundings): Promise<MadeReport> {
+  const { event, timeGiven, warnings } = await readEvent(named, around);
   const { report, replacedCharacters } = buildReport(event);
   if (replacedCharacters > 0)
     warnings.push(`${replacedCharacters} characters that XML cannot carry were replaced by U+FFFD.`);
-  return { event, level1: encodeReport(report), warnings };
+  return { event, timeGiven, level1: encodeReport(report), warnings };
 }
 
 /**
@@ -37,7 +43,7 @@ export async function makeReport(
 async function readEvent(
   named: NamedEvent,
   around: Surroundings,
-): Promise<{ event: Event; warnings: string[] }> {
+): Promise<{ event: Event; timeGiven: boolean; warnings: string[] }> {
   const { attach, ...flags } = named.flags;
   const attached = attach.map(
     ({ path, type }): AttachedFile => ({ path: resolve(around.cwd, path), name: baseName(path), type }),
@@ -53,7 +59,7 @@ async function readEvent(
   });
   const completed = completeEvent(input, facts, { now: around.now(), truncate: named.truncate });
   await Promise.all(completed.event.files.map(requireReadable));
-  return completed;
+  return { ...completed, timeGiven: input.eventTime !== undefined };
 }
 
 async function readEventFile(path: string, around: Surroundings) {

@@ -21,7 +21,7 @@ import { flushDue } from "../flush.ts";
 import { ADMISSION, type Admission } from "../journal/duplicates.ts";
 import type { Added, Journal } from "../journal/journal.ts";
 import { encodeReceipt } from "../journal/receipt.ts";
-import { describeError, exitCodeFor, formatOutcome, NOTHING_EXCHANGED, type Outcome } from "../outcome.ts";
+import { exitCodeFor, formatOutcome, NOTHING_EXCHANGED, type Outcome } from "../outcome.ts";
 import { pack } from "../pack.ts";
 import { encodeRetrySettings } from "../retry-settings.ts";
 import { passingDossier } from "../submit.ts";
@@ -93,7 +93,7 @@ async function keepAndSend(submission: Submission, journal: Journal): Promise<De
       event,
       timeGiven,
       level1,
-      destination: { origin: destination.origin, path: destination.path },
+      destination,
       consent: { level: rules.policy.consent, setBy: rules.consentFrom },
       settings: encodeRetrySettings({ rules, archive: command.archive }),
     },

@@ -58,7 +58,8 @@ async function openClient(origin: Origin, options: HttpOptions, peer: { current:
   return new Client(formatUrl(origin, ""), {
     connect: (target, callback) => {
       connect(target, (...result) => {
-        if (result[1] !== null) peer.current = describePeer(result[1]);
+        // undici leaves the socket out of a failure, whatever its types say.
+        if (result[1] != null) peer.current = describePeer(result[1]);
         callback(...result);
       });
     },
