@@ -5,7 +5,7 @@
  */
 
 import { Readable } from "node:stream";
-import { CerError } from "../errors.ts";
+import { asCerError, CerError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { type Attachment, type AttachmentNow, attachmentPath, checkAttachment } from "./attachment.ts";
 import type { Attempt, AttemptResult } from "./attempt.ts";
@@ -98,6 +98,11 @@ export class Held {
     return this.#archive;
   }
 
+  /** Why it waits, or was given up; null for no reason yet. */
+  get reason(): string | null {
+    return this.#progress.reason;
+  }
+
   get attempts(): readonly Attempt[] {
     return this.#progress.attempts;
   }
@@ -142,7 +147,11 @@ export class Held {
   async settle(settlement: Settlement): Promise<void> {
     if (settlement.state === "done") return this.#guard(() => this.#settleDone(settlement.receipt));
     const { state, reason } = settlement;
-    if (reason !== this.#progress.reason) await this.#write({ reason });
+    // On a full disk the state can be changed where the reason cannot be written.
+    if (reason !== this.#progress.reason)
+      await this.#write({ reason }).catch((error) => {
+        if (asCerError(error).code !== "CER_JOURNAL_UNAVAILABLE") throw error;
+      });
     const time = state === "abandoned" ? this.#now() : (settlement.due ?? 0);
     const bytes = entryBytes(this.record, this.#archive?.size ?? 0);
     await this.#guard(() => this.#leave(state, { ...this.#label, bytes, mark: formatTime(time) }));

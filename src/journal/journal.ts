@@ -260,11 +260,15 @@ export class Journal {
         );
   }
 
-  /** Counts what was held back: one line each, so that processes can write at the same time. */
+  /** Counts what was held back, if the disk lets it: one line each, so that processes can write at the same time. */
   async #note<T extends Verdict>(label: Label, verdict: T): Promise<T> {
     const name = verdict.outcome === "suppressed" ? label.signature : label.identity;
     const line = Buffer.from(`${formatIso(this.#now())} ${verdict.outcome}\n`);
-    await this.#shelf.disk.append(`${statePath(this.directory, "repeats")}/${name}`, line);
+    try {
+      await this.#shelf.disk.append(`${statePath(this.directory, "repeats")}/${name}`, line);
+    } catch (error) {
+      if (systemCode(error) === null) throw error;
+    }
     return verdict;
   }
 

@@ -157,7 +157,7 @@ async function checkDelivery(stage: Stage, { failingPuts }: Scenario, expected: 
   const ended = await stage.run(lines.slice(1), { ahead: LATER });
   const [first, second, third, again] = splitRuns(ended);
   for (const flushed of [first, second, third]) checkFlush(flushed, ended.stderr);
-  assert.equal(third?.stdout, JSON.stringify({ outcomes: [], waiting: 0 }, null, 2) + "\n");
+  assert.equal(third?.stdout, `${JSON.stringify({ outcomes: [], waiting: 0 }, null, 2)}\n`);
   assert.equal(again?.code, 0, ended.stderr);
   const { outcome } = JSON.parse(again.stdout) as Outcome;
   assert.equal(outcome, expected.isKept ? "duplicate" : "uploaded");
