@@ -81,7 +81,7 @@ export function explainNetworkError(
       hint: "Does the server speak plain http on this port? Then leave --https out.",
       cause: error,
     });
-  if (code.startsWith("HPE_"))
+  if (code.startsWith("HPE_") || error.name === "HTTPParserError")
     return new CerError("CER_NOT_CER", `${place}: the answer is not HTTP (${quote(error.message)}).`, {
       hint: "Is this the CER server's port? A server that wants TLS needs --https.",
       cause: error,
