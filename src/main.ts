@@ -21,7 +21,8 @@
 
 import { homedir, tmpdir } from "node:os";
 import manifest from "../package.json" with { type: "json" };
-import { type Command, parseCommandLine } from "./cli.ts";
+import type { Command } from "./cli/command.ts";
+import { parseCommandLine } from "./cli.ts";
 import { asCerError, CerError, EXIT, type ExitCode, exitCodeOf } from "./errors.ts";
 import { failedOutcome } from "./outcome.ts";
 import type { Surroundings } from "./surroundings.ts";

@@ -3,7 +3,7 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Readable } from "node:stream";
-import type { OutputFlags, SubmitCommand } from "../cli.ts";
+import type { OutputFlags, SubmitCommand } from "../cli/command.ts";
 import {
   type Destination,
   proxyFor,
