@@ -40,6 +40,7 @@ import { CerError } from "./errors.ts";
 export function parseCommandLine(args: readonly string[], version: string): Command {
   let command: Command | undefined;
   let text = "";
+  let complaint = "";
   const parser = buildParser(version, (parsed) => {
     command = parsed;
   });
@@ -48,16 +49,22 @@ export function parseCommandLine(args: readonly string[], version: string): Comm
       writeOut: (words) => {
         text += words;
       },
-      writeErr: () => {},
+      writeErr: (words) => {
+        complaint += words;
+      },
     });
   try {
     parser.parse(args, { from: "user" });
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) throw thrown;
     if (thrown.exitCode === 0) return { name: "text", text };
+    // No command was named: the help, which commander takes for a complaint.
+    if (thrown.code === "commander.help") return { name: "text", text: complaint };
     throw asUsageError(thrown, args);
   }
-  return command ?? { name: "text", text: parser.helpInformation() };
+  if (command === undefined)
+    throw new CerError("CER_USAGE", "No command was given.", { hint: "See cer --help." });
+  return command;
 }
 
 function asUsageError(thrown: CommanderError, args: readonly string[]): CerError {
