@@ -1,17 +1,20 @@
 /**
- * The same archive as a POSIX tar, uncompressed, for servers that cannot open a cabinet. Entries, results and rules are
- * those of the cabinet. Hides that a tar tells an entry's size before its bytes: each body goes through a spool of its
- * own first, so that the size is the true one whatever the body does while it is read.
+ * The same archive as a POSIX tar, uncompressed, for servers that cannot open a cabinet; and such a tar read back.
+ * Entries, results and rules are those of the cabinet. Hides that a tar tells an entry's size before its bytes: each
+ * body goes through a spool of its own first, so that the size is the true one whatever the body does meanwhile.
  */
 import { createHash } from "node:crypto";
+import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { type Pack, pack } from "tar-stream";
+import { extract, type Header, type Pack, pack } from "tar-stream";
+import { CerError } from "../errors.ts";
 import { type Archive, sealArchive } from "./cab/archive.ts";
 import type { Body } from "./cab/body.ts";
 import { absentEntry, type Entry, type EntryResult, type WriteOptions } from "./cab/entry.ts";
 import { UniqueNames } from "./cab/names.ts";
 import { messageOf, openEntry, orderEntries } from "./cab/order.ts";
 import { Spool } from "./cab/spool.ts";
+import { extractFile } from "./cab/target.ts";
 
 const READ_SIZE = 256 * 1024;
 
@@ -140,4 +143,65 @@ class TarWriter {
     // Written through a stream: an entry takes all of a content at once otherwise.
     await pipeline(content.read(), sink);
   }
+}
+
+export type TarFile = { readonly name: string; readonly size: number; readonly time: Date };
+
+/**
+ * The files of a tar that this program wrote, each with its content, which is read to its end, or skipped, before the
+ * next one comes. Anything such a tar does not hold is refused: links, devices, folders.
+ * @throws {CerError} CER_DAMAGED when it is no tar, ends too early, or is none of ours.
+ */
+export async function* readTar(
+  source: AsyncIterable<Uint8Array>,
+): AsyncGenerator<{ readonly file: TarFile; readonly content: AsyncIterable<Buffer> }> {
+  const unpacked = extract();
+  const reading = pipeline(Readable.from(source, { objectMode: false }), unpacked);
+  // A failure also ends the loop, which then tells it.
+  reading.catch(() => undefined);
+  try {
+    for await (const entry of unpacked)
+      yield { file: checkTarHeader(entry.header), content: entry as AsyncIterable<Buffer> };
+    await reading;
+  } catch (error) {
+    throw error instanceof CerError
+      ? error
+      : new CerError("CER_DAMAGED", `not a whole tar: ${messageOf(error)}`, { cause: error });
+  } finally {
+    unpacked.destroy();
+  }
+}
+
+function checkTarHeader({ name, size = 0, mtime, type }: Header): TarFile {
+  if (type !== "file")
+    throw new CerError("CER_DAMAGED", `${JSON.stringify(name)} in the tar is a ${type}, not a file`);
+  if (!Number.isSafeInteger(size) || size < 0) {
+    throw new CerError("CER_DAMAGED", `${JSON.stringify(name)} in the tar has a size of ${size} bytes`);
+  }
+  return { name, size, time: mtime ?? new Date(0) };
+}
+
+/**
+ * Extracts all files below `directory`, which exists. Stops at the first that is wrong; files before it stay, whole.
+ * @throws what `readTar` and `extractFile` throw; CER_DAMAGED when the files have more than `maxBytes` bytes together.
+ */
+export async function extractTar(
+  source: AsyncIterable<Uint8Array>,
+  directory: string,
+  { maxBytes = Number.POSITIVE_INFINITY }: { maxBytes?: number } = {},
+): Promise<readonly TarFile[]> {
+  const extracted: TarFile[] = [];
+  let total = 0;
+  for await (const { file, content } of readTar(source)) {
+    total += file.size;
+    if (total > maxBytes) {
+      throw new CerError(
+        "CER_DAMAGED",
+        `the tar's files have more than the ${maxBytes} bytes that are accepted`,
+      );
+    }
+    await extractFile(directory, file, content);
+    extracted.push(file);
+  }
+  return extracted;
 }

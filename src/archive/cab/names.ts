@@ -28,6 +28,15 @@ export function safeName(wanted: string): string {
   return shorten(parts.length === 0 ? "file" : parts.join("\\"), MAX_SAFE_NAME_SIZE);
 }
 
+/** Why a name from an archive cannot be extracted just like that; null when it can. */
+export function whyUnsafe(name: string): string | null {
+  if (/^[\\/]|^[a-z]:/i.test(name)) return "it is an absolute path";
+  const parts = name.split(/[\\/]/);
+  if (parts.includes("..")) return "it leads out of the folder";
+  const unsafe = parts.find((part) => part === "" || safePart(part) !== part);
+  return unsafe === undefined ? null : `${JSON.stringify(unsafe)} is no safe name for a file`;
+}
+
 function safePart(part: string): string {
   const plain = part.replace(UNSAFE, "_").replace(/^ +|[. ]+$/g, "");
   return DEVICE.test(plain) ? `_${plain}` : plain;
