@@ -51,8 +51,8 @@ export type Disk = {
   read(path: string, limit: number): Promise<Buffer>;
   /** A regular file for streaming; EINVAL for anything else. Never waits for a pipe's other end. */
   openSource(path: string): Promise<Source>;
-  /** A whole file of any length; fails as a stream does, when it is read. */
-  readStream(path: string): Readable;
+  /** The first `size` bytes of a file; fails as a stream does, when it is read. */
+  readStream(path: string, size: number): Readable;
   /** A new empty file of mode 0600 to write to; what was there is cut off. */
   create(path: string): Promise<DiskFile>;
   /** Adds to a file (mode 0600), made if need be, in one write. */
@@ -94,7 +94,8 @@ export function openDisk(platform: string): Disk {
     resolve: (path) => fs.realpath(path),
     read: readSmall,
     openSource,
-    readStream: (path) => createReadStream(path, { highWaterMark: 256 * 1024 }),
+    readStream: (path, size) =>
+      size === 0 ? Readable.from([]) : createReadStream(path, { end: size - 1, highWaterMark: 256 * 1024 }),
     create: async (path) => diskFile(await fs.open(path, "w", 0o600)),
     append: (path, bytes) => fs.appendFile(path, bytes, { mode: 0o600 }),
     // Windows flushes only what was opened for writing.

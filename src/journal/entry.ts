@@ -26,6 +26,7 @@ import {
 import { type Attempt, encodeAttempt, parseAttempt } from "./attempt.ts";
 import { type Disk, systemCode, unlessMissing, writeFile, writeWhole } from "./disk.ts";
 import { encodeEvent, parseEvent } from "./event-record.ts";
+import { parseId } from "./layout.ts";
 import { encodeRecord, type Fields, formatIso, type Json, parseRecord } from "./record.ts";
 
 /** Where a report goes, and which source of the configuration said so. */
@@ -141,8 +142,10 @@ export function parseEntry(text: string): EntryRecord {
         "CER_DAMAGED",
         `entry.json: attachments has ${attachments.length} items for ${event.files.length} files.`,
       );
+    const id = fields.text("id");
+    if (parseId(id) === null) throw new CerError("CER_DAMAGED", "entry.json: id is not one that cer gives.");
     return {
-      id: fields.text("id"),
+      id,
       createdAt: fields.time("createdAt"),
       event,
       destination: fields.object("destination", parseDestination),
@@ -323,5 +326,5 @@ export function parseArchiveFacts(text: string): ArchiveFacts {
 }
 
 function openArchive(disk: Disk, entry: string, facts: ArchiveFacts): KeptArchive {
-  return { ...facts, open: () => disk.readStream(`${entry}/archive`) };
+  return { ...facts, open: () => disk.readStream(`${entry}/archive`, facts.size) };
 }

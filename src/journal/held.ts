@@ -53,7 +53,8 @@ export class Held {
   readonly level1: { readonly size: number; open(): Readable };
   readonly #shelf: Shelf;
   readonly #label: Label;
-  readonly #path: string;
+  /** The directory it lies in while it is held. */
+  readonly path: string;
   readonly #now: () => number;
   #answer: Answer | null;
   #archive: KeptArchive | null;
@@ -72,7 +73,7 @@ export class Held {
     this.level1 = { size: level1.length, open: () => Readable.from([level1]) };
     this.#shelf = shelf;
     this.#label = label;
-    this.#path = entryPath(shelf.root, "claimed", label);
+    this.path = entryPath(shelf.root, "claimed", label);
     this.#now = now;
     this.#answer = answer;
     this.#archive = archive;
@@ -109,7 +110,7 @@ export class Held {
   }
 
   async keepAnswer(answer: Answer): Promise<void> {
-    await this.#guard(() => writeAnswer(this.#shelf.disk, this.#path, answer));
+    await this.#guard(() => writeAnswer(this.#shelf.disk, this.path, answer));
     this.#answer = answer;
   }
 
@@ -117,7 +118,7 @@ export class Held {
     archive: { readonly size: number; readonly sha256: string; open(): Readable },
     about: Json,
   ): Promise<KeptArchive> {
-    const kept = await this.#guard(() => writeArchive(this.#shelf.disk, this.#path, archive, about));
+    const kept = await this.#guard(() => writeArchive(this.#shelf.disk, this.path, archive, about));
     this.#archive = kept;
     return kept;
   }
@@ -149,13 +150,13 @@ export class Held {
 
   async #settleDone(receipt: Receipt): Promise<void> {
     const { disk, warn } = this.#shelf;
-    const write = () => writeWhole(disk, this.#path, RECEIPT, encodeReceipt(receipt));
+    const write = () => writeWhole(disk, this.path, RECEIPT, encodeReceipt(receipt));
     try {
       await write();
     } catch (error) {
       if (systemCode(error) === null || (await this.#isGone())) throw error;
       // Delivered is delivered: on a full disk the payload, needed no more, makes room for the receipt.
-      await removePayload(disk, this.#path);
+      await removePayload(disk, this.path);
       await write().catch(() => warn(`The receipt of ${this.id} could not be kept (${systemCode(error)}).`));
     }
     await finishDone(this.#shelf, this.#label, receipt.deliveredAt);
@@ -169,12 +170,12 @@ export class Held {
 
   async #write(change: Partial<Progress>): Promise<void> {
     const progress = { ...this.#progress, ...change };
-    await this.#guard(() => writeProgress(this.#shelf.disk, this.#path, progress));
+    await this.#guard(() => writeProgress(this.#shelf.disk, this.path, progress));
     this.#progress = progress;
   }
 
   async #isGone(): Promise<boolean> {
-    return (await unlessMissing(this.#shelf.disk.facts(this.#path), null)) === null;
+    return (await unlessMissing(this.#shelf.disk.facts(this.path), null)) === null;
   }
 
   async #guard<T>(operation: () => Promise<T>): Promise<T> {

@@ -5,7 +5,9 @@
 
 import { createHash } from "node:crypto";
 import type { Readable } from "node:stream";
+import { CerError } from "../errors.ts";
 import { type Attempt, encodeAttempt, parseAttempt } from "./attempt.ts";
+import { parseId } from "./layout.ts";
 import { encodeRecord, type Fields, formatIso, type Json, parseRecord } from "./record.ts";
 
 /** Times are milliseconds since 1970, ISO 8601 in the JSON; hashes are SHA-256 in hex; sizes are bytes. */
@@ -102,7 +104,7 @@ export function parseReceipt(bytes: Buffer, what = "The receipt"): Receipt {
 
 function parseFields(fields: Fields): Receipt {
   return {
-    id: fields.text("id"),
+    id: parseReceiptId(fields),
     createdAt: fields.time("createdAt"),
     deliveredAt: fields.time("deliveredAt"),
     event: fields.object("event", (event) => ({
@@ -116,8 +118,8 @@ function parseFields(fields: Fields): Receipt {
       bytes: level1.count("bytes"),
       sha256: level1.sha256("sha256"),
     })),
-    bucket: fields.textOrNull("bucket"),
-    bucketTable: fields.textOrNull("bucketTable"),
+    bucket: fields.digitsOrNull("bucket"),
+    bucketTable: fields.digitsOrNull("bucketTable"),
     dumpFile: fields.textOrNull("dumpFile"),
     archive: fields.objectOrNull("archive", (archive) => ({
       name: archive.text("name"),
@@ -137,6 +139,12 @@ function parseFields(fields: Fields): Receipt {
     declined: fields.count("declined"),
     redacted: fields.count("redacted"),
   };
+}
+
+function parseReceiptId(fields: Fields): string {
+  const id = fields.text("id");
+  if (parseId(id) === null) throw new CerError("CER_DAMAGED", "The receipt: id is not one that cer gives.");
+  return id;
 }
 
 /**

@@ -14,12 +14,13 @@ export type Fields = {
   /** A whole number from 0 to 2^53-1. */
   count(key: string): number;
   countOrNull(key: string): number | null;
+  /** A decimal number of up to 100 digits, as text. */
+  digitsOrNull(key: string): string | null;
   /** An unsigned 64-bit number, written as decimal text. */
   unsigned64(key: string): bigint;
   /** A time written as ISO 8601, in milliseconds since 1970. */
   time(key: string): number;
   timeOrNull(key: string): number | null;
-  flag(key: string): boolean;
   /** Lower-case hex of 32 bytes. */
   sha256(key: string): string;
   one<T extends string | number>(key: string, of: readonly T[]): T;
@@ -78,16 +79,14 @@ function fieldsOf(value: unknown, what: string, path: string): Fields {
     textOrNull: (key) => orNull(key, text),
     count,
     countOrNull: (key) => orNull(key, count),
+    digitsOrNull: (key) =>
+      orNull(key, () => matching(key, /^[0-9]{1,100}$/, "must be a decimal number as text")),
     unsigned64: (key) => {
       const number = BigInt(matching(key, /^[0-9]{1,20}$/, "must be a decimal number as text"));
       return number < 2n ** 64n ? number : refuse(at(key), "must be less than 2^64");
     },
     time,
     timeOrNull: (key) => orNull(key, time),
-    flag: (key) => {
-      const flag = get(key);
-      return typeof flag === "boolean" ? flag : refuse(at(key), "must be true or false");
-    },
     sha256: (key) => matching(key, /^[0-9a-f]{64}$/, "must be a SHA-256 in hex"),
     one: (key, of) =>
       of.find((one) => one === get(key)) ?? refuse(at(key), `must be one of ${of.join(", ")}`),

@@ -1,0 +1,203 @@
+/**
+ * A waiting report carried to another machine as one tar: `transfer.json` first, which lists the other parts with their
+ * hashes, then the parts of the entry under the names they have in it. What comes in is trusted in nothing: names are
+ * those of an entry or the tar is refused, so that no absolute path, no `..` and no link gets near the disk; sizes are
+ * bounded before a byte is written, hashes checked before the entry counts.
+ *
+ * Where the report goes comes with it: whoever imports one should be shown its destination. Attached files travel along
+ * or are missing: a path from another machine is never looked up here.
+ */
+
+import { createHash } from "node:crypto";
+import { Readable } from "node:stream";
+import { CerError } from "../errors.ts";
+import { type Attachment, isStored } from "./attachment.ts";
+import { type Disk, systemCode, writeFile, writeWhole } from "./disk.ts";
+import {
+  type EntryRecord,
+  encodeEntry,
+  parseAnswer,
+  parseProgress,
+  readArchive,
+  readDocument,
+  readEntry,
+} from "./entry.ts";
+import type { Held } from "./held.ts";
+import type { Journal } from "./journal.ts";
+import type { Listed } from "./layout.ts";
+import { encodeRecord, parseRecord } from "./record.ts";
+
+/** One file of the tar, its bytes to be opened as often as needed. */
+export type Part = { readonly name: string; readonly size: number; open(): Readable };
+
+/** One entry of a tar being read, in the order of the tar; `content` is to be read to its end before the next. */
+export type TarEntry = {
+  readonly name: string;
+  /** As tar-stream calls it: "file", "directory", "symlink", "link", … */
+  readonly type: string;
+  readonly size: number;
+  readonly content: AsyncIterable<Uint8Array>;
+};
+
+type Stated = { readonly name: string; readonly bytes: number; readonly sha256: string };
+
+const CONTENTS = "transfer.json";
+const MAX_CONTENTS = 4 * 1024 * 1024;
+const PART_NAME =
+  /^(entry\.json|level1|answer\.json|progress\.json|archive\.json|archive|files\/(0|[1-9]\d{0,4}))$/;
+
+/** The parts of an entry for a tar, `transfer.json` first. The entry must stay claimed until they have been written. */
+export async function exportParts(disk: Disk, held: Held): Promise<Part[]> {
+  const travelling: Attachment[] = [];
+  const parts: Part[] = [];
+  for (const [index, { path, state, ...attachment }] of held.attachments.entries()) {
+    const part = state === "missing" ? null : await filePart(disk, `files/${index}`, path);
+    if (part !== null) parts.push(part);
+    travelling.push(
+      carried(attachment, part === null ? null : { bytes: part.size, sha256: await hashOf(part) }),
+    );
+  }
+  for (const name of ["answer.json", "progress.json", "archive", "archive.json"]) {
+    const part = await filePart(disk, name, `${held.path}/${name}`);
+    if (part !== null) parts.push(part);
+  }
+  parts.push(bufferPart("entry.json", encodeEntry({ ...held.record, attachments: travelling })));
+  parts.push({ name: "level1", ...held.level1 });
+  const stated: Stated[] = [];
+  for (const part of parts) stated.push({ name: part.name, bytes: part.size, sha256: await hashOf(part) });
+  return [bufferPart(CONTENTS, encodeRecord({ version: 1, id: held.id, parts: stated })), ...parts];
+}
+
+function carried(attachment: Attachment, stored: { bytes: number; sha256: string } | null): Attachment {
+  if (stored === null) return { ...attachment, how: "missing", why: attachment.why ?? "not exported" };
+  return { ...attachment, how: "copied", size: stored.bytes, sha256: stored.sha256 };
+}
+
+function bufferPart(name: string, bytes: Buffer): Part {
+  return { name, size: bytes.length, open: () => Readable.from([bytes]) };
+}
+
+/** Null when it is not there. The size it has now is the size that is read, also if it grows. */
+async function filePart(disk: Disk, name: string, path: string): Promise<Part | null> {
+  try {
+    const source = await disk.openSource(path);
+    await source.close();
+    const { size } = source;
+    return { name, size, open: () => disk.readStream(path, size) };
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return null;
+    throw error;
+  }
+}
+
+async function hashOf({ open }: Part): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of open()) hash.update(chunk);
+  return hash.digest("hex");
+}
+
+/**
+ * Takes in an exported report; it waits then, and is due at once.
+ * @param maxBytes of all parts together
+ * @throws CerError CER_DAMAGED for anything but a tar that exportParts made; CER_USAGE when the report is there already;
+ *   CER_JOURNAL_FULL, CER_JOURNAL_UNAVAILABLE. Nothing is left behind.
+ */
+export async function importReport(
+  journal: Journal,
+  disk: Disk,
+  entries: AsyncIterable<TarEntry>,
+  maxBytes: number,
+): Promise<Listed> {
+  return journal.adopt((directory) => unpack(disk, directory, entries, maxBytes));
+}
+
+async function unpack(
+  disk: Disk,
+  directory: string,
+  entries: AsyncIterable<TarEntry>,
+  maxBytes: number,
+): Promise<EntryRecord> {
+  let expected: Map<string, Stated> | null = null;
+  let id = "";
+  await disk.makeDirectory(`${directory}/files`);
+  for await (const entry of entries) {
+    if (entry.type !== "file") throw refuse(`${JSON.stringify(entry.name)} is a ${entry.type}`);
+    if (expected === null) {
+      ({ id, expected } = await readContents(entry, maxBytes));
+      continue;
+    }
+    const stated = expected.get(entry.name);
+    if (stated === undefined)
+      throw refuse(`${JSON.stringify(entry.name)} is in it, which it does not list, or twice`);
+    expected.delete(entry.name);
+    await unpackPart(disk, `${directory}/${entry.name}`, entry, stated);
+  }
+  if (expected === null) throw refuse("it is empty");
+  const [missing] = expected.keys();
+  if (missing !== undefined) throw refuse(`${missing} is missing`);
+  return checkUnpacked(disk, directory, id);
+}
+
+async function readContents(
+  entry: TarEntry,
+  maxBytes: number,
+): Promise<{ id: string; expected: Map<string, Stated> }> {
+  if (entry.name !== CONTENTS || entry.size > MAX_CONTENTS)
+    throw refuse(`it does not begin with ${CONTENTS}`);
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of entry.content) chunks.push(chunk);
+  const { id, parts } = parseRecord(Buffer.concat(chunks).toString(), CONTENTS, (fields) => {
+    fields.one("version", [1]);
+    const part = fields.list("parts", (part) => ({
+      name: part.text("name"),
+      bytes: part.count("bytes"),
+      sha256: part.sha256("sha256"),
+    }));
+    return { id: fields.text("id"), parts: part };
+  });
+  const total = parts.reduce((sum, { bytes }) => sum + bytes, 0);
+  if (total > maxBytes) throw refuse(`it holds ${total} bytes, the bound is ${maxBytes}`);
+  const foreign = parts.find(({ name }) => !PART_NAME.test(name));
+  if (foreign !== undefined) throw refuse(`${JSON.stringify(foreign.name)} is no part of a report`);
+  return { id, expected: new Map(parts.map((part) => [part.name, part])) };
+}
+
+async function unpackPart(disk: Disk, path: string, entry: TarEntry, stated: Stated): Promise<void> {
+  const hash = createHash("sha256");
+  let size = 0;
+  const checked = async function* () {
+    for await (const chunk of entry.content) {
+      hash.update(chunk);
+      size += chunk.length;
+      if (size > stated.bytes)
+        throw refuse(`${entry.name} is longer than the ${stated.bytes} bytes it lists`);
+      yield chunk;
+    }
+  };
+  await writeFile(disk, path, checked());
+  if (size !== stated.bytes) throw refuse(`${entry.name} is ${size} bytes long, it lists ${stated.bytes}`);
+  if (hash.digest("hex") !== stated.sha256)
+    throw refuse(`the SHA-256 of ${entry.name} is not the one it lists`);
+}
+
+/** What an entry's own reader will demand later is demanded now, and files that did not travel are missing. */
+async function checkUnpacked(disk: Disk, directory: string, id: string): Promise<EntryRecord> {
+  const { record } = await readEntry(disk, directory, id);
+  await readDocument(disk, directory, "answer.json", parseAnswer);
+  await readDocument(disk, directory, "progress.json", parseProgress);
+  await readArchive(disk, directory);
+  const present = new Set(await disk.names(`${directory}/files`));
+  const attachments = record.attachments.map((attachment, index) => {
+    if (!isStored(attachment)) return carried(attachment, null);
+    if (!present.has(`${index}`)) throw refuse(`files/${index} is missing`);
+    return attachment;
+  });
+  const checked = { ...record, attachments };
+  await disk.syncDirectory(`${directory}/files`);
+  await writeWhole(disk, directory, "entry.json", encodeEntry(checked));
+  return checked;
+}
+
+function refuse(why: string): CerError {
+  return new CerError("CER_DAMAGED", `This is not an exported report: ${why}. Nothing was imported.`);
+}
