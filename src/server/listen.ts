@@ -50,7 +50,7 @@ const MAX_ARCHIVE_SIZE = 4 * 1024 ** 3;
 const IDLE_TIMEOUT = 30_000;
 const HEADERS_TIMEOUT = 10_000;
 const CLOSE_GRACE = 500;
-/** Of a body that nobody wants, the bytes that are still read so that the client gets to read its answer. */
+/** Of a body that nobody wants any more, the bytes still read so that the client gets to see its answer. */
 const MAX_DRAIN = 64 * 1024 * 1024;
 
 /**
@@ -134,7 +134,7 @@ async function carryOut(
     // A client that was told to wait will not send its body any more.
     if (expectsContinue && !isWanted) response.shouldKeepAlive = false;
     response.end(message.method === "HEAD" ? undefined : body);
-    if (!isWanted) drain(message);
+    if (!message.readableEnded) drain(message);
   } catch {
     message.socket.destroy();
   }

@@ -522,7 +522,7 @@ describe("what is refused", () => {
       const incoming = join(server.dir, "incoming");
       await rm(incoming, { recursive: true });
       await writeFile(incoming, "in the way");
-      const put = await send(server, "PUT", path, CABINET);
+      const put = await send(server, "PUT", path, Buffer.alloc(20_000_000));
       assert.deepEqual([put.status, put.text], [507, "The archive could not be stored.\n"]);
       const level1 = await send(server, "POST", "/stage2.htm", REPORT);
       assert.deepEqual([level1.status, level1.text], [500, "The server failed.\n"]);
