@@ -75,6 +75,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
   const server = createServer({ headersTimeout: HEADERS_TIMEOUT, requestTimeout: 0 });
   server.timeout = idleTimeout;
+  server.keepAliveTimeout = idleTimeout;
   server.on("request", (message, response) => serve(message, response, false));
   server.on("checkContinue", (message, response) => serve(message, response, true));
   server.on("clientError", answerBrokenHead);
