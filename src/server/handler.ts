@@ -50,7 +50,10 @@ export type ServerEvent =
       readonly method: string;
       readonly target: string;
       readonly status: number;
+      /** What the client was told. */
       readonly reason: string;
+      /** What it was not: the operating system's own words. */
+      readonly cause: string | null;
     };
 
 /** Rejects, with a message for the client, an archive that does not hold together. */
@@ -75,8 +78,12 @@ class Refusal extends Error {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
 
-  constructor(status: number, reason: string, headers: Readonly<Record<string, string>> = {}) {
-    super(reason);
+  constructor(
+    status: number,
+    reason: string,
+    { headers = {}, cause }: { headers?: Record<string, string>; cause?: unknown } = {},
+  ) {
+    super(reason, { cause });
     this.status = status;
     this.headers = headers;
   }
@@ -94,11 +101,11 @@ export function createHandler(options: HandlerOptions): (request: ServerRequest)
     } catch (thrown) {
       if (thrown instanceof BrokenBody) throw thrown;
       const refusal =
-        thrown instanceof Refusal
-          ? thrown
-          : new Refusal(500, `The server failed: ${(thrown as Error).message}`);
-      options.onEvent({ kind: "refused", method, target, status: refusal.status, reason: refusal.message });
-      return textReply(refusal.status, refusal.message, refusal.headers);
+        thrown instanceof Refusal ? thrown : new Refusal(500, "The server failed.", { cause: thrown });
+      const { status, message: reason, headers } = refusal;
+      const cause = refusal.cause instanceof Error ? refusal.cause.message : null;
+      options.onEvent({ kind: "refused", method, target, status, reason, cause });
+      return textReply(status, reason, headers);
     }
   };
 }
@@ -106,7 +113,8 @@ export function createHandler(options: HandlerOptions): (request: ServerRequest)
 function route(request: ServerRequest, options: HandlerOptions): Promise<ServerReply> {
   const { method, target } = request;
   if (pathOf(target) === LEVEL1_PATH) {
-    if (method !== "POST") throw new Refusal(405, `${LEVEL1_PATH} takes POST.`, { allow: "POST" });
+    if (method !== "POST")
+      throw new Refusal(405, `${LEVEL1_PATH} takes POST.`, { headers: { allow: "POST" } });
     return takeReport(request, options);
   }
   const dumpFile = parseDumpTarget(target);
@@ -116,7 +124,7 @@ function route(request: ServerRequest, options: HandlerOptions): Promise<ServerR
       404,
       `Level 1 goes to ${LEVEL1_PATH}, level 2 to a DumpFile that this server handed out.`,
     );
-  if (method !== "PUT") throw new Refusal(405, "A DumpFile takes PUT.", { allow: "PUT" });
+  if (method !== "PUT") throw new Refusal(405, "A DumpFile takes PUT.", { headers: { allow: "PUT" } });
   return takeArchive(request, stored, options);
 }
 
@@ -211,7 +219,7 @@ async function receiveBody(request: ServerRequest, store: Store): Promise<Receiv
     return await store.receive(request.open());
   } catch (thrown) {
     if (thrown instanceof BrokenBody) throw thrown;
-    throw new Refusal(507, `The archive could not be stored: ${(thrown as Error).message}`);
+    throw new Refusal(507, "The archive could not be stored.", { cause: thrown });
   }
 }
 

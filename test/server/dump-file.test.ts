@@ -59,7 +59,7 @@ test("any report's DumpFile is short, survives the answer, and comes back from t
       assert.equal(decodeAnswerText(encodeAnswerText(dumpFile)), dumpFile);
       assert.equal(parseDumpTarget(parseDumpPath(dumpFile)), dumpFile);
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 
