@@ -38,7 +38,7 @@ export function parseAnswer(body: Buffer, url: string, truncated: boolean): Pars
 }
 
 function describePage(text: string): string {
-  const title = /<title[^>]*>([^<]{1,200})/i.exec(text)?.[1]?.trim();
+  const title = /<title[^<>]{0,100}>([^<]{1,200})/i.exec(text)?.[1]?.trim();
   return title ? `a page titled ${quote(title)}` : "a page";
 }
 
@@ -75,9 +75,11 @@ function judgeStatus(reply: Reply, url: string, what: string): void {
 
 /** The scheme names of a challenge header: a word at its start or after a comma that is no `name=value`. */
 function parseSchemes(header: string): string {
-  const schemes = [...header.matchAll(/(?:^|,)\s*([a-z][a-z0-9_-]*)(?=\s+[^=\s]|\s*,|\s*$)/gi)].map(
-    ([, name]) => name,
-  );
+  const schemes = [
+    ...header
+      .replaceAll(/"(?:[^"\\]|\\.)*"/g, '""')
+      .matchAll(/(?:^|,)\s*([a-z][a-z0-9_-]*)(?=\s+[^=\s]|\s*,|\s*$)/gi),
+  ].map(([, name]) => name);
   return schemes.length === 0 ? "it names no scheme" : `offered: ${[...new Set(schemes)].join(", ")}`;
 }
 
