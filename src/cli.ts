@@ -94,6 +94,7 @@ export function parseCommandLine(args: readonly string[], version: string): Comm
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) throw thrown;
     if (thrown.exitCode === 0) return { name: "text", text };
+    if (thrown.code === "commander.help") return { name: "text", text: parser.helpInformation() };
     throw asUsageError(thrown, args);
   }
   return command ?? { name: "text", text: parser.helpInformation() };

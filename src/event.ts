@@ -189,6 +189,7 @@ function holdToBound(
     throw new CerError(
       "CER_EVENT_INVALID",
       `${field} holds a line break, which the report's schema forbids.`,
+      { hint: "Write it on one line, or let cer put a space there with --truncate." },
     );
   const text = value.value.replace(/[\r\n]+/g, " ");
   const characters = [...text];
