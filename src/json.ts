@@ -59,14 +59,15 @@ export async function parseShape<S extends GenericSchema>(
 }
 
 function describe(issue: BaseIssue<unknown>): string {
-  if (issue.type === "union") return `is ${issue.received}; it ${issue.message}`;
+  const received = KINDS[issue.received] ?? issue.received;
+  if (issue.type === "union") return `is ${received}; it ${issue.message}`;
   if (issue.type === "max_length")
     return `has ${issue.received} items, the bound is ${String(issue.requirement)}`;
   if (issue.type === "min_value") return `is ${issue.received}; it must be at least ${issue.requirement}`;
   if (issue.type === "max_value") return `is ${issue.received}; it must be at most ${issue.requirement}`;
   if (issue.type === "integer") return `is ${issue.received}; it must be a whole number`;
   if (issue.received === "undefined") return "is missing";
-  return `is ${KINDS[issue.received] ?? issue.received}; it must be ${KINDS[issue.expected ?? ""] ?? "something else"}`;
+  return `is ${received}; it must be ${KINDS[issue.expected ?? ""] ?? "something else"}`;
 }
 
 /** The kinds of JSON values as valibot calls them, and as people do. */
