@@ -46,10 +46,11 @@ function judgeStatus(reply: Reply, url: string, what: string): void {
   const { status, headers } = reply;
   if (status >= 200 && status < 300) return;
   const said = serverWords(reply);
+  const { location } = headers;
   if (status >= 300 && status < 400)
     throw new CerError(
       "CER_REDIRECT",
-      `${url} answered ${status} and points to ${quote(headers["location"] ?? "")}.`,
+      `${url} answered ${status} and points ${location === undefined ? "nowhere" : `to ${quote(location)}`}.`,
       {
         hint: "Redirects are never followed. If the new address is right, give it with --server and --path.",
       },
