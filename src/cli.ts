@@ -70,7 +70,9 @@ export function parseCommandLine(args: readonly string[], version: string): Comm
 function asUsageError(thrown: CommanderError, args: readonly string[]): CerError {
   const message = thrown.message.replace(/^error: /, "").replace(/\n/g, " ");
   const word = args.find((arg) => !arg.startsWith("-"));
-  const known = /^(submit|preview|flush|queue|verify|serve|smoke|schema)$/.test(word ?? "") ? ` ${word}` : "";
+  const known = /^(submit|preview|flush|queue|verify|inspect|serve|smoke|schema)$/.test(word ?? "")
+    ? ` ${word}`
+    : "";
   return new CerError(
     "CER_USAGE",
     `${message.charAt(0).toUpperCase()}${message.slice(1).replace(/\.?$/, ".")}`,
@@ -92,6 +94,7 @@ function buildParser(version: string, onCommand: (command: Command) => void): Pa
   addFlush(parser, onCommand);
   addQueue(parser, onCommand);
   addVerify(parser, onCommand);
+  addInspect(parser, onCommand);
   addServe(parser, onCommand);
   addSmoke(parser, onCommand);
   parser
@@ -179,6 +182,25 @@ function addVerify(parser: Parser, onCommand: (command: Command) => void): void 
   addOutputOptions(command);
   command.action((receipt: string, { archive, ...output }: OutputOptions & { archive?: string }) =>
     onCommand({ name: "verify", receipt, archive: archive ?? null, output: outputFlags(output) }),
+  );
+}
+
+function addInspect(parser: Parser, onCommand: (command: Command) => void): void {
+  const command = parser
+    .command("inspect")
+    .description("show what is in a cabinet, a tar, a level 1 report, a manifest or a receipt")
+    .argument("<file>")
+    .option("--extract <dir>", "extract an archive's files there")
+    .option("--verify", "read all of an archive and check it");
+  addOutputOptions(command);
+  command.action((file: string, options: OutputOptions & { extract?: string; verify?: boolean }) =>
+    onCommand({
+      name: "inspect",
+      file,
+      extract: options.extract ?? null,
+      verify: options.verify === true,
+      output: outputFlags(options),
+    }),
   );
 }
 

@@ -60,6 +60,8 @@ async function run(command: Command, around: Surroundings): Promise<ExitCode> {
       return (await import("./commands/queue.ts")).runQueue(command, around);
     case "verify":
       return (await import("./commands/verify.ts")).runVerify(command, around);
+    case "inspect":
+      return (await import("./commands/inspect.ts")).runInspect(command, around);
     case "schema":
       return (await import("./commands/schema.ts")).runSchema(around.terminal);
     case "text":

@@ -86,12 +86,21 @@ export type PreviewCommand = Omit<SubmitCommand, "name" | "dryRun" | "times" | "
   readonly out: string | null;
 };
 
+export type InspectCommand = {
+  readonly name: "inspect";
+  readonly file: string;
+  readonly extract: string | null;
+  readonly verify: boolean;
+  readonly output: OutputFlags;
+};
+
 export type Command =
   | SubmitCommand
   | PreviewCommand
   | FlushCommand
   | QueueCommand
   | VerifyCommand
+  | InspectCommand
   | {
       readonly name: "serve";
       readonly port: number;
