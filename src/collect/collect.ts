@@ -352,7 +352,12 @@ async function exportRegistry(run: Run, record: ItemRecord, kind: "RegKey" | "Re
   const limits = limitsOf(run);
   if (limits === null) return refuseRecord(record, TOTAL_REACHED);
   const judge = await run.judge();
-  const isOpen = (found: string) => judgeKey(judge, kind, keySegments(found)).decision !== "decline";
+  const isNamed = judgeKey(judge, kind, keySegments(key)).rule === "allow";
+  const isOpen = (found: string) => {
+    const { decision, rule } = judgeKey(judge, kind, keySegments(found));
+    // A value that is allowed by name is found in a key that perhaps is not.
+    return decision !== "decline" || (kind === "RegKey" && isNamed && rule !== "deny");
+  };
   const answer = await run.collectRegistry(key, kind, isOpen, limits);
   if (!answer.ok)
     return refuseRecord(record, { state: answer.state, rule: null, reason: clauseOf(answer.reason) });
