@@ -371,8 +371,19 @@ export class Journal {
     const waiting = await this.list(["pending"]);
     for (const entry of waiting) {
       if (!isDue(parseTime(entry.label.mark) ?? 0, this.#now())) continue;
-      const held = await this.claim(entry);
+      const held = await this.#claimOrTell(entry);
       if (held !== null) yield held;
+    }
+  }
+
+  /** One entry that cannot be taken (made by root in a user's journal, say) does not hold up the others. */
+  async #claimOrTell(entry: Listed): Promise<Held | null> {
+    try {
+      return await this.claim(entry);
+    } catch (error) {
+      if (asCerError(error).code !== "CER_JOURNAL_UNAVAILABLE") throw error;
+      this.#shelf.warn(`Report ${entry.label.id} cannot be taken. ${asCerError(error).message}`);
+      return null;
     }
   }
 

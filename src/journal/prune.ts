@@ -83,23 +83,39 @@ async function setForeignAside({ shelf }: PruneDeps): Promise<void> {
     }
 }
 
-/** Takes what a dead process held in a state, one entry after the other, each exclusively. */
-async function* takeFromDead({ shelf, owners }: PruneDeps, state: State): AsyncGenerator<Label> {
+/** Does something with each entry of a state; one that cannot be touched (made by root, say) stops no other. */
+async function forEach(shelf: Shelf, state: State, act: (entry: Listed) => Promise<void>): Promise<void> {
+  for (const entry of await listEntries(shelf, [state])) {
+    try {
+      await act(entry);
+    } catch (error) {
+      if (systemCode(error) === null) throw error;
+      shelf.warn(`Report ${entry.label.id} (${state}) could not be tidied (${systemCode(error)}).`);
+    }
+  }
+}
+
+/** Does something with each entry that a dead process held in a state, after taking it over. */
+async function forDead(
+  { shelf, owners }: PruneDeps,
+  state: State,
+  act: (label: Label) => Promise<void>,
+): Promise<void> {
   const isDead = new Map<string, boolean>();
-  for (const { label } of await listEntries(shelf, [state])) {
+  await forEach(shelf, state, async ({ label }) => {
     const known = isDead.get(label.mark) ?? !(await owners.isAlive(label.mark));
     isDead.set(label.mark, known);
-    if (!known) continue;
+    if (!known) return;
     await owners.enter();
     const mine = { ...label, mark: owners.token };
-    if (await moveEntry(shelf, { state, label }, { state, label: mine })) yield mine;
-  }
+    if (await moveEntry(shelf, { state, label }, { state, label: mine })) await act(mine);
+  });
 }
 
 /** A report that was written down whole is worth sending, even though nobody was told that it is kept. */
 async function recoverNew(deps: PruneDeps, pruned: Pruned): Promise<void> {
   const { shelf } = deps;
-  for await (const label of takeFromDead(deps, "new")) {
+  await forDead(deps, "new", async (label) => {
     try {
       const bytes = await checkWhole(shelf, label);
       await wait(shelf, "new", label, bytes, pruned);
@@ -108,7 +124,7 @@ async function recoverNew(deps: PruneDeps, pruned: Pruned): Promise<void> {
         systemCode(error) === null ? asCerError(error).message : `it cannot be read (${systemCode(error)}).`;
       await setEntryAside(shelf, "new", label, problem);
     }
-  }
+  });
 }
 
 /** @returns its bytes @throws CerError CER_DAMAGED when its process ended too early, or the report is there already */
@@ -130,10 +146,10 @@ async function checkWhole(shelf: Shelf, label: Label): Promise<number> {
 }
 
 async function recoverClaimed(deps: PruneDeps, pruned: Pruned): Promise<void> {
-  for await (const label of takeFromDead(deps, "claimed")) {
+  await forDead(deps, "claimed", async (label) => {
     if (await isDelivered(deps.shelf, label)) await finishDone(deps.shelf, label, deps.now());
     else await wait(deps.shelf, "claimed", label, label.bytes, pruned);
-  }
+  });
 }
 
 async function wait(shelf: Shelf, state: State, label: Label, bytes: number, pruned: Pruned): Promise<void> {
@@ -145,11 +161,11 @@ async function wait(shelf: Shelf, state: State, label: Label, bytes: number, pru
 /** Age ends only what was tried: a machine that was off for months has done nothing wrong. */
 async function giveUpOld(deps: PruneDeps, pruned: Pruned): Promise<void> {
   const { shelf, limits } = deps;
-  for (const entry of await listEntries(shelf, ["pending"])) {
-    if (deps.now() - entry.createdAt <= limits.maxAge) continue;
-    const reason = `It waited for more than ${Math.round(limits.maxAge / 86_400_000)} days.`;
+  const reason = `It waited for more than ${Math.round(limits.maxAge / 86_400_000)} days.`;
+  await forEach(shelf, "pending", async (entry) => {
+    if (deps.now() - entry.createdAt <= limits.maxAge) return;
     if (await giveUp(deps, entry, reason, { onlyTried: true })) pruned.givenUp.push(entry.label.id);
-  }
+  });
 }
 
 /** Moves a waiting entry to `abandoned`; false when it was not tried yet (if that matters), or taken by another. */
@@ -175,18 +191,22 @@ export async function giveUp(
 }
 
 async function stripDone({ shelf }: PruneDeps): Promise<void> {
-  for (const { label } of await listEntries(shelf, ["done"])) if (label.bytes > 0) await strip(shelf, label);
+  await forEach(shelf, "done", async ({ label }) => {
+    if (label.bytes > 0) await strip(shelf, label);
+  });
 }
 
 async function removeOldReceipts({ shelf, limits, now }: PruneDeps, pruned: Pruned): Promise<void> {
-  for (const entry of await listEntries(shelf, ["done"]))
-    if (isOldReceipt(entry, now(), limits) && (await deleteEntry(shelf, entry)))
-      pruned.removed.push(entry.label.id);
+  await forEach(shelf, "done", async (entry) => {
+    if (!isOldReceipt(entry, now(), limits)) return;
+    if (await deleteEntry(shelf, entry)) pruned.removed.push(entry.label.id);
+  });
 }
 
 async function emptyRemoved({ shelf }: PruneDeps): Promise<void> {
-  for (const { label } of await listEntries(shelf, ["removed"]))
-    await removeTree(shelf.disk, entryPath(shelf.root, "removed", label));
+  await forEach(shelf, "removed", ({ label }) =>
+    removeTree(shelf.disk, entryPath(shelf.root, "removed", label)),
+  );
 }
 
 /** Notes of repeats are of interest as long as the receipt they refer to. */
