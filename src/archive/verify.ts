@@ -11,12 +11,18 @@ import { readTar } from "./tar.ts";
 /** Uncompressed bytes of an archive that are read at most: far above any report, far below a bomb. */
 const MAX_CONTENTS = 64 * 1024 ** 3;
 
-/** @throws CerError CER_DAMAGED naming what is wrong and where */
+/**
+ * Resolves when the archive is whole. Of a cabinet compressed with LZX or Quantum, which other programs write, only the
+ * tables are checked.
+ * @throws CerError CER_DAMAGED naming what is wrong and where
+ */
 export async function verifyArchive(path: string, format: "cab" | "tar"): Promise<void> {
   if (format === "tar") return verifyTar(path);
   const source = await openSource(path);
   try {
-    await verifyCabinet(source, await readCabinet(source), { maxBytes: MAX_CONTENTS });
+    const cabinet = await readCabinet(source);
+    const isReadable = cabinet.folders.every(({ compression }) => /^(none|mszip)$/.test(compression));
+    if (isReadable) await verifyCabinet(source, cabinet, { maxBytes: MAX_CONTENTS });
   } catch (thrown) {
     throw asDamage(thrown);
   } finally {
@@ -25,7 +31,14 @@ export async function verifyArchive(path: string, format: "cab" | "tar"): Promis
 }
 
 async function verifyTar(path: string): Promise<void> {
-  for await (const { content } of readTar(createReadStream(path))) for await (const _ of content);
+  const bytes = createReadStream(path);
+  try {
+    for await (const { content } of readTar(bytes)) for await (const _ of content);
+  } catch (thrown) {
+    if (thrown instanceof CerError || bytes.errored !== null) throw thrown;
+    // A content that ends too early tells so in tar-stream's words.
+    throw new CerError("CER_DAMAGED", `Not a whole tar: ${(thrown as Error).message}.`, { cause: thrown });
+  }
 }
 
 /** A cabinet's fault as this program's own kind of error; anything else as it is. */

@@ -86,5 +86,7 @@ function formatEvent(event: ServerEvent): string {
       const { status, method, target, reason, cause } = event;
       return `refused  ${status}  ${quote(method)} ${quote(target)}  ${reason}${cause === null ? "" : ` (${cause})`}`;
     }
+    case "broken":
+      return `broken   ${quote(event.method)} ${quote(event.target)}  The client stopped in the middle of its body.`;
   }
 }

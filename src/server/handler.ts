@@ -8,7 +8,7 @@ import type { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
 import type { Reply } from "../wire/exchange.ts";
 import { MAX_REPORT_SIZE, parseReport } from "../wire/report.ts";
-import { encodeResponse } from "../wire/response.ts";
+import { encodeResponse, stripControls } from "../wire/response.ts";
 import { answerLines, type Requested } from "./answer.ts";
 import { parseDumpTarget, pathOf } from "./dump-file.ts";
 import type { ArchiveFormat, ReceivedArchive, Store, StoredReport } from "./store.ts";
@@ -54,6 +54,12 @@ export type ServerEvent =
       readonly reason: string;
       /** What it was not: the operating system's own words. */
       readonly cause: string | null;
+    }
+  | {
+      /** The client broke off in the middle of its body; nothing of it is kept. */
+      readonly kind: "broken";
+      readonly method: string;
+      readonly target: string;
     };
 
 /** Rejects, with a message for the client, an archive that does not hold together. */
@@ -99,7 +105,10 @@ export function createHandler(options: HandlerOptions): (request: ServerRequest)
     try {
       return await route(request, options);
     } catch (thrown) {
-      if (thrown instanceof BrokenBody) throw thrown;
+      if (thrown instanceof BrokenBody) {
+        options.onEvent({ kind: "broken", method, target });
+        throw thrown;
+      }
       const refusal =
         thrown instanceof Refusal ? thrown : new Refusal(500, "The server failed.", { cause: thrown });
       const { status, message: reason, headers } = refusal;
@@ -179,7 +188,7 @@ async function checkArchive(archive: ReceivedArchive, verifyArchive: VerifyArchi
   try {
     await verifyArchive(archive.path, format);
   } catch (thrown) {
-    throw new Refusal(400, `The archive does not open: ${(thrown as Error).message}`);
+    throw new Refusal(400, `The archive does not open: ${stripControls((thrown as Error).message)}`);
   }
   return format;
 }

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -63,11 +65,13 @@ test("serve says where it listens and what happens, harmlessly, until it is told
       for (let times = 0; times < 2; times++)
         assert.match(await exchangeRaw(port, requestBytes("PUT", path, "MSCF")), /^HTTP\/1\.1 200 /);
       await exchangeRaw(port, requestBytes("PUT", "/nowhere", "MSCF"));
+      const half = connect(port, "127.0.0.1").end(requestBytes("PUT", path, "MSCF").subarray(0, -2));
+      await once(half.resume(), "close");
     },
   );
   assert.equal(exitCode, 0);
   assert.deepEqual(warned, []);
-  const [listening, report, archive, again, refused, ...others] = printed;
+  const [listening, report, archive, again, refused, broken, ...others] = printed;
   assert.match(listening ?? "", /^Listening on http:\/\/127\.0\.0\.1:[0-9]+$/);
   const size = REPORT.length;
   assert.match(
@@ -82,6 +86,10 @@ test("serve says where it listens and what happens, harmlessly, until it is told
   assert.equal(
     refused,
     'refused  404  "PUT" "/nowhere"  Level 1 goes to /stage2.htm, level 2 to a DumpFile that this server handed out.',
+  );
+  assert.match(
+    broken ?? "",
+    /^broken {3}"PUT" "\/Pers.*" {2}The client stopped in the middle of its body\.$/,
   );
   assert.deepEqual(others, []);
 });

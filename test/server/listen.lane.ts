@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
+import { verifyArchive } from "../../src/archive/verify.ts";
 import { type RunningServer, startServer } from "../../src/server/listen.ts";
 import { parseResponse } from "../../src/wire/response.ts";
 import { EXAMPLES } from "../fixtures/examples.ts";
@@ -18,7 +19,6 @@ let server: RunningServer;
 before(async () => {
   place = await mkdtemp(join(tmpdir(), "cer-curl-"));
   const dir = join(place, "dir");
-  const verifyArchive = async () => {};
   server = await startServer({ host: "127.0.0.1", port: 0, dir, requests: [], verifyArchive });
 });
 
@@ -80,4 +80,26 @@ test("curl is told why it is refused, before it has sent a large body", async ()
   assert.equal(await curl("-H", "Expect:", "-T", large, `${server.url}/nowhere`), `${reason}404`);
   const chunked = await curl("-H", "Transfer-Encoding: chunked", "-T", large, `${server.url}/stage2.htm`);
   assert.equal(chunked, "/stage2.htm takes POST.\n405");
+});
+
+test("a cabinet of gcab's that lost its end, or one bit, is refused with the reason and not kept", async () => {
+  const content = join(place, "content.bin");
+  await writeFile(content, Buffer.alloc(300_000, "content"));
+  const cabinet = join(place, "damaged.cab");
+  await run("gcab", ["-c", "-z", "-n", cabinet, content]);
+  const bytes = await readFile(cabinet);
+  const before = (await keptArchives()).length;
+  const flipped = Buffer.from(bytes);
+  flipped.writeUInt8(bytes.readUInt8(bytes.length - 9) ^ 1, bytes.length - 9);
+  for (const [damaged, reason] of [
+    [bytes.subarray(0, -10), /^The archive does not open: .*should have [0-9]+ bytes.*\n400$/],
+    [flipped, /^The archive does not open: .*checksum.*\n400$/],
+  ] as const) {
+    await writeFile(cabinet, damaged);
+    assert.match(
+      await curl("-T", cabinet, `${server.url}${(await postReport()).replaceAll("\\", "/")}`),
+      reason,
+    );
+  }
+  assert.equal((await keptArchives()).length, before);
 });

