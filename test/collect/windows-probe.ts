@@ -28,7 +28,15 @@ async function answer(question: Question): Promise<unknown> {
   const { signal } = new AbortController();
   if (question.ask === "machine") return readMachine(thisMachine(platform, env));
   if (question.ask === "registry") {
-    const options = { ...LIMITS, ...question.limits, platform, env, signal, tmpDir: os.tmpdir(), isOpen: () => true };
+    const options = {
+      ...LIMITS,
+      ...question.limits,
+      platform,
+      env,
+      signal,
+      tmpDir: os.tmpdir(),
+      isOpen: () => true,
+    };
     const collected = await collectRegistry(question.item, question.kind, options);
     if (!collected.ok) return collected;
     return {
