@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Command, type PreviewCommand, parseCommandLine, type SubmitCommand } from "../src/cli.ts";
+import type { Command, PreviewCommand, SubmitCommand } from "../src/cli/command.ts";
+import { parseCommandLine } from "../src/cli.ts";
 import { complaintOf } from "./complaint.ts";
 
 function parse(...args: string[]): Command {
@@ -24,6 +25,7 @@ const SUBMIT: SubmitCommand = {
   times: { idleTimeout: 30_000, maxTime: null },
   archive: { format: "cab", compression: null, splitLarge: false },
   dryRun: null,
+  keeping: { copy: true, dropOldest: false, force: false, flush: true, receipt: null },
   output: { json: false, quiet: false, verbose: false, color: true },
 };
 
@@ -103,6 +105,11 @@ test("cer submit: every flag, alone and in company", () => {
     ],
     ["--compression 0", { archive: { format: "cab", compression: 0, splitLarge: false } }],
     ["--truncate", { truncate: true }],
+    ["--journal j --retries 10", settings({ journal: "j", retries: 10 })],
+    [
+      "--no-copy --drop-oldest --force --no-flush --receipt r.json",
+      { keeping: { copy: false, dropOldest: true, force: true, flush: false, receipt: "r.json" } },
+    ],
     ["--dry-run", { dryRun: { out: null } }],
     ["--out d --dry-run", { dryRun: { out: "d" } }],
     ["--json -q -v --no-color", { output: { json: true, quiet: true, verbose: true, color: false } }],
@@ -112,9 +119,10 @@ test("cer submit: every flag, alone and in company", () => {
     assert.deepEqual(parse("submit", ...args.split(" ").filter(Boolean)), { ...SUBMIT, ...expected }, args);
 });
 
-test("cer preview, serve, smoke and schema", () => {
-  const { dryRun, times, ...common } = SUBMIT;
+test("every other command", () => {
+  const { dryRun, times, keeping, ...common } = SUBMIT;
   const preview: PreviewCommand = { ...common, name: "preview", response: "a.txt", out: null };
+  const journal = { target: SUBMIT.target, output: SUBMIT.output };
   const cases: [args: string, expected: Command][] = [
     ["preview --response a.txt", preview],
     ["preview e.json --response a.txt --out d", { ...preview, event: "e.json", out: "d" }],
@@ -142,6 +150,27 @@ test("cer preview, serve, smoke and schema", () => {
       },
     ],
     ["schema", { name: "schema" }],
+    ["flush", { name: "flush", ...journal, times: SUBMIT.times }],
+    [
+      "flush --journal j --config c --max-time 5 -q",
+      {
+        name: "flush",
+        target: { config: "c", settings: { journal: "j" } },
+        times: { idleTimeout: 30_000, maxTime: 5000 },
+        output: { ...SUBMIT.output, quiet: true },
+      },
+    ],
+    ["queue list", { name: "queue", action: "list", ...journal }],
+    ["queue show a", { name: "queue", action: "show", id: "a", ...journal }],
+    ["queue retry a", { name: "queue", action: "retry", id: "a", ...journal }],
+    ["queue drop a", { name: "queue", action: "drop", id: "a", ...journal }],
+    ["queue export a b.tar", { name: "queue", action: "export", id: "a", file: "b.tar", ...journal }],
+    ["queue import b.tar", { name: "queue", action: "import", file: "b.tar", ...journal }],
+    ["verify r.json", { name: "verify", receipt: "r.json", archive: null, output: SUBMIT.output }],
+    [
+      "verify r.json --archive a.cab --json",
+      { name: "verify", receipt: "r.json", archive: "a.cab", output: { ...SUBMIT.output, json: true } },
+    ],
   ];
   for (const [args, expected] of cases) assert.deepEqual(parse(...args.split(" ")), expected, args);
 });
@@ -157,21 +186,18 @@ test("help and version are texts to print; without a command there is help", () 
   assert.equal(textOf("-V"), "1.2.3\n");
   const help = textOf("--help");
   assert.match(help, /^Usage: cer \[options\] \[command\]\n/);
-  for (const command of ["submit", "preview", "serve", "smoke", "schema"]) {
+  for (const command of ["submit", "preview", "flush", "queue", "verify", "serve", "smoke", "schema"]) {
     assert.match(help, new RegExp(`^ {2}${command} `, "m"));
     assert.match(textOf(command, "-h"), new RegExp(`^Usage: cer ${command} \\[options\\]`));
   }
   assert.equal(textOf(), help);
   assert.equal(textOf("-h"), help);
+  assert.match(textOf("queue"), /^Usage: cer queue \[options\] \[command\]\n/);
+  assert.match(textOf("queue", "show", "-h"), /^Usage: cer queue show \[options\] <id>\n/);
   assert.equal(textOf("submit", "--no-such-thing", "--help").slice(0, 17), "Usage: cer submit");
 });
 
 test("a usage error says what is wrong and where the help is", async () => {
-  const invalid = (option: string, word: string, why: string) =>
-    `Option '${option}' argument '${word}' is invalid. ${why}`;
-  const SECONDS = "It takes seconds, more than 0, at most 86400.";
-  const LEVEL = "It takes a number from 0 to 9.";
-  const LCID = "It takes a number, 1033 for example.";
   const cases: [args: string, message: string, of?: string][] = [
     ["sumbit", "Unknown command 'sumbit' (Did you mean submit?)."],
     ["frobnicate", "Unknown command 'frobnicate'."],
@@ -182,26 +208,15 @@ test("a usage error says what is wrong and where the help is", async () => {
     ["submit --json --frobnicate", "Unknown option '--frobnicate'.", "submit"],
     ["submit --event-type", "Option '--event-type <name>' argument missing.", "submit"],
     ["submit -p", "Option '-p, --param <[name=]value>' argument missing.", "submit"],
-    ["submit --lcid de", invalid("--lcid <number>", "de", LCID), "submit"],
-    ["submit --lcid 0", invalid("--lcid <number>", "0", LCID), "submit"],
-    ["submit --lcid 4294967296", invalid("--lcid <number>", "4294967296", LCID), "submit"],
-    ["submit --secondary a", invalid("--secondary <name=value>", "a", "It takes NAME=VALUE."), "submit"],
-    ["submit --secondary =a", invalid("--secondary <name=value>", "=a", "It takes NAME=VALUE."), "submit"],
-    ["submit --timeout 0", invalid("--timeout <seconds>", "0", SECONDS), "submit"],
-    ["submit --timeout 1m", invalid("--timeout <seconds>", "1m", SECONDS), "submit"],
-    ["submit --timeout -1", invalid("--timeout <seconds>", "-1", SECONDS), "submit"],
-    ["submit --max-time 86401", invalid("--max-time <seconds>", "86401", SECONDS), "submit"],
-    ["submit --compression 10", invalid("--compression <level>", "10", LEVEL), "submit"],
-    ["submit --archive zip", invalid("--archive <format>", "zip", "Allowed choices are cab, tar."), "submit"],
-    [
-      "submit --consent some",
-      invalid("--consent <level>", "some", "Allowed choices are parameters, safe, ask, all."),
-      "submit",
-    ],
     ["preview", "Required option '--response <file>' not specified.", "preview"],
     ["schema x", "Too many arguments for 'schema'. Expected 0 arguments but got 1.", "schema"],
     ["smoke --event-type x", "Unknown option '--event-type'.", "smoke"],
     ["serve --server h", "Unknown option '--server'.", "serve"],
+    ["queue show", "Missing required argument 'id'.", "queue"],
+    ["queue shwo a", "Unknown command 'shwo' (Did you mean show?).", "queue"],
+    ["queue export a", "Missing required argument 'file'.", "queue"],
+    ["verify", "Missing required argument 'receipt'.", "verify"],
+    ["flush now", "Too many arguments for 'flush'. Expected 0 arguments but got 1.", "flush"],
   ];
   for (const [args, message, of] of cases)
     assert.deepEqual(
@@ -214,6 +229,36 @@ test("a usage error says what is wrong and where the help is", async () => {
     message: "--out goes with --dry-run.",
     hint: undefined,
   });
+});
+
+test("a flag's value that it cannot take is named with what it takes", async () => {
+  const cases: [args: string, option: string, word: string, takes: string][] = [
+    ...["de", "0", "4294967296", "-1"].map((word): [string, string, string, string] => [
+      `--lcid ${word}`,
+      "--lcid",
+      word,
+      "It takes a number, 1033 for example.",
+    ]),
+    ["--secondary a", "--secondary", "a", "It takes NAME=VALUE."],
+    ["--secondary =a", "--secondary", "=a", "It takes NAME=VALUE."],
+    ...["0", "1m", "-1", "86401", "1e3", "."].map((word): [string, string, string, string] => [
+      `--timeout ${word}`,
+      "--timeout",
+      word,
+      "It takes seconds, more than 0 and at most 86400.",
+    ]),
+    ["--max-time 0", "--max-time", "0", "It takes seconds, more than 0 and at most 86400."],
+    ["--compression 10", "--compression", "10", "It takes a number from 0 to 9."],
+    ["--retries 11", "--retries", "11", "It takes a number from 0 to 10."],
+    ["--archive zip", "--archive", "zip", "It takes one of cab, tar."],
+    ["--consent some", "--consent", "some", "It takes one of parameters, safe, ask, all."],
+  ];
+  for (const [args, option, word, hint] of cases)
+    assert.deepEqual(
+      await complaintOf(() => parse("submit", ...args.split(" "))),
+      { code: "CER_USAGE", message: `${option} is "${word}".`, hint },
+      args,
+    );
 });
 
 test("a flag's value that is wrong in itself has its own complaint", async () => {

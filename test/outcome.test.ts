@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CerError, type CerErrorCode, EXIT } from "../src/errors.ts";
+import { CerError, type CerErrorCode } from "../src/errors.ts";
 import {
   type Declined,
   describeError,
@@ -8,6 +8,7 @@ import {
   failedOutcome,
   formatBytes,
   formatOutcome,
+  NOTHING_EXCHANGED,
   type Outcome,
   type Paint,
 } from "../src/outcome.ts";
@@ -24,6 +25,7 @@ const REPORTED: Outcome = {
   level2: null,
   declined: [],
   warnings: [],
+  journal: null,
   error: null,
 };
 
@@ -136,6 +138,61 @@ test("the lines for people, outcome by outcome", () => {
   for (const [outcome, lines] of cases) assert.deepEqual(formatOutcome(outcome, plain), lines);
 });
 
+test("what the journal holds is said last", () => {
+  const at = "2008-03-11T07:01:59.648Z";
+  const nothing: Outcome = { ...REPORTED, ...NOTHING_EXCHANGED };
+  const note = (
+    state: "done" | "pending" | "claimed" | "abandoned" | "suppressed",
+    when: string | null = at,
+  ) => ({
+    journal: { id: "ID", state, at: when },
+  });
+  const later = withError(nothing, "CER_UNREACHABLE", "refused", "Check.");
+  const cases: [outcome: Outcome, lines: string[]][] = [
+    [
+      { ...REPORTED, ...note("done") },
+      [`Reported to ${URL1}: bucket 502 in table 5`, "The server asks for nothing more."],
+    ],
+    [
+      { ...later, outcome: "deferred", ...note("pending") },
+      [
+        "Not delivered yet: refused",
+        "Check.",
+        `Kept as ID; "cer flush" sends what waits, this one from ${at}.`,
+      ],
+    ],
+    [
+      { ...later, outcome: "deferred", ...note("pending", null) },
+      ["Not delivered yet: refused", "Check.", 'Kept as ID; "cer flush" sends what waits.'],
+    ],
+    [
+      { ...later, ...note("abandoned") },
+      [
+        "Not delivered: refused",
+        "Check.",
+        'Given up; kept as ID to be read ("cer queue show ID") or retried.',
+      ],
+    ],
+    [
+      { ...nothing, outcome: "duplicate", bucket: "502", ...note("done") },
+      [`Not sent again: the same event was delivered at ${at}, bucket 502 (ID).`],
+    ],
+    [
+      { ...nothing, outcome: "duplicate", ...note("done") },
+      [`Not sent again: the same event was delivered at ${at} (ID).`],
+    ],
+    [
+      { ...nothing, outcome: "duplicate", ...note("claimed", null) },
+      ["Not sent: the same event is being sent by another process (ID)."],
+    ],
+    [
+      { ...nothing, outcome: "suppressed", ...note("suppressed") },
+      [`Not sent: too many reports of this kind in an hour; held back until ${at}.`],
+    ],
+  ];
+  for (const [outcome, lines] of cases) assert.deepEqual(formatOutcome(outcome, plain), lines);
+});
+
 test("what a server or a file made up is shown without controls, and short", () => {
   const odd = { kind: "WQL", item: `\u001b[31m${"x".repeat(100)}`, reason: "no\u0007" };
   assert.deepEqual(
@@ -184,11 +241,14 @@ test("the exit code is 0 without an error and else that of its code", () => {
   ];
   for (const [code, exit] of codes)
     assert.equal(exitCodeFor(failedOutcome(new CerError(code, "m"))), exit, code);
-  assert.equal(EXIT.deferred, 75);
+  const kept: Outcome = { ...failedOutcome(new CerError("CER_UNREACHABLE", "m")), outcome: "deferred" };
+  assert.equal(exitCodeFor(kept), 75);
+  const stopped: Outcome = { ...failedOutcome(new CerError("CER_INTERRUPTED", "m")), outcome: "deferred" };
+  assert.equal(exitCodeFor(stopped), 130);
 });
 
 test("an outcome in which nothing was exchanged is whole all the same", () => {
-  assert.deepEqual(failedOutcome(new CerError("CER_NO_SERVER", "m", { hint: "h" }), ["w"]), {
+  assert.deepEqual(failedOutcome(new CerError("CER_NO_SERVER", "m", { hint: "h" })), {
     outcome: "failed",
     bucket: null,
     bucketTable: null,
@@ -196,7 +256,8 @@ test("an outcome in which nothing was exchanged is whole all the same", () => {
     level1: null,
     level2: null,
     declined: [],
-    warnings: ["w"],
+    warnings: [],
+    journal: null,
     error: { code: "CER_NO_SERVER", message: "m", hint: "h" },
   });
 });

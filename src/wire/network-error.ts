@@ -29,6 +29,7 @@ const BY_CODE: Readonly<Record<string, Explanation>> = {
   ECONNRESET: ["CER_CONNECTION_LOST", "the connection was reset", LOST],
   EPIPE: ["CER_CONNECTION_LOST", "the connection was closed while sending", LOST],
   UND_ERR_SOCKET: ["CER_CONNECTION_LOST", "the connection was closed before the answer was whole", LOST],
+  UND_ERR_DESTROYED: ["CER_CONNECTION_LOST", "the connection was closed on this side", LOST],
   UND_ERR_HEADERS_OVERFLOW: ["CER_NOT_CER", "the answer's headers are too long", "Is this the CER server?"],
   UND_ERR_RES_CONTENT_LENGTH_MISMATCH: ["CER_CONNECTION_LOST", "the answer was cut short", LOST],
   UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: [
@@ -81,7 +82,7 @@ export function explainNetworkError(
       hint: "Does the server speak plain http on this port? Then leave --https out.",
       cause: error,
     });
-  if (code.startsWith("HPE_"))
+  if (code.startsWith("HPE_") || error.name === "HTTPParserError")
     return new CerError("CER_NOT_CER", `${place}: the answer is not HTTP (${quote(error.message)}).`, {
       hint: "Is this the CER server's port? A server that wants TLS needs --https.",
       cause: error,
