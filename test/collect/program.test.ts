@@ -29,12 +29,12 @@ test("a program that prints too much is ended, and its first bytes are kept", as
 test("a program that never ends is ended after its time, also when its child holds the pipe", async () => {
   const started = performance.now();
   const alone = await runProgram("/bin/sleep", ["60"], { ...LIMITS, timeoutMs: 100 });
-  const withChild = await runProgram("/bin/sh", ["-c", "sleep 5 & exec sleep 60"], {
+  const withChild = await runProgram("/bin/sh", ["-c", "sleep 40 & exec sleep 60"], {
     ...LIMITS,
     timeoutMs: 100,
   });
   assert.deepEqual([alone.end, withChild.end], ["timeout", "timeout"]);
-  assert.ok(performance.now() - started < 3000, `${performance.now() - started} ms`);
+  assert.ok(performance.now() - started < 20_000, `${performance.now() - started} ms`);
 });
 
 test("the caller's signal ends a program, and one already given starts none", async () => {

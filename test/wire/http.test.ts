@@ -255,7 +255,7 @@ test("a server that never answers, and one that stops in the middle, are given u
           message: `http://127.0.0.1:${server.port}/stage2.htm: nothing moved for 0.2 s.`,
           hint: "The server is busy or stuck. --timeout SECONDS waits longer.",
         });
-        assert.ok(performance.now() - started < 1500);
+        assert.ok(performance.now() - started < 10_000);
       },
       { idleTimeout: 200 },
     );
@@ -263,13 +263,13 @@ test("a server that never answers, and one that stops in the middle, are given u
 
 test("a slow server that keeps moving is not given up", async () => {
   await withFaults(
-    [slow("Bucket=5".repeat(20), 10)],
+    [slow("Bucket=5".repeat(20), 25)],
     async (http, server) => {
       const started = performance.now();
       assert.equal((await http.send(request(at(server.port)))).body.length, 160);
-      assert.ok(performance.now() - started > 1500);
+      assert.ok(performance.now() - started > 3500);
     },
-    { idleTimeout: 1200 },
+    { idleTimeout: 3000 },
   );
 });
 
@@ -427,7 +427,7 @@ test("aborting stops a request before it starts, while it connects, sends, or wa
         if (ms > 0) await sleep(ms);
         stop.abort(reason);
         assert.deepEqual(await sent, expected);
-        assert.ok(performance.now() - started < 1000);
+        assert.ok(performance.now() - started < 10_000);
       });
 });
 
@@ -609,7 +609,7 @@ test("a connection that does not stand in time is given up, TLS included", async
       hint: REACH,
     },
   );
-  assert.ok(performance.now() - started < 3000);
+  assert.ok(performance.now() - started < 9000);
   for (const socket of sockets) socket.destroy();
   silent.close();
 });
