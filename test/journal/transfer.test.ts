@@ -61,6 +61,8 @@ async function* throughTar(members: readonly Member[]): AsyncGenerator<TarEntry>
   for (const { header, body } of members)
     writing.entry({ ...header }, header.type === undefined ? body : Buffer.alloc(0));
   writing.finalize();
+  // An importer that refuses stops reading; the writer then complains.
+  writing.on("error", () => {});
   for await (const entry of writing.pipe(extract())) {
     const { name, type, size } = entry.header;
     yield { name, type: type ?? "file", size: size ?? 0, content: entry as AsyncIterable<Uint8Array> };
