@@ -55,9 +55,8 @@ export function parseId(id: string): number | null {
   if (match === null) return null;
   const [, year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, ms = 0] = match.map(Number);
   const time = Date.UTC(year, month - 1, day, hour, minute, second, ms);
-  const isReal =
-    month <= 12 && new Date(time).getUTCDate() === day && hour < 24 && minute < 60 && second < 60;
-  return isReal ? time : null;
+  const isDate = year >= 1970 && month >= 1 && month <= 12 && new Date(time).getUTCDate() === day;
+  return isDate && hour < 24 && minute < 60 && second < 60 ? time : null;
 }
 
 export function formatTime(time: number): string {

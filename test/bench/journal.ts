@@ -8,8 +8,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { openDisk } from "../../src/journal/disk.ts";
-import { openJournal } from "../../src/journal/journal.ts";
 import { formatId, formatLabel, formatTime } from "../../src/journal/layout.ts";
+import { openJournal } from "../../src/journal/open.ts";
 import { openProcesses } from "../../src/journal/owner.ts";
 
 /** One measured operation; milliseconds, and mebibytes of resident memory afterwards. */

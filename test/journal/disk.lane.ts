@@ -9,7 +9,7 @@ import { chmod, chown, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/pr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { openJournal } from "../../src/journal/journal.ts";
+import { openJournal } from "../../src/journal/open.ts";
 import { mustAdd, mustOpen, PLAIN, receiptOf, sampleDeps, sampleReport } from "./sample.ts";
 
 const NOBODY = 65_534;

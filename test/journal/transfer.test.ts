@@ -77,7 +77,7 @@ test("a report that was carried over is the same one: bytes, answer, archive, fi
   assert.deepEqual([listed.label.id, listed.state], [held.id, "pending"]);
   const copy = await there.claim(listed);
   assert.ok(copy);
-  assert.deepEqual({ ...copy.record, attachments: [] }, { ...held.record, attachments: [] });
+  assert.deepEqual({ ...copy.record, attachments: [] }, { ...held.record, attachments: [], imported: true });
   assert.deepEqual(await copy.level1.open().toArray(), await held.level1.open().toArray());
   assert.deepEqual([copy.answer, copy.attempts], [held.answer, held.attempts]);
   assert.deepEqual(Buffer.concat((await copy.archive?.open().toArray()) ?? []), ARCHIVE);
