@@ -159,6 +159,7 @@ const OPTIONS: RegistryOptions = {
   timeoutMs: 5000,
   maxBytes: 100_000,
   maxDepth: 10,
+  isOpen: () => true,
 };
 
 test("elsewhere than on Windows there is no registry", async () => {
