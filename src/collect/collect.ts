@@ -228,7 +228,7 @@ async function openAsked(run: Run, record: ItemRecord, path: string): Promise<Ma
   }
   const signal = AbortSignal.any([run.signal, AbortSignal.timeout(timeLeft(run))]);
   const made = await bodyOfFile(opened.file, { limit, redact: run.redact, signal });
-  if (made.notes.leftOut !== null) {
+  if (made.notes.isCut) {
     record.state = "cut";
     addReason(
       record,
@@ -302,7 +302,7 @@ function madeOf(run: Run, body: Buffer, encoding: TextEncoding): Made {
   if (run.redact === null) return { body, notes: UNTOUCHED };
   const redactor = new TextRedactor(encoding, run.redact);
   const redacted = redactBuffer(body, redactor);
-  return { body: redacted, notes: { redaction: "text", counts: () => redactor.counts, leftOut: null } };
+  return { body: redacted, notes: { redaction: "text", counts: () => redactor.counts, isCut: false } };
 }
 
 /** The answer as text and as JSON, from one query. */

@@ -53,6 +53,8 @@ export type EntryRecord = {
   readonly level1: { readonly size: number; readonly sha256: string };
   /** One for each of the event's files. */
   readonly attachments: readonly Attachment[];
+  /** It came from another machine: nothing of this one belongs to it. */
+  readonly imported: boolean;
   /** What else the conversation needs at a retry; the journal does not look at it. */
   readonly settings: Json;
 };
@@ -125,6 +127,7 @@ export function encodeEntry(record: EntryRecord): Buffer {
     destination: record.destination,
     consent: record.consent,
     level1: record.level1,
+    imported: record.imported,
     settings: record.settings,
     event: encodeEvent(record.event),
     attachments: record.attachments.map(encodeAttachment),
@@ -159,6 +162,7 @@ export function parseEntry(text: string): EntryRecord {
         sha256: level1.sha256("sha256"),
       })),
       attachments,
+      imported: fields.flag("imported"),
       settings: fields.json("settings"),
     };
   });

@@ -142,10 +142,20 @@ export class Held {
   async settle(settlement: Settlement): Promise<void> {
     if (settlement.state === "done") return this.#guard(() => this.#settleDone(settlement.receipt));
     const { state, reason } = settlement;
-    if (reason !== this.#progress.reason) await this.#write({ reason });
+    if (reason !== this.#progress.reason) await this.#writeReason(reason);
     const time = state === "abandoned" ? this.#now() : (settlement.due ?? 0);
     const bytes = entryBytes(this.record, this.#archive?.size ?? 0);
     await this.#guard(() => this.#leave(state, { ...this.#label, bytes, mark: formatTime(time) }));
+  }
+
+  /** Letting go matters more than saying why. */
+  async #writeReason(reason: string | null): Promise<void> {
+    try {
+      await this.#write({ reason });
+    } catch (error) {
+      if (!(error instanceof CerError) || error.code !== "CER_JOURNAL_UNAVAILABLE") throw error;
+      this.#shelf.warn(`Why report ${this.id} was let go could not be written down. ${error.message}`);
+    }
   }
 
   async #settleDone(receipt: Receipt): Promise<void> {

@@ -51,14 +51,10 @@ test("the caller's signal ends a program, and one already given starts none", as
   });
 });
 
-test("a program that is not there is no exception", async () => {
-  const result = await runProgram("/nowhere/program", [], LIMITS);
-  assert.deepEqual(result, {
-    end: "not started",
-    exitCode: null,
-    stdout: Buffer.alloc(0),
-    stderr: Buffer.alloc(0),
-  });
+test("a program that is not there, or that cannot be given such arguments, is no exception", async () => {
+  const none = { end: "not started", exitCode: null, stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) };
+  assert.deepEqual(await runProgram("/nowhere/program", [], LIMITS), none);
+  assert.deepEqual(await runProgram("/bin/echo", ["a\0b"], LIMITS), none);
 });
 
 test("Windows' programs are named in full, whatever the environment says", () => {

@@ -160,6 +160,7 @@ const OPTIONS: RegistryOptions = {
   maxBytes: 100_000,
   isOpen: () => true,
   maxDepth: 10,
+  isOpen: () => true,
 };
 
 test("elsewhere than on Windows there is no registry", async () => {

@@ -143,6 +143,15 @@ test("limits of depth and size are kept and told", async () => {
   assert.equal((await collect("HKLM\\Software\\Microsoft", "RegKey", { maxBytes: 2000 })).cut, false);
 });
 
+test("a key that is closed is left out of a tree, and the note says so", async () => {
+  const [answer] = (await ask([
+    { ask: "registry", item: "HKCU\\Software\\CerTest\\Sub Key", kind: "RegTree", closed: "\\Deeper" },
+  ])) as RegistryAnswer[];
+  assert.ok(answer?.ok, JSON.stringify(answer));
+  assert.deepEqual([answer.cut, answer.note], [true, "Keys that are denied on this machine are left out."]);
+  assert.deepEqual(textOf(answer).match(/^\[.*\]/gm), [`[${KEY}\\Sub Key]`, `[${KEY}\\Sub Key\\Deep]`]);
+});
+
 test("what is not there is missing, what is no path is declined", async () => {
   const missing = { ok: false, state: "missing", reason: "There is no such key or value." };
   assert.deepEqual(

@@ -20,9 +20,10 @@ import { Readable } from "node:stream";
 import { afterEach, beforeEach, test } from "node:test";
 import type { AttachedFile } from "../../src/event.ts";
 import type { Held } from "../../src/journal/held.ts";
-import { type Journal, type JournalDeps, openJournal } from "../../src/journal/journal.ts";
+import type { Journal, JournalDeps } from "../../src/journal/journal.ts";
 import { formatTime, type Listed } from "../../src/journal/layout.ts";
 import { LIMITS } from "../../src/journal/limits.ts";
+import { openJournal } from "../../src/journal/open.ts";
 import {
   ARCHIVE,
   DAY,
