@@ -160,16 +160,30 @@ export async function* readTar(
   // A failure also ends the loop, which then tells it.
   reading.catch(() => undefined);
   try {
-    for await (const entry of unpacked)
-      yield { file: checkTarHeader(entry.header), content: entry as AsyncIterable<Buffer> };
+    for await (const entry of unpacked) {
+      // A failure reaches whoever reads the content, or this loop; as an event of its own it would end the process.
+      entry.on("error", () => undefined);
+      yield { file: checkTarHeader(entry.header), content: contentOf(entry as AsyncIterable<Buffer>) };
+    }
     await reading;
   } catch (error) {
-    throw error instanceof CerError
-      ? error
-      : new CerError("CER_DAMAGED", `not a whole tar: ${messageOf(error)}`, { cause: error });
+    throw asDamagedTar(error);
   } finally {
     unpacked.destroy();
   }
+}
+
+async function* contentOf(entry: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    yield* entry;
+  } catch (error) {
+    throw asDamagedTar(error);
+  }
+}
+
+function asDamagedTar(error: unknown): CerError {
+  if (error instanceof CerError) return error;
+  return new CerError("CER_DAMAGED", `not a whole tar: ${messageOf(error)}`, { cause: error });
 }
 
 function checkTarHeader({ name, size = 0, mtime, type }: Header): TarFile {

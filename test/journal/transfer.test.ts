@@ -61,9 +61,14 @@ async function* throughTar(members: readonly Member[]): AsyncGenerator<TarEntry>
   for (const { header, body } of members)
     writing.entry({ ...header }, header.type === undefined ? body : Buffer.alloc(0));
   writing.finalize();
-  // An importer that refuses stops reading; the writer then complains.
-  writing.on("error", () => {});
-  for await (const entry of writing.pipe(extract())) {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of writing) chunks.push(chunk as Uint8Array);
+  const reading = extract();
+  // An importer that refuses stops reading, of which the streams complain on their own.
+  reading.on("error", () => {});
+  reading.end(Buffer.concat(chunks));
+  for await (const entry of reading) {
+    entry.on("error", () => {});
     const { name, type, size } = entry.header;
     yield { name, type: type ?? "file", size: size ?? 0, content: entry as AsyncIterable<Uint8Array> };
   }
