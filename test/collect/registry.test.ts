@@ -158,7 +158,6 @@ const OPTIONS: RegistryOptions = {
   signal: new AbortController().signal,
   timeoutMs: 5000,
   maxBytes: 100_000,
-  isOpen: () => true,
   maxDepth: 10,
   isOpen: () => true,
 };
