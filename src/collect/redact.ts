@@ -134,7 +134,7 @@ export class TextRedactor {
   }
 
   #skipValue(text: string): string {
-    const end = text.search(/[\s"'<>&;]/);
+    const end = text.search(/[ \t\r\n"'<>&;]/);
     if (end < 0) return "";
     this.#isInValue = false;
     return text.slice(end);
