@@ -10,11 +10,11 @@ import { type Finding, REDACTED, redaction } from "./finding.ts";
 type Certainty = "certain" | "likely" | "unlikely";
 
 const CERTAIN =
-  /(?:password|passwd|passphrase|passcode|(?:^|[a-z]|_)pwd|secret|connection_?string|conn_?str)[0-9]?$/;
+  /(?:password|passwd|passwort|passphrase|passcode|(?:^|[a-z]|_)pwd|secret|connection_?string|conn_?str)[0-9]?$/;
 const LIKELY =
-  /(?:(?:api|access|secret|private|encrypt(?:ion)?|signing|account|shared_?access|subscription|storage|master|licen[cs]e|product|pid|host|function|service)_?key|(?:auth|access|refresh|id|session|bearer|api|csrf|xsrf|bot|deploy|personal|oauth|security|job|hub|lab|npm|client|user|admin|device|registration)_?token|[a-z]_token)[0-9]?$/;
+  /(?:(?:api|access|secret|private|(?:en|de)crypt(?:ion)?|validation|signing|account|shared_?access|subscription|storage|master|licen[cs]e|product|pid|host|function|service)_?key|(?:auth|access|refresh|id|session|bearer|api|csrf|xsrf|bot|deploy|personal|oauth|security|job|hub|lab|npm|client|user|admin|device|registration)_?token|[a-z]_token)[0-9]?$/;
 const PUBLIC = /public_?key_?token$/;
-const UNLIKELY = /(?:^|_)(?:token|sig|auth)$/;
+const UNLIKELY = /(?:^|_)(?:token|sig|auth|amz_signature)$/;
 
 function certaintyOf(name: string): Certainty | null {
   const plain = name
@@ -110,11 +110,18 @@ function leadsLine(text: string, at: number): boolean {
 
 const OPENING = /(\\{0,3})(["'`])/y;
 /** As much of a word as is looked at to tell whether it is a secret; of a secret all is taken. */
-const WORD = /[^\s"'`<>&;]{0,512}/y;
-const JSON_WORD = /[^\s,}\]]{0,512}/y;
-const WHOLE_WORD = /[^\s"'`<>&;]*/y;
+const WORD = /[^ \t\r\n"'`<>&;]{0,512}/y;
+const JSON_WORD = /[^ \t\r\n,}\]]{0,512}/y;
+const WHOLE_WORD = /[^ \t\r\n"'`<>&;]*/y;
 /** Bytes of a registry file, with the lines that go on with them. */
 const HEX = /hex(?:\([0-9a-f]{1,8}\))?:(?:[^\r\n]*\\\r?\n)*[^\r\n]*/iy;
+
+/** Not `trimEnd`: where bytes are shown as characters, what looks like a no-break space is half of a letter. */
+export function trimBlanks(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === " " || text[end - 1] === "\t") end--;
+  return text.slice(0, end);
+}
 
 function wordEnd(text: string, at: number): number {
   WHOLE_WORD.lastIndex = at;
@@ -134,7 +141,7 @@ function readValue(text: string, at: number, lines: LineEnds, setting: Setting):
   if (HEX.test(text)) form.lastIndex = HEX.lastIndex;
   else if (takesLine) form.lastIndex = lines.after(at);
   else form.test(text);
-  const value = text.slice(at, form.lastIndex).trimEnd();
+  const value = trimBlanks(text.slice(at, form.lastIndex));
   if (value === "" || isCode(value, setting)) return null;
   return { start: at, end: at + value.length, text: value, isQuoted: false };
 }
@@ -199,7 +206,7 @@ export function isCredential(text: string, least: number, isQuoted: boolean): bo
 }
 
 const OPTION =
-  /(?<![\w-])--?(?<name>[a-z][\w-]{0,60}?)[ \t]+(?=["']|[^\s"'-])(?:"(?<double>[^"\r\n]+)|'(?<single>[^'\r\n]+)|(?<bare>\S+))/gi;
+  /(?<![\w-])--?(?<name>[a-z][\w-]{0,60}?)[ \t]+(?=["']|[^ \t\r\n"'-])(?:"(?<double>[^"\r\n]+)|'(?<single>[^'\r\n]+)|(?<bare>[^ \t\r\n]+))/gi;
 
 /** `--password value` on a command line. */
 export function findOptions(text: string): Finding[] {
@@ -214,6 +221,20 @@ export function findOptions(text: string): Finding[] {
       return [];
     if (!isQuoted && !/[0-9]|[^\w.,:;()-]/.test(value)) return [];
     return [redaction("assignment", match.index, end - value.length, end)];
+  });
+}
+
+const CURL_USER =
+  /\bcurl(?:\.exe)?\b[^\r\n]{0,400}?[ \t](?:-u|-U|--user|--proxy-user)[ \t=]*["']?[^ \t\r\n:"']{0,128}:(?<password>[^ \t\r\n"']+)/g;
+
+/** `curl -u name:password`. */
+export function findCurlUsers(text: string): Finding[] {
+  if (!text.includes("curl")) return [];
+  return [...text.matchAll(CURL_USER)].flatMap((match) => {
+    const password = match.groups?.password ?? "";
+    const end = match.index + match[0].length;
+    if (password.startsWith(REDACTED) || REFERENCE.test(password)) return [];
+    return [redaction("assignment", match.index, end - password.length, end)];
   });
 }
 

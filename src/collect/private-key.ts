@@ -16,6 +16,8 @@ const BODY =
   /^[ \t>|"'#*+,;.-]*(?:[A-Za-z0-9+/=]{1,120}(?:\\[rn]|[ \t"',+\\;)])*|(?:Proc-Type|DEK-Info|Comment|Version|Hash): .{0,120})$/;
 /** One line that holds a whole key, line ends spelled out. */
 const FLAT_BODY = /^([A-Za-z0-9+/=\\ "',:.]+)-----END [A-Z0-9 ]{0,40}PRIVATE KEY/;
+/** The start of such a line, where its end is cut off. */
+const FLAT_START = /^((?:\\{1,3}[rn])+[A-Za-z0-9+/=\\]{16,})/;
 /** Characters in which the end of such a key is looked for: twice the longest key in use. */
 const MAX_FLAT = 32 * 1024;
 
@@ -45,7 +47,8 @@ type Body = { readonly findings: Finding[]; readonly end: number; readonly state
 
 /** From a place within a key up to the first line that is none of it; `state` is `outside` when there is one. */
 function readBody(text: string, from: number, before: KeyState): Body {
-  const flat = FLAT_BODY.exec(text.slice(from, from + MAX_FLAT))?.[1];
+  const ahead = text.slice(from, from + MAX_FLAT);
+  const flat = (FLAT_BODY.exec(ahead) ?? FLAT_START.exec(ahead))?.[1];
   if (flat !== undefined) {
     const end = from + flat.length;
     return { findings: [redaction("private-key", from - BEGIN_LENGTH, from, end)], end, state: "outside" };

@@ -3,7 +3,14 @@
  * rule takes time in proportion to the text, and none looks past the end of a line except the one for private keys.
  */
 
-import { findAssignments, findElements, findOptions, isCredential } from "./assignment.ts";
+import {
+  findAssignments,
+  findCurlUsers,
+  findElements,
+  findOptions,
+  isCredential,
+  trimBlanks,
+} from "./assignment.ts";
 import { type Finding, REDACTED, redaction } from "./finding.ts";
 
 /** Whose traces to remove on request; empty and very short names are not looked for. */
@@ -28,13 +35,15 @@ export function findSecrets(text: string, identity: readonly IdentityPattern[]):
 const RULES: readonly ((text: string) => Finding[])[] = [
   findAssignments,
   findOptions,
+  findCurlUsers,
   findElements,
   findUrlPasswords,
   findHeaders,
   findKeyIds,
 ];
 
-const URL_PASSWORD = /:\/\/(?<user>[^\s/?#@:"'<>]{0,256}):(?<password>[^\s/?#"'<>]{1,1024})@(?=[\w.[%-])/g;
+const URL_PASSWORD =
+  /:\/\/(?<user>[^ \t\r\n/?#@:"'<>]{0,256}):(?<password>[^ \t\r\n/?#"'<>]{1,1024})@(?=[\w.[%-])/g;
 const URL_TOKEN = /:\/\/(?<token>[A-Za-z0-9_-]{16,256})@(?=[\w.[%-])/g;
 
 /** The password in `scheme://user:password@host`, and a token in the user's place. */
@@ -63,7 +72,7 @@ const BEARER = /\bBearer[ \t]+(?<value>[A-Za-z0-9._~+/-]{16,8192}=*)/g;
 function findHeaders(text: string): Finding[] {
   if (!/authorization|cookie|bearer/i.test(text)) return [];
   const ends = (match: RegExpExecArray) => {
-    const value = (match.groups?.value ?? "").trimEnd();
+    const value = trimBlanks(match.groups?.value ?? "");
     const start = match.index + match[0].length - (match.groups?.value ?? "").length;
     return { value, finding: redaction("header", match.index, start, start + value.length) };
   };

@@ -120,7 +120,10 @@ export class TextRedactor {
   /** Part of an endless line: up to a place before which nothing that is found can begin and go on after it. */
   #redactStretch(): string {
     const text = this.#isInValue ? this.#skipValue(this.#carry) : this.#carry;
-    const keys = findPrivateKeys(text, "outside").findings;
+    this.#carry = text;
+    if (text.length <= WINDOW) return "";
+    const keys = findPrivateKeys(text, this.#key).findings;
+    this.#key = "outside";
     const findings = mergeFindings(keys, findSecrets(text, this.#identity));
     const last = findings.at(-1);
     if (last?.end === text.length && text.length - last.start > MAX_HELD) {
@@ -134,7 +137,7 @@ export class TextRedactor {
   }
 
   #skipValue(text: string): string {
-    const end = text.search(/[\s"'<>&;]/);
+    const end = text.search(/[ \t\r\n"'<>&;]/);
     if (end < 0) return "";
     this.#isInValue = false;
     return text.slice(end);
@@ -152,9 +155,8 @@ export class TextRedactor {
     return out + text.slice(at, Math.max(at, until));
   }
 
-  #count(finding: Finding | undefined): void {
-    if (finding !== undefined && finding.replacement !== "")
-      this.counts[finding.rule] = (this.counts[finding.rule] ?? 0) + 1;
+  #count(finding: Finding): void {
+    if (finding.replacement !== "") this.counts[finding.rule] = (this.counts[finding.rule] ?? 0) + 1;
   }
 
   #decode(chunk: Buffer): string {

@@ -141,6 +141,36 @@ const SECRETS: readonly (readonly [what: string, before: string, after: string, 
   ["cookies", "Cookie: sid=31d4d96e407aad42; theme=dark", "Cookie: [redacted]", "header"],
   ["cookies that are set", "Set-Cookie: sid=31d4; HttpOnly", "Set-Cookie: [redacted]", "header"],
   ["a bare bearer", "sent Bearer 0123456789abcdef0123 to it", "sent Bearer [redacted] to it", "header"],
+  ["bytes of UTF-8 that look like blanks", "PASSWORD=p\u00e0ss\u00e0 x", "PASSWORD=[redacted]", "assignment"],
+  [
+    "the same among arguments",
+    "run pass_word PASSWORD=p\u00e0ss\u00e0 x",
+    "run pass_word PASSWORD=[redacted] x",
+    "assignment",
+  ],
+  [
+    "curl's user",
+    "+ curl -sS -u 'bob:hunter2' https://x",
+    "+ curl -sS -u 'bob:[redacted]' https://x",
+    "assignment",
+  ],
+  ["a password in brackets", "DB_PASSWORD=(hunter)2", "DB_PASSWORD=[redacted]", "assignment"],
+  ["a password that ends like code", "DB_PASSWORD=hunter)", "DB_PASSWORD=[redacted]", "assignment"],
+  [
+    "an AWS secret",
+    "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCY",
+    "aws_secret_access_key = [redacted]",
+    "assignment",
+  ],
+  [
+    "a web.config",
+    '<machineKey validationKey="21F090935F6E49C2" x="1"/>',
+    '<machineKey validationKey="[redacted]" x="1"/>',
+    "assignment",
+  ],
+  ["PowerShell", '$env:DB_PASSWORD = "hunter2"', '$env:DB_PASSWORD = "[redacted]"', "assignment"],
+  ["PHP", "$password = 'hunter2';", "$password = '[redacted]';", "assignment"],
+  ["a Ruby hash", ":password => 'hunter2',", ":password => '[redacted]',", "assignment"],
   ["an AWS key id", "used AKIAIOSFODNN7EXAMPLE for it", "used [redacted] for it", "key-id"],
   ["a GitHub token", `got ghp_${"a1B2".repeat(9)}.`, "got [redacted].", "key-id"],
 ];
@@ -204,6 +234,21 @@ cookie: not set
 Bearer authentication is required
 use --token to authenticate, or --password FILE
 accesskey="k"
+docker run -u 1000:1000 image
+AdminPasswordStatus=3
+"PasswordExpiryWarning"=dword:0000000e
+Property(S): SecureCustomProperties = NEWPRODUCTFOUND;UPGRADEFOUND
+password: string;
+password?: string | null;
+const token = tokens[index];
+token = token.next;
+throw new Error(\`secret \${name} is missing\`);
+password=password,
+    api_key=config.api_key,
+FATAL: password authentication failed for user "bob"
+primaryKey: true, key: 17, apiKeyName: "main"
+at Token.parse (parser.js:12:34)
+auth=none, sig=SIGSEGV, si_addr=0x10
 `;
 
 test("a backtrace full of key and token, and everything else that only looks like a secret, comes through byte for byte", () => {

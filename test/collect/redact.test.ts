@@ -89,11 +89,14 @@ test("secrets in a line without end are found wherever the windows fall", async 
   }
 });
 
-test("a secret of megabytes is replaced without being held in memory", async () => {
-  const text = `{"a":1,"password":"${"hunter2".repeat(400_000)}","b":2}`;
-  const { out, counts } = await inChunks(Buffer.from(text), [65_536], "bytes");
-  assert.equal(out.toString(), '{"a":1,"password":"[redacted]","b":2}');
-  assert.deepEqual(counts, { assignment: 1 });
+test("a secret of megabytes is replaced without being held in memory, and what follows comes through", async () => {
+  for (const after of [0, 1000, 10_000, 40_000, 70_000, 200_000]) {
+    const rest = `","b":"${"x".repeat(after)}"}`;
+    const text = `{"a":1,"password":"${"hunter2".repeat(100_000)}${rest}`;
+    const { out, counts } = await inChunks(Buffer.from(text), [65_536], "bytes");
+    assert.equal(out.toString(), `{"a":1,"password":"[redacted]${rest}`);
+    assert.deepEqual(counts, { assignment: 1 });
+  }
 });
 
 test("a private key whose end never comes ends where its lines end", () => {
@@ -131,6 +134,22 @@ test("a private key in a line without end is found wherever the windows fall", a
       `${filler}"pem":"-----BEGIN PRIVATE KEY-----[redacted]-----END PRIVATE KEY-----",${'"b":3,'.repeat(20_000)}`,
     );
   }
+});
+
+test("a private key in one line that is cut off is redacted as far as it goes, from either side", async () => {
+  const body = "MIIEabc/\\n".repeat(300);
+  const rest = '"b":3,'.repeat(20_000);
+  const head = await inChunks(
+    Buffer.from(`{"pem":"-----BEGIN PRIVATE KEY-----\\n${body}`),
+    [65_536],
+    "bytes",
+  );
+  assert.equal(head.out.toString(), '{"pem":"-----BEGIN PRIVATE KEY-----[redacted]');
+  const tail = new TextRedactor("bytes", { isTail: true });
+  assert.equal(
+    redactBuffer(Buffer.from(`${body}-----END PRIVATE KEY-----",${rest}`), tail).toString(),
+    `[redacted]-----END PRIVATE KEY-----",${rest}`,
+  );
 });
 
 test("a tail that begins within a private key loses what may be the rest of it", () => {
