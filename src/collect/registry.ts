@@ -56,7 +56,7 @@ export async function collectRegistry(
     return await collectViews(parsed.path, kind, {
       ...options,
       directory,
-      until: Date.now() + options.timeoutMs,
+      until: performance.now() + options.timeoutMs,
     });
   } catch (thrown) {
     return failed(thrown instanceof Error ? thrown.message : String(thrown));
@@ -206,7 +206,7 @@ async function exportKey(path: RegistryPath, view: View, options: Collecting): P
   }, WATCH_MS);
   const args = ["export", formatRegistryPath(path), file, "/y", ...(view === null ? [] : [`/reg:${view}`])];
   const { end, exitCode, stderr } = await runProgram(windowsProgram(options.env, "reg.exe"), args, {
-    timeoutMs: Math.max(1, options.until - Date.now()),
+    timeoutMs: Math.max(1, options.until - performance.now()),
     maxBytes: 65_536,
     signal: AbortSignal.any([options.signal, tooLarge.signal]),
   }).finally(() => clearInterval(watch));
@@ -247,7 +247,7 @@ async function readStart(path: string, maxBytes: number): Promise<Buffer> {
 async function refusalOf(words: Buffer, options: Collecting): Promise<Refusal> {
   const args = ["export", `HKCU\\Software\\${randomUUID()}`, join(options.directory, "none.reg"), "/y"];
   const { stderr } = await runProgram(windowsProgram(options.env, "reg.exe"), args, {
-    timeoutMs: Math.max(1, options.until - Date.now()),
+    timeoutMs: Math.max(1, options.until - performance.now()),
     maxBytes: 65_536,
     signal: options.signal,
   });
