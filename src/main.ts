@@ -27,6 +27,7 @@ import { asCerError, CerError, EXIT, type ExitCode, exitCodeOf } from "./errors.
 import { failedOutcome } from "./outcome.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { openTerminal } from "./terminal.ts";
+import { stripControls } from "./wire/response.ts";
 
 /** Runs the command line and returns the exit code. Never throws. */
 export async function main(): Promise<ExitCode> {
@@ -128,7 +129,7 @@ async function readStdin(): Promise<Buffer> {
 /** An error that no command turned into its result: on standard error, and as the one JSON object if that was wanted. */
 function complain(error: CerError, args: readonly string[]): ExitCode {
   if (args.includes("--json")) process.stdout.write(`${JSON.stringify(failedOutcome(error), null, 2)}\n`);
-  process.stderr.write(`cer: ${error.message}\n`);
+  process.stderr.write(`cer: ${stripControls(error.message)}\n`);
   if (error.hint !== undefined) process.stderr.write(`${error.hint}\n`);
   if (error.code === "CER_INTERNAL" && args.includes("--verbose"))
     process.stderr.write(`${error.cause instanceof Error ? error.cause.stack : String(error.cause)}\n`);
