@@ -4,12 +4,13 @@
  */
 
 import { readFile } from "node:fs/promises";
+import { isIPv6 } from "node:net";
 import { posix, win32 } from "node:path";
 import * as v from "valibot";
 import { MIN_SIZE } from "./collect/policy.ts";
 import { CerError } from "./errors.ts";
 import { parseJson, parseShape } from "./json.ts";
-import type { Origin } from "./wire/exchange.ts";
+import { formatUrl, type Origin } from "./wire/exchange.ts";
 import { decodeReportText } from "./wire/text.ts";
 
 /** [MS-CER2] 3.1.3. */
@@ -198,7 +199,7 @@ export function resolveDestination(sources: readonly Source[]): Destination {
       if (set !== undefined && embedded !== undefined && set !== embedded)
         throw new CerError(
           "CER_BAD_SERVER",
-          `${source.name} gives two values for ${key}: ${embedded} and ${set}.`,
+          `There are two values for ${key} from ${source.name}: ${embedded} and ${set}.`,
           {
             hint: `Leave the ${key} out of the server's address or out of the other setting.`,
           },
@@ -239,9 +240,17 @@ function parseServer(text: string, from: string): ServerAddress {
   if (/[?#\\]/.test(prefix)) refuse("holds more than a path after the host");
   if (scheme === undefined && prefix !== "" && prefix !== "/")
     refuse("has a path but no http:// or https://");
-  const place = /^(?:\[(?<v6>[0-9a-f:.]+)\]|(?<name>[a-z0-9_.-]+))(?::(?<port>.*))?$/i.exec(authority);
+  if (isIPv6(authority)) refuse("has an IPv6 address without brackets; write [ADDRESS] or [ADDRESS]:PORT");
+  const place = /^(?:\[(?<v6>[0-9a-f:.]+)\]|(?<name>[\p{L}\p{M}\p{N}_.-]+))(?::(?<port>.*))?$/iu.exec(
+    authority,
+  );
   const { v6, name, port } = place?.groups ?? {};
   const host = v6 ?? name ?? refuse("names no host");
+  if (
+    (v6 !== undefined && !isIPv6(v6)) ||
+    !URL.canParse(formatUrl({ scheme: "http", host, port: DEFAULT_PORT }, ""))
+  )
+    refuse("has a host that is neither a name nor an address");
   return {
     host,
     port: port === undefined ? undefined : parsePort(port, `The port of the server "${text}"`),
@@ -252,7 +261,7 @@ function parseServer(text: string, from: string): ServerAddress {
 
 function joinPath(prefix: string, path: string): string {
   const whole = `${prefix}/${path.replace(/^\/+/, "")}`;
-  if (/[\u0000-\u0020\u007f?#\\]/.test(whole))
+  if (/[\u0000-\u0020\u007f?#\\\p{Surrogate}]/u.test(whole))
     throw new CerError(
       "CER_BAD_SERVER",
       `The path ${JSON.stringify(whole)} holds a character that a path cannot.`,
@@ -293,6 +302,7 @@ function isExempt({ host, port }: Origin, noProxy: string): boolean {
     .filter(Boolean)
     .some((entry) => {
       if (entry === "*") return true;
+      if (isIPv6(entry)) return name === entry;
       const [, pattern = "", only] = /^(?:\*?\.)?(.*?)(?::([0-9]+))?$/.exec(entry) ?? [];
       const bare = pattern.replace(/^\[|\]$/g, "");
       return (only === undefined || Number(only) === port) && (name === bare || name.endsWith(`.${bare}`));

@@ -14,7 +14,7 @@ const MAX_FILETIME = 2n ** 64n - 1n;
 
 const text = (description: string) => v.pipe(v.string(), v.description(description));
 
-/** A name of the list, in any case, or its number. */
+/** A name of the list or its number. */
 function oneOf(names: readonly string[], first: number, description: string) {
   const last = first + names.length - 1;
   return v.pipe(
@@ -177,17 +177,19 @@ export function parseEventTime(given: string | number, where: string): bigint {
       hint: 'It takes a FILETIME as a decimal string ("128497001160460289") or an ISO 8601 time ("2008-03-11T07:01:59Z").',
     });
   };
-  if (typeof given === "number" && !Number.isSafeInteger(given))
+  if (typeof given === "number" && Number.isInteger(given) && !Number.isSafeInteger(given))
     refuse("as a JSON number it has lost digits; write it as a string");
   const word = String(given).trim();
   if (/^[0-9]+$/.test(word)) {
     const ticks = BigInt(word);
     return ticks <= MAX_FILETIME ? ticks : refuse("a FILETIME has 64 bits");
   }
-  const iso = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|[+-]\d{2}:?\d{2}))?$/i.exec(word);
-  const fraction = iso?.[3] ?? "";
+  const iso = /^(\d{4}-\d{2}-\d{2})(T\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$/i.exec(word);
+  const [, day = "", time, , fraction = "", zone] = iso ?? [];
+  if (time !== undefined && zone === undefined) refuse("it lacks a zone, Z for UTC or +02:00 for example");
   const milliseconds = iso === null ? Number.NaN : Date.parse(word.replace(fraction, ""));
   if (Number.isNaN(milliseconds)) refuse("it is neither");
+  if (new Date(day).toISOString().slice(0, 10) !== day) refuse("there is no such day");
   const ticks = toFileTime(milliseconds) + BigInt(fraction.slice(1).padEnd(7, "0").slice(0, 7));
   return ticks >= 0n ? ticks : refuse("a FILETIME begins in 1601");
 }

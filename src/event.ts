@@ -101,7 +101,7 @@ export function toFileTime(milliseconds: number): bigint {
 
 /** A FILETIME as a Date, clamped to what a Date can hold. */
 export function fromFileTime(ticks: bigint): Date {
-  const milliseconds = (ticks - UNIX_EPOCH) / 10_000n;
+  const milliseconds = ticks / 10_000n - UNIX_EPOCH / 10_000n;
   const bound = 8_640_000_000_000_000n;
   return new Date(Number(milliseconds > bound ? bound : milliseconds));
 }
@@ -189,6 +189,7 @@ function holdToBound(
     throw new CerError(
       "CER_EVENT_INVALID",
       `${field} holds a line break, which the report's schema forbids.`,
+      { hint: "Write it on one line, or let cer put a space there with --truncate." },
     );
   const text = value.value.replace(/[\r\n]+/g, " ");
   const characters = [...text];

@@ -20,7 +20,11 @@ async function locateSyntaxError(text: string): Promise<string> {
   if (text.trim() === "") return "it is empty";
   const { parse, printParseErrorCode } = await import("jsonc-parser");
   const errors: { error: number; offset: number; length: number }[] = [];
-  parse(text, errors, { disallowComments: true, allowTrailingComma: false });
+  try {
+    parse(text, errors, { disallowComments: true, allowTrailingComma: false });
+  } catch {
+    return "it nests too deeply";
+  }
   const first = errors[0];
   if (first === undefined) return "it holds characters that JSON forbids";
   const before = text.slice(0, first.offset).split(/\r\n|\r|\n/);
@@ -43,6 +47,9 @@ export async function parseShape<S extends GenericSchema>(
 ): Promise<InferOutput<S>> {
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw new CerError(code, `${where}: the whole must be a JSON object, { … }.`);
+  const list = findListForObject(schema as SchemaNode, value);
+  if (list !== null)
+    throw new CerError(code, `${where}: ${formatPath(list)} is a list; it must be an object.`);
   const parsed = safeParse(schema, value);
   if (parsed.success) return parsed.output;
   const issue = parsed.issues[0];
@@ -52,15 +59,25 @@ export async function parseShape<S extends GenericSchema>(
 }
 
 function describe(issue: BaseIssue<unknown>): string {
-  if (issue.type === "union") return `is ${issue.received}; it ${issue.message}`;
+  const received = KINDS[issue.received] ?? issue.received;
+  if (issue.type === "union") return `is ${received}; it ${issue.message}`;
   if (issue.type === "max_length")
     return `has ${issue.received} items, the bound is ${String(issue.requirement)}`;
-  if (issue.kind === "validation")
-    return `is ${issue.received}; it must be ${issue.expected ?? "an integer"}`;
-  return issue.received === "undefined"
-    ? "is missing"
-    : `is ${issue.received}; it must be a ${issue.expected?.toLowerCase() ?? "different value"}`;
+  if (issue.type === "min_value") return `is ${issue.received}; it must be at least ${issue.requirement}`;
+  if (issue.type === "max_value") return `is ${issue.received}; it must be at most ${issue.requirement}`;
+  if (issue.type === "integer") return `is ${issue.received}; it must be a whole number`;
+  if (issue.received === "undefined") return "is missing";
+  return `is ${received}; it must be ${KINDS[issue.expected ?? ""] ?? "something else"}`;
 }
+
+/** The kinds of JSON values as valibot calls them, and as people do. */
+const KINDS: Readonly<Record<string, string>> = {
+  Object: "an object",
+  Array: "a list",
+  string: "a string",
+  number: "a number",
+  boolean: "true or false",
+};
 
 /** An unknown key, the nearest known one beside it. */
 async function explainUnknownKey(
@@ -92,8 +109,28 @@ function descend(node: SchemaNode, key: string | number): SchemaNode {
   return inner.entries?.[key] ?? inner.item ?? {};
 }
 
+function isKnown(node: SchemaNode, key: string | number): boolean {
+  const { entries, item } = node.wrapped ?? node;
+  return typeof key === "number" ? item !== undefined : entries !== undefined && Object.hasOwn(entries, key);
+}
+
 function keysOf(node: SchemaNode): string[] {
   return Object.keys((node.wrapped ?? node).entries ?? {}).filter((key) => !key.startsWith("$"));
+}
+
+/** The path of the first list that stands where the schema has an object: valibot takes the one for the other. */
+function findListForObject(
+  node: SchemaNode,
+  value: unknown,
+  keys: readonly (string | number)[] = [],
+): readonly (string | number)[] | null {
+  if (typeof value !== "object" || value === null) return null;
+  if (Array.isArray(value) && (node.wrapped ?? node).entries !== undefined) return keys;
+  for (const [key, item] of Array.isArray(value) ? value.entries() : Object.entries(value)) {
+    const found = isKnown(node, key) ? findListForObject(descend(node, key), item, [...keys, key]) : null;
+    if (found !== null) return found;
+  }
+  return null;
 }
 
 /** `parameters[3].id` */

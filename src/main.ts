@@ -22,11 +22,13 @@
 import { homedir, tmpdir } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import manifest from "../package.json" with { type: "json" };
-import { type Command, parseCommandLine } from "./cli.ts";
+import type { Command } from "./cli/command.ts";
+import { parseCommandLine } from "./cli.ts";
 import { asCerError, CerError, EXIT, type ExitCode, exitCodeOf } from "./errors.ts";
 import { failedOutcome } from "./outcome.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { openTerminal } from "./terminal.ts";
+import { stripControls } from "./wire/response.ts";
 
 /** Runs the command line and returns the exit code. Never throws. */
 export async function main(): Promise<ExitCode> {
@@ -59,6 +61,8 @@ async function run(command: Command, around: Surroundings): Promise<ExitCode> {
       return (await import("./commands/queue.ts")).runQueue(command, around);
     case "verify":
       return (await import("./commands/verify.ts")).runVerify(command, around);
+    case "inspect":
+      return (await import("./commands/inspect.ts")).runInspect(command, around);
     case "schema":
       return (await import("./commands/schema.ts")).runSchema(around.terminal);
     case "text":
@@ -129,7 +133,7 @@ async function readStdin(signal: AbortSignal): Promise<Buffer> {
 /** An error that no command turned into its result: on standard error, and as the one JSON object if that was wanted. */
 function complain(error: CerError, args: readonly string[]): ExitCode {
   if (args.includes("--json")) process.stdout.write(`${JSON.stringify(failedOutcome(error), null, 2)}\n`);
-  process.stderr.write(`cer: ${error.message}\n`);
+  process.stderr.write(`cer: ${stripControls(error.message)}\n`);
   if (error.hint !== undefined) process.stderr.write(`${error.hint}\n`);
   if (error.code === "CER_INTERNAL" && args.includes("--verbose"))
     process.stderr.write(`${error.cause instanceof Error ? error.cause.stack : String(error.cause)}\n`);

@@ -127,15 +127,9 @@ function formatNote({ outcome, journal, bucket }: Outcome): string[] {
   return [];
 }
 
-/** The error concerns level 1 itself, so nothing was reported whatever the status. */
-function isLevel1Fault({ level2, error, bucket, outcome }: Outcome): boolean {
-  return (
-    error !== null &&
-    outcome !== "uploaded" &&
-    level2 === null &&
-    bucket === null &&
-    error.code !== "CER_DUMP_PATH"
-  );
+/** A success status with a body that is no CER answer: nothing was reported. */
+function isLevel1Fault({ level2, error }: Outcome): boolean {
+  return error?.code === "CER_NOT_CER" && level2 === null;
 }
 
 function formatBucket({ bucket, bucketTable }: Outcome): string {
@@ -146,7 +140,7 @@ function formatBucket({ bucket, bucketTable }: Outcome): string {
 function formatDeclined(declined: readonly Declined[]): string[] {
   const shown = declined
     .slice(0, SHOWN_DECLINED)
-    .map(({ kind, item, reason }) => `Not sent: ${kind} ${shorten(item)}: ${reason}`);
+    .map(({ kind, item, reason }) => `Not sent: ${kind} ${shorten(item)}: ${stripControls(reason)}`);
   const rest = declined.length - shown.length;
   return rest > 0 ? [...shown, `Not sent: ${count(rest, "more item")} (--json lists them)`] : shown;
 }

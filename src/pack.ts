@@ -5,7 +5,7 @@
 
 import { arch, hostname, release, userInfo } from "node:os";
 import type { Archive } from "./archive/cab/archive.ts";
-import type { ArchiveFlags } from "./cli.ts";
+import type { ArchiveFlags } from "./cli/command.ts";
 import { type Collection, type CollectOptions, collectEntries } from "./collect/collect.ts";
 import { notCollected } from "./collect/manifest.ts";
 import { applyAnswers, type CollectionPlan, planCollection } from "./collect/plan.ts";

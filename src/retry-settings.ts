@@ -4,7 +4,7 @@
  */
 
 import * as v from "valibot";
-import type { ArchiveFlags } from "./cli.ts";
+import type { ArchiveFlags } from "./cli/command.ts";
 import { CONSENTS, MIN_SIZE, type Policy, parseRules, type Rules } from "./collect/policy.ts";
 import type { ResolvedPolicy } from "./consent.ts";
 import { parseShape } from "./json.ts";

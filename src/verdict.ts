@@ -38,7 +38,7 @@ export function parseAnswer(body: Buffer, url: string, truncated: boolean): Pars
 }
 
 function describePage(text: string): string {
-  const title = /<title[^>]*>([^<]{1,200})/i.exec(text)?.[1]?.trim();
+  const title = /<title[^<>]{0,100}>([^<]{1,200})/i.exec(text)?.[1]?.trim();
   return title ? `a page titled ${quote(title)}` : "a page";
 }
 
@@ -46,10 +46,11 @@ function judgeStatus(reply: Reply, url: string, what: string): void {
   const { status, headers } = reply;
   if (status >= 200 && status < 300) return;
   const said = serverWords(reply);
+  const { location } = headers;
   if (status >= 300 && status < 400)
     throw new CerError(
       "CER_REDIRECT",
-      `${url} answered ${status} and points to ${quote(headers["location"] ?? "")}.`,
+      `${url} answered ${status} and points ${location === undefined ? "nowhere" : `to ${quote(location)}`}.`,
       {
         hint: "Redirects are never followed. If the new address is right, give it with --server and --path.",
       },
@@ -75,9 +76,11 @@ function judgeStatus(reply: Reply, url: string, what: string): void {
 
 /** The scheme names of a challenge header: a word at its start or after a comma that is no `name=value`. */
 function parseSchemes(header: string): string {
-  const schemes = [...header.matchAll(/(?:^|,)\s*([a-z][a-z0-9_-]*)(?=\s+[^=\s]|\s*,|\s*$)/gi)].map(
-    ([, name]) => name,
-  );
+  const schemes = [
+    ...header
+      .replaceAll(/"(?:[^"\\]|\\.)*"/g, '""')
+      .matchAll(/(?:^|,)\s*([a-z][a-z0-9_-]*)(?=\s+[^=\s]|\s*,|\s*$)/gi),
+  ].map(([, name]) => name);
   return schemes.length === 0 ? "it names no scheme" : `offered: ${[...new Set(schemes)].join(", ")}`;
 }
 

@@ -340,7 +340,8 @@ for (const [title, code, verbs] of [
         assert.ok(receipt !== null, where);
         assert.equal(receipt.archive?.bytes, server.requests[2]?.body.length, where);
         assert.equal(receipt.dumpFile, "\\Cabs\\7.cab", where);
-        if (!isOver) assert.notDeepEqual([...outcome.warnings, ...warned], [], where);
+        if (outcome.journal?.state === "claimed" || receipt.attempts.length < 3)
+          assert.notDeepEqual([...outcome.warnings, ...warned], [], where);
         await journal.close().catch(() => {});
         // What the outcome says of the journal is so.
         const said = outcome.journal?.state === "done" ? ["done"] : ["claimed", "pending"];

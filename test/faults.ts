@@ -97,7 +97,7 @@ export function closeBeforeAnswer(): Fault {
   return { play: (socket) => void socket.end() };
 }
 
-/** A reset of the connection once this many bytes of the body have arrived; 0: after the head. */
+/** A reset of the connection once this many bytes of the body have arrived; 0: after the head; Infinity: after all. */
 export function resetAfter(bodyBytes: number): Fault {
   return { after: bodyBytes, play: (socket) => void socket.resetAndDestroy() };
 }

@@ -164,7 +164,7 @@ test("a name that DNS does not have is given up within its time", async () => {
   const machine = thisMachine("linux", {});
   const started = performance.now();
   assert.equal(await machine.isInDns("no-such-host.invalid", 50), false);
-  assert.ok(performance.now() - started < 1000, `${performance.now() - started} ms`);
+  assert.ok(performance.now() - started < 4000, `${performance.now() - started} ms`);
 });
 
 test("a user without an entry in the user database is named by the environment", async () => {

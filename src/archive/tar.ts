@@ -1,17 +1,21 @@
 /**
- * The same archive as a POSIX tar, uncompressed, for servers that cannot open a cabinet. Entries, results and rules are
- * those of the cabinet. Hides that a tar tells an entry's size before its bytes: each body goes through a spool of its
- * own first, so that the size is the true one whatever the body does while it is read.
+ * The same archive as a POSIX tar, uncompressed, for servers that cannot open a cabinet; and such a tar read back.
+ * Entries, results and rules are those of the cabinet. Hides that a tar tells an entry's size before its bytes: each
+ * body goes through a spool of its own first, so that the size is the true one whatever the body does meanwhile.
  */
 import { createHash } from "node:crypto";
+import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { type Pack, pack } from "tar-stream";
+import { extract, type Header, type Pack, pack } from "tar-stream";
+import { CerError } from "../errors.ts";
 import { type Archive, sealArchive } from "./cab/archive.ts";
 import type { Body } from "./cab/body.ts";
 import { absentEntry, type Entry, type EntryResult, type WriteOptions } from "./cab/entry.ts";
+import { CabError } from "./cab/error.ts";
 import { UniqueNames } from "./cab/names.ts";
 import { messageOf, openEntry, orderEntries } from "./cab/order.ts";
 import { Spool } from "./cab/spool.ts";
+import { extractFile } from "./cab/target.ts";
 
 const READ_SIZE = 256 * 1024;
 
@@ -33,8 +37,7 @@ export async function writeTar(
     for (const entry of await orderEntries(entries, options.signal)) await writer.add(entry);
     return await writer.finish();
   } catch (error) {
-    await writer.abandon();
-    throw error;
+    throw (await writer.abandon()) ?? error;
   }
 }
 
@@ -70,10 +73,15 @@ class TarWriter {
     return sealArchive(Buffer.alloc(0), this.#spool, this.#results);
   }
 
-  async abandon(): Promise<void> {
+  /** Leaves nothing behind; why the spool could not be written, if that is what ended it. */
+  async abandon(): Promise<CabError | null> {
     this.#pack.destroy();
-    await this.#packed.catch(() => undefined);
+    const failure = await this.#packed.then(
+      () => null,
+      (error) => (error instanceof CabError ? error : null),
+    );
     await this.#spool.dispose();
+    return failure;
   }
 
   async #spoolPacked(): Promise<void> {
@@ -140,4 +148,81 @@ class TarWriter {
     // Written through a stream: an entry takes all of a content at once otherwise.
     await pipeline(content.read(), sink);
   }
+}
+
+export type TarFile = { readonly name: string; readonly size: number; readonly time: Date };
+
+/**
+ * The files of a tar that this program wrote, each with its content, which is read to its end, or skipped, before the
+ * next one comes. Anything such a tar does not hold is refused: links, devices, folders.
+ * @throws {CerError} CER_DAMAGED when it is no tar, ends too early, or is none of ours.
+ */
+export async function* readTar(
+  source: AsyncIterable<Uint8Array>,
+): AsyncGenerator<{ readonly file: TarFile; readonly content: AsyncIterable<Buffer> }> {
+  const unpacked = extract();
+  const reading = pipeline(Readable.from(source, { objectMode: false }), unpacked);
+  /** The stream of an entry only tells that it was destroyed; `reading` tells why. */
+  const explain = async (error: unknown): Promise<unknown> => {
+    if (error instanceof CerError) return error;
+    const cause = await reading.then(
+      () => error,
+      (reason) => reason,
+    );
+    return new CerError("CER_DAMAGED", `not a whole tar: ${messageOf(cause)}`, { cause });
+  };
+  async function* contentOf(entry: AsyncIterable<unknown>): AsyncGenerator<Buffer> {
+    try {
+      for await (const chunk of entry) yield chunk as Buffer;
+    } catch (error) {
+      throw await explain(error);
+    }
+  }
+  reading.catch(() => undefined);
+  try {
+    for await (const entry of unpacked) {
+      // A failure reaches whoever reads the content, or this loop; as an event of its own it would end the process.
+      entry.on("error", () => undefined);
+      yield { file: checkTarHeader(entry.header), content: contentOf(entry) };
+    }
+    await reading;
+  } catch (error) {
+    throw await explain(error);
+  } finally {
+    unpacked.destroy();
+  }
+}
+
+function checkTarHeader({ name, size = 0, mtime, type }: Header): TarFile {
+  if (type !== "file")
+    throw new CerError("CER_DAMAGED", `${JSON.stringify(name)} in the tar is a ${type}, not a file`);
+  if (!Number.isSafeInteger(size) || size < 0) {
+    throw new CerError("CER_DAMAGED", `${JSON.stringify(name)} in the tar has a size of ${size} bytes`);
+  }
+  return { name, size, time: mtime ?? new Date(0) };
+}
+
+/**
+ * Extracts all files below `directory`, which exists. Stops at the first that is wrong; files before it stay, whole.
+ * @throws what `readTar` and `extractFile` throw; CER_DAMAGED when the files have more than `maxBytes` bytes together.
+ */
+export async function extractTar(
+  source: AsyncIterable<Uint8Array>,
+  directory: string,
+  { maxBytes = Number.POSITIVE_INFINITY }: { maxBytes?: number } = {},
+): Promise<readonly TarFile[]> {
+  const extracted: TarFile[] = [];
+  let total = 0;
+  for await (const { file, content } of readTar(source)) {
+    total += file.size;
+    if (total > maxBytes) {
+      throw new CerError(
+        "CER_DAMAGED",
+        `the tar's files have more than the ${maxBytes} bytes that are accepted`,
+      );
+    }
+    await extractFile(directory, file, content);
+    extracted.push(file);
+  }
+  return extracted;
 }

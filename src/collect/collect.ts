@@ -228,7 +228,7 @@ async function openAsked(run: Run, record: ItemRecord, path: string): Promise<Ma
   }
   const signal = AbortSignal.any([run.signal, AbortSignal.timeout(timeLeft(run))]);
   const made = await bodyOfFile(opened.file, { limit, redact: run.redact, signal });
-  if (made.notes.leftOut !== null) {
+  if (made.notes.isCut) {
     record.state = "cut";
     addReason(
       record,
@@ -302,7 +302,7 @@ function madeOf(run: Run, body: Buffer, encoding: TextEncoding): Made {
   if (run.redact === null) return { body, notes: UNTOUCHED };
   const redactor = new TextRedactor(encoding, run.redact);
   const redacted = redactBuffer(body, redactor);
-  return { body: redacted, notes: { redaction: "text", counts: () => redactor.counts, leftOut: null } };
+  return { body: redacted, notes: { redaction: "text", counts: () => redactor.counts, isCut: false } };
 }
 
 /** The answer as text and as JSON, from one query. */
@@ -352,7 +352,12 @@ async function exportRegistry(run: Run, record: ItemRecord, kind: "RegKey" | "Re
   const limits = limitsOf(run);
   if (limits === null) return refuseRecord(record, TOTAL_REACHED);
   const judge = await run.judge();
-  const isOpen = (found: string) => judgeKey(judge, kind, keySegments(found)).decision !== "decline";
+  const isNamed = judgeKey(judge, kind, keySegments(key)).rule === "allow";
+  const isOpen = (found: string) => {
+    const { decision, rule } = judgeKey(judge, kind, keySegments(found));
+    // A value that is allowed by name is found in a key that perhaps is not.
+    return decision !== "decline" || (kind === "RegKey" && isNamed && rule !== "deny");
+  };
   const answer = await run.collectRegistry(key, kind, isOpen, limits);
   if (!answer.ok)
     return refuseRecord(record, { state: answer.state, rule: null, reason: clauseOf(answer.reason) });

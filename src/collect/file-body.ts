@@ -26,8 +26,8 @@ export type Body =
 export type BodyNotes = {
   readonly redaction: "text" | "binary" | "off";
   readonly counts: () => RedactionCounts;
-  /** Bytes that were left out in the middle; null when the file is whole. */
-  readonly leftOut: number | null;
+  /** Something is left out in the middle. */
+  readonly isCut: boolean;
 };
 
 export type BodyOptions = {
@@ -56,7 +56,7 @@ function makeBody(file: OpenedFile, encoding: TextEncoding | null, options: Body
   const cut = options.limit === null ? null : cutPoints(file.size, options.limit);
   const redaction = options.redact === null ? "off" : encoding === null ? "binary" : "text";
   if (cut === null && redaction !== "text") {
-    const notes: BodyNotes = { redaction, counts: () => ({}), leftOut: null };
+    const notes: BodyNotes = { redaction, counts: () => ({}), isCut: false };
     return { body: { handle: file.handle, size: file.size }, notes };
   }
   const redactors: TextRedactor[] = [];
@@ -69,7 +69,7 @@ function makeBody(file: OpenedFile, encoding: TextEncoding | null, options: Body
   const notes: BodyNotes = {
     redaction,
     counts: () => redactors.map(({ counts }) => counts).reduce(addCounts, {}),
-    leftOut: cut === null ? null : cut.tailStart - cut.headEnd,
+    isCut: cut !== null,
   };
   return { body: closing(file, streamOf(file, cut, encoding, options, through)), notes };
 }

@@ -317,6 +317,8 @@ function narrowAll(judge: Judge, query: WqlQuery, whole: Verdict, isPropertyOpen
     return exact && property !== undefined && fold(className) === fold(query.className) ? [property] : [];
   });
   const open = [...safeProperties(query.className), ...named].filter(isPropertyOpen);
+  if (open.length === 0 && whole.decision !== "decline")
+    return declined(judge, `some properties of ${query.className} are not sent; the others have to be named`);
   if (open.length === 0)
     return declined(judge, `${query.className} is not among the classes that are safe to send`);
   const reason = "only the properties that are safe to send";

@@ -39,11 +39,8 @@ export function runProgram(
   let kept = 0;
   let end: ProgramResult["end"] = "exited";
   if (options.signal?.aborted === true) return Promise.resolve(emptyResult("aborted"));
-  const child = spawn(file, args, {
-    stdio: ["ignore", "pipe", "pipe"],
-    windowsHide: true,
-    ...(options.env === undefined ? {} : { env: options.env }),
-  });
+  const child = startChild(file, args, options.env);
+  if (child === null) return Promise.resolve(emptyResult("not started"));
   const stop = (why: ProgramResult["end"]) => {
     if (end === "exited") end = why;
     child.kill("SIGKILL");
@@ -81,6 +78,19 @@ export function runProgram(
   });
   child.on("close", settle);
   return promise;
+}
+
+/** Null for what no program can be given, as a NUL in an argument. */
+function startChild(file: string, args: readonly string[], env: NodeJS.ProcessEnv | undefined) {
+  try {
+    return spawn(file, args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      windowsHide: true,
+      ...(env === undefined ? {} : { env }),
+    });
+  } catch {
+    return null;
+  }
 }
 
 /** The full path of one of Windows' own programs, given below System32: nothing on PATH takes its place. */

@@ -35,7 +35,7 @@ export type StoredEntry = {
 export type EntryRecord = { place: number | null; notes: BodyNotes };
 
 /** Bytes that are this program's own, or not looked into. */
-export const UNTOUCHED: BodyNotes = { redaction: "off", counts: () => ({}), leftOut: null };
+export const UNTOUCHED: BodyNotes = { redaction: "off", counts: () => ({}), isCut: false };
 
 export type ItemRecord = {
   readonly item: PlanItem;

@@ -4,16 +4,9 @@
  * `redact-rules.ts` and `private-key.ts`.
  */
 
-import { findPrivateKeys } from "./private-key.ts";
-import {
-  type Finding,
-  findSecrets,
-  type Identity,
-  type IdentityPattern,
-  identityPatterns,
-  REDACTED,
-  type RedactionRule,
-} from "./redact-rules.ts";
+import type { Finding, RedactionRule } from "./finding.ts";
+import { findPrivateKeys, type KeyState } from "./private-key.ts";
+import { findSecrets, type Identity, type IdentityPattern, identityPatterns } from "./redact-rules.ts";
 
 /** How a text's characters lie in its bytes: UTF-8 and code pages alike are `bytes`. */
 export type TextEncoding = "bytes" | "utf-16le" | "utf-16be";
@@ -77,7 +70,7 @@ export class TextRedactor {
   readonly counts: RedactionCounts = {};
   readonly #encoding: TextEncoding;
   readonly #identity: readonly IdentityPattern[];
-  #isInKey: boolean;
+  #key: KeyState;
   /** Inside a value so long that it was replaced before its end was seen. */
   #isInValue = false;
   #oddByte: Buffer = Buffer.alloc(0);
@@ -85,7 +78,7 @@ export class TextRedactor {
 
   constructor(encoding: TextEncoding, { anonymize = null, isTail = false }: RedactorOptions = {}) {
     this.#encoding = encoding;
-    this.#isInKey = isTail;
+    this.#key = isTail ? "inside" : "outside";
     this.#identity = anonymize === null ? [] : identityPatterns(anonymize, encoding === "bytes");
   }
 
@@ -93,10 +86,7 @@ export class TextRedactor {
   push(chunk: Buffer): Buffer {
     this.#carry += this.#decode(chunk);
     let out = "";
-    const lastLine = Math.max(
-      this.#carry.lastIndexOf("\n"),
-      this.#carry.length > WINDOW ? this.#loneReturn() : -1,
-    );
+    const lastLine = lastLineEnd(this.#carry);
     if (lastLine >= 0) {
       out += this.#redactLines(this.#carry.slice(0, lastLine + 1));
       this.#carry = this.#carry.slice(lastLine + 1);
@@ -118,16 +108,11 @@ export class TextRedactor {
     return Buffer.concat([this.#encode(rest), odd]);
   }
 
-  /** The last carriage return that is known to stand alone, as old systems end lines. */
-  #loneReturn(): number {
-    return this.#carry.lastIndexOf("\r", this.#carry.length - 2);
-  }
-
   #redactLines(text: string): string {
     const skipped = this.#isInValue ? this.#skipValue(text) : text;
     if (skipped === "") return "";
-    const keys = findPrivateKeys(skipped, this.#isInKey);
-    this.#isInKey = keys.isInside;
+    const keys = findPrivateKeys(skipped, this.#key);
+    this.#key = keys.state;
     const secrets = findSecrets(skipped, this.#identity);
     return this.#replace(skipped, mergeFindings(keys.findings, secrets), skipped.length);
   }
@@ -135,20 +120,24 @@ export class TextRedactor {
   /** Part of an endless line: up to a place before which nothing that is found can begin and go on after it. */
   #redactStretch(): string {
     const text = this.#isInValue ? this.#skipValue(this.#carry) : this.#carry;
-    const findings = findSecrets(text, this.#identity);
-    const cut = stretchEnd(text, findings);
-    if (cut === 0 && text.length > MAX_HELD) {
-      this.#count(findings[0]);
+    this.#carry = text;
+    if (text.length <= WINDOW) return "";
+    const keys = findPrivateKeys(text, this.#key).findings;
+    this.#key = "outside";
+    const findings = mergeFindings(keys, findSecrets(text, this.#identity));
+    const last = findings.at(-1);
+    if (last?.end === text.length && text.length - last.start > MAX_HELD) {
       this.#isInValue = true;
       this.#carry = "";
-      return REDACTED;
+      return this.#replace(text, findings, text.length);
     }
+    const cut = stretchEnd(text, findings);
     this.#carry = text.slice(cut);
     return this.#replace(text, findings, cut);
   }
 
   #skipValue(text: string): string {
-    const end = text.search(/[\s"'<>&;]/);
+    const end = text.search(/[ \t\r\n"'<>&;]/);
     if (end < 0) return "";
     this.#isInValue = false;
     return text.slice(end);
@@ -166,8 +155,8 @@ export class TextRedactor {
     return out + text.slice(at, Math.max(at, until));
   }
 
-  #count(finding: Finding | undefined): void {
-    if (finding !== undefined) this.counts[finding.rule] = (this.counts[finding.rule] ?? 0) + 1;
+  #count(finding: Finding): void {
+    if (finding.replacement !== "") this.counts[finding.rule] = (this.counts[finding.rule] ?? 0) + 1;
   }
 
   #decode(chunk: Buffer): string {
@@ -186,19 +175,40 @@ export class TextRedactor {
   }
 }
 
-/** Both lists are in order; where a key and another secret overlap, the key's whole stretch counts. */
+/** Both in one order; what overlaps a key is part of it. */
 function mergeFindings(keys: readonly Finding[], others: readonly Finding[]): Finding[] {
-  const free = others.filter(({ start, end }) => !keys.some((key) => start < key.end && key.start < end));
-  return [...keys, ...free].sort((a, b) => a.start - b.start);
+  if (keys.length === 0) return [...others];
+  const isKey = (finding: Finding) => finding.rule === "private-key";
+  const all = [...keys, ...others].sort((a, b) => a.start - b.start || Number(isKey(b)) - Number(isKey(a)));
+  const merged: Finding[] = [];
+  for (const finding of all) {
+    const last = merged.at(-1);
+    if (last === undefined || finding.start >= last.end) merged.push(finding);
+    else if (isKey(finding)) merged[merged.length - 1] = { ...finding, start: last.start };
+  }
+  return merged;
+}
+
+/**
+ * The last line end of a text, but not of a line that goes on in the next one, as values of registry files do. Lone
+ * carriage returns count once a line would be endless without them.
+ */
+function lastLineEnd(text: string): number {
+  for (let at = text.lastIndexOf("\n"); at >= 0; at = text.lastIndexOf("\n", at - 1)) {
+    const goesOn = text[at - 1] === "\\" || (text[at - 1] === "\r" && text[at - 2] === "\\");
+    if (!goesOn) return at;
+    if (at === 0 || text.length - at > MARGIN) break;
+  }
+  return text.length > WINDOW ? text.lastIndexOf("\r", text.length - 2) : -1;
 }
 
 function stretchEnd(text: string, findings: readonly Finding[]): number {
   const latest = text.length - MARGIN;
   const gap = text.slice(latest - MARGIN / 2, latest).search(/[\s,;{}[\]](?=[^\s,;{}[\]]*$)/);
   const cut = gap < 0 ? latest : latest - MARGIN / 2 + gap + 1;
-  const straddling = findings.find(({ start, end }) => start < cut && end > cut);
+  const straddling = findings.find(({ from, end }) => from < cut && end > cut);
   if (straddling === undefined) return cut;
-  return straddling.end < text.length ? straddling.end : straddling.start;
+  return straddling.end < text.length ? straddling.end : straddling.from;
 }
 
 /**
@@ -218,7 +228,10 @@ export async function* redactStream(
 
 /** Redacts what is in memory as a whole: text of a known encoding, such as a collector's own output. */
 export function redactBuffer(body: Buffer, redactor: TextRedactor): Buffer {
-  return Buffer.concat([redactor.push(body), redactor.end()]);
+  const chunks = Array.from({ length: Math.ceil(body.length / WINDOW) }, (_, index) =>
+    redactor.push(body.subarray(index * WINDOW, (index + 1) * WINDOW)),
+  );
+  return Buffer.concat([...chunks, redactor.end()]);
 }
 
 /** The sum of two counts. */

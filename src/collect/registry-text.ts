@@ -27,13 +27,11 @@ export function parseRegistryText(bytes: Buffer, isWhole: boolean): RegistrySect
   const text = bytes.toString("utf16le").replace(/^\ufeff/, "");
   const lines = isWhole ? text : text.slice(0, text.lastIndexOf("\r\n") + 2);
   const sections: { key: string; values: RegistryValue[] }[] = [];
-  ITEM.lastIndex = 0;
-  for (const { groups } of lines.matchAll(ITEM)) {
-    if (groups?.key !== undefined) sections.push({ key: groups.key, values: [] });
-    else if (groups?.name !== undefined && groups.data !== undefined)
-      sections
-        .at(-1)
-        ?.values.push({ name: unquote(groups.name), text: `${groups.name}=${onOneLine(groups.data)}` });
+  for (const { groups = {} } of lines.matchAll(ITEM)) {
+    const { key, name, data } = groups;
+    if (key !== undefined) sections.push({ key, values: [] });
+    else if (name !== undefined && data !== undefined && !data.endsWith("\n"))
+      sections.at(-1)?.values.push({ name: unquote(name), text: `${name}=${onOneLine(data)}` });
   }
   return sections;
 }

@@ -51,15 +51,18 @@ export async function collectRegistry(
     return { ok: false, state: "declined", reason: "There is no registry on this system." };
   const parsed = parseRegistryPath(item);
   if (!parsed.ok) return { ok: false, state: "declined", reason: parsed.reason };
-  const directory = await mkdtemp(join(options.tmpDir, "cer-registry-"));
   try {
-    return await collectViews(parsed.path, kind, {
-      ...options,
-      directory,
-      until: Date.now() + options.timeoutMs,
-    });
+    return await collectPath(parsed.path, kind, options);
   } catch (thrown) {
     return failed(thrown instanceof Error ? thrown.message : String(thrown));
+  }
+}
+
+async function collectPath(path: RegistryPath, kind: "RegKey" | "RegTree", options: RegistryOptions) {
+  const until = performance.now() + options.timeoutMs;
+  const directory = await mkdtemp(join(options.tmpDir, "cer-registry-"));
+  try {
+    return await collectViews(path, kind, { ...options, directory, until });
   } finally {
     await rm(directory, { recursive: true, force: true, maxRetries: 3 });
   }
@@ -67,7 +70,7 @@ export async function collectRegistry(
 
 type Collecting = RegistryOptions & {
   readonly directory: string;
-  /** When the item's time is over, in milliseconds of this machine's clock. */
+  /** When the item's time is over, on the clock of `performance.now`. */
   readonly until: number;
 };
 
@@ -206,7 +209,7 @@ async function exportKey(path: RegistryPath, view: View, options: Collecting): P
   }, WATCH_MS);
   const args = ["export", formatRegistryPath(path), file, "/y", ...(view === null ? [] : [`/reg:${view}`])];
   const { end, exitCode, stderr } = await runProgram(windowsProgram(options.env, "reg.exe"), args, {
-    timeoutMs: Math.max(1, options.until - Date.now()),
+    timeoutMs: Math.max(1, options.until - performance.now()),
     maxBytes: 65_536,
     signal: AbortSignal.any([options.signal, tooLarge.signal]),
   }).finally(() => clearInterval(watch));
@@ -247,7 +250,7 @@ async function readStart(path: string, maxBytes: number): Promise<Buffer> {
 async function refusalOf(words: Buffer, options: Collecting): Promise<Refusal> {
   const args = ["export", `HKCU\\Software\\${randomUUID()}`, join(options.directory, "none.reg"), "/y"];
   const { stderr } = await runProgram(windowsProgram(options.env, "reg.exe"), args, {
-    timeoutMs: Math.max(1, options.until - Date.now()),
+    timeoutMs: Math.max(1, options.until - performance.now()),
     maxBytes: 65_536,
     signal: options.signal,
   });

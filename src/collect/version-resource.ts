@@ -10,7 +10,7 @@ export type VersionResource = {
   /** `a.b.c.d` of the fixed part; null when there is none. */
   readonly fileVersion: string | null;
   readonly productVersion: string | null;
-  /** The named texts of the first language: CompanyName, FileDescription, OriginalFilename and so on. */
+  /** The named texts of one language, English if there is one: CompanyName, FileDescription, OriginalFilename and so on. */
   readonly strings: ReadonlyMap<string, string>;
 };
 
@@ -20,6 +20,8 @@ const MAX_ENTRIES = 4096;
 const MAX_RESOURCE = 65_536;
 const MAX_STRINGS = 256;
 const RT_VERSION = 16;
+/** Languages that are preferred, as LANGIDs. */
+const [ENGLISH, NEUTRAL] = [1033, 0];
 
 /** The version resource; null for what is no PE file, has none, or does not hold together. */
 export async function readVersionResource(readAt: ReadAt): Promise<VersionResource | null> {
@@ -68,7 +70,7 @@ function offsetOf({ all }: Sections, address: number): number | null {
 
 const SUBDIRECTORY = 0x80000000;
 
-/** Type 16, then the first name, then the first language: the three levels of the resource tree. */
+/** Type 16, then the first name, then English or the first language: the three levels of the resource tree. */
 async function findVersion(
   readAt: ReadAt,
   sections: Sections,
@@ -82,7 +84,8 @@ async function findVersion(
     types.find(({ id }) => id === RT_VERSION),
   );
   const languages = await below(readAt, root, names[0]);
-  const leaf = languages[0];
+  const leaf =
+    [ENGLISH, NEUTRAL].map((id) => languages.find((one) => one.id === id)).find(Boolean) ?? languages[0];
   if (leaf === undefined || leaf.target >= SUBDIRECTORY) return null;
   const entry = await readAt(root + leaf.target, 16);
   const offset = offsetOf(sections, entry.readUInt32LE(0));

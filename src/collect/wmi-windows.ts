@@ -29,6 +29,9 @@ export async function askWindows(query: WqlQuery, options: WindowsOptions): Prom
 /** The end of a whole answer. Without it, PowerShell did not run: Wine has a program of that name that does nothing. */
 const END = "#end";
 
+/** What WMI itself says against a query. Anything else that goes wrong is PowerShell's own trouble, and wmic's turn. */
+const SAID = "#wmi ";
+
 /** Constant. The query comes in CER_WQL. One object to a line, 64-bit integers as text, times as WMI writes them. */
 const SCRIPT = `
 $ErrorActionPreference = 'Stop'
@@ -41,7 +44,7 @@ function Format-Value($value) {
     return $value.ToString('yyyyMMddHHmmss.ffffff') + $offset.ToString('+000;-000')
   }
   if ($value -is [uint64] -or $value -is [int64]) { return [string]$value }
-  if ($value -is [string] -or $value -is [ValueType] -and -not ($value -is [timespan])) { return $value }
+  if ($value -is [string] -or ($value -is [ValueType] -and -not ($value -is [timespan]))) { return $value }
   return [string]$value
 }
 try {
@@ -58,7 +61,7 @@ try {
   }
   [Console]::Out.WriteLine('${END}')
 } catch {
-  [Console]::Error.WriteLine($_.Exception.Message)
+  [Console]::Error.WriteLine('${SAID}' + $_.Exception.Message)
   exit 1
 }`;
 
@@ -77,8 +80,9 @@ async function askPowerShell(query: WqlQuery, options: WindowsOptions): Promise<
   const isWhole = lines.includes(END);
   if (result.end === "too much") return { ok: true, objects: parseJsonLines(lines.slice(0, -1)), cut: true };
   if (isWhole) return { ok: true, objects: parseJsonLines(lines), cut: false };
-  if (result.end === "exited" && result.exitCode === 1 && result.stderr.length > 0)
-    return { ok: false, reason: `WMI says: ${quote(result.stderr.toString("utf8").trim())}.` };
+  const words = result.stderr.toString("utf8");
+  if (words.startsWith(SAID))
+    return { ok: false, reason: `WMI says: ${quote(words.slice(SAID.length).trim())}.` };
   return result.end === "exited" || result.end === "not started"
     ? null
     : unfinished("PowerShell", result, options);

@@ -146,7 +146,7 @@ function pick(object: CimObject, names: readonly string[]): CimObject {
 }
 
 /** As many objects as the limit allows, each whole. */
-export function formatAnswer(objects: readonly CimObject[], maxBytes: number) {
+function formatAnswer(objects: readonly CimObject[], maxBytes: number) {
   const texts: string[] = [];
   let bytes = 0;
   for (const object of objects) {

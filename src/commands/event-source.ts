@@ -3,7 +3,7 @@
 import { constants } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import type { EventFlags } from "../cli.ts";
+import type { EventFlags } from "../cli/command.ts";
 import { CerError } from "../errors.ts";
 import { type AttachedFile, baseName, completeEvent, type Event, mergeInputs } from "../event.ts";
 import { parseEvent } from "../event-json.ts";

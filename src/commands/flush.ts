@@ -1,6 +1,6 @@
 /** `cer flush`: sends the reports that wait and are due. */
 
-import type { FlushCommand } from "../cli.ts";
+import type { FlushCommand } from "../cli/command.ts";
 import { readSources } from "../config.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
 import { flushDue } from "../flush.ts";

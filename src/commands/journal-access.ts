@@ -5,8 +5,9 @@ import { resolve } from "node:path";
 import { type Source, strongestSetting } from "../config.ts";
 import { asCerError, CerError } from "../errors.ts";
 import { openDisk } from "../journal/disk.ts";
-import { type Journal, openJournal } from "../journal/journal.ts";
+import type { Journal } from "../journal/journal.ts";
 import { journalDirectory } from "../journal/layout.ts";
+import { openJournal } from "../journal/open.ts";
 import { openProcesses } from "../journal/owner.ts";
 import type { Surroundings } from "../surroundings.ts";
 

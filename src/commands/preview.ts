@@ -7,7 +7,7 @@ import { createWriteStream } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
-import type { PreviewCommand, SubmitCommand } from "../cli.ts";
+import type { PreviewCommand, SubmitCommand } from "../cli/command.ts";
 import type { CollectionPlan } from "../collect/plan.ts";
 import { readSources, resolveDestination, type Source } from "../config.ts";
 import { resolvePolicy } from "../consent.ts";

@@ -1,6 +1,6 @@
 /** `cer queue`: the journal for people, and what they may do to single reports. */
 
-import type { QueueCommand } from "../cli.ts";
+import type { QueueCommand } from "../cli/command.ts";
 import { readSources } from "../config.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
 import type { Journal, Shown } from "../journal/journal.ts";

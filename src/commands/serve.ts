@@ -82,7 +82,11 @@ function formatEvent(event: ServerEvent): string {
       const note = again ? " (received before)" : "";
       return `archive  bucket ${stored.bucket}  ${size} bytes  sha256 ${sha256}  ${path}${note}`;
     }
-    case "refused":
-      return `refused  ${event.status}  ${quote(event.method)} ${quote(event.target)}  ${event.reason}`;
+    case "refused": {
+      const { status, method, target, reason, cause } = event;
+      return `refused  ${status}  ${quote(method)} ${quote(target)}  ${reason}${cause === null ? "" : ` (${cause})`}`;
+    }
+    case "broken":
+      return `broken   ${quote(event.method)} ${quote(event.target)}  The client stopped in the middle of its body.`;
   }
 }

@@ -9,7 +9,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { verifyArchive } from "../archive/verify.ts";
-import type { Command } from "../cli.ts";
+import type { Command } from "../cli/command.ts";
 import { proxyFor, readSources, resolveDestination, type Source } from "../config.ts";
 import { resolvePolicy } from "../consent.ts";
 import { deliver } from "../delivery.ts";

@@ -3,7 +3,7 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Readable } from "node:stream";
-import type { OutputFlags, SubmitCommand } from "../cli.ts";
+import type { OutputFlags, SubmitCommand } from "../cli/command.ts";
 import {
   type Destination,
   proxyFor,
@@ -17,8 +17,9 @@ import { type Delivery, deliverHeld } from "../courier.ts";
 import { asCerError, CerError, type ExitCode } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { flushDue } from "../flush.ts";
+import type { Added } from "../journal/admission.ts";
 import { ADMISSION, type Admission } from "../journal/duplicates.ts";
-import type { Added, Journal, Shown } from "../journal/journal.ts";
+import type { Journal, Shown } from "../journal/journal.ts";
 import { encodeReceipt } from "../journal/receipt.ts";
 import { isDue } from "../journal/retry.ts";
 import { describeError, exitCodeFor, formatOutcome, NOTHING_EXCHANGED, type Outcome } from "../outcome.ts";

@@ -1,4 +1,101 @@
-/** Placeholder until journal/transfer.ts lands. */
-export async function transfer(..._: unknown[]): Promise<{ lines: string[]; json: unknown }> {
-  return { lines: [], json: null };
+/** `cer queue export` and `cer queue import`: a waiting report carried across an air gap as a tar. */
+
+import { createReadStream, createWriteStream } from "node:fs";
+import { rename, rm, stat } from "node:fs/promises";
+import { resolve } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { readTar, writeTar } from "../archive/tar.ts";
+import type { QueueCommand } from "../cli/command.ts";
+import { CerError } from "../errors.ts";
+import { openDisk } from "../journal/disk.ts";
+import type { Journal } from "../journal/journal.ts";
+import { exportParts, importReport, type Part, type TarEntry } from "../journal/transfer.ts";
+import { formatBytes } from "../outcome.ts";
+import type { Surroundings } from "../surroundings.ts";
+import { formatUrl } from "../wire/exchange.ts";
+
+type TransferCommand = Extract<QueueCommand, { action: "export" | "import" }>;
+type Told = { readonly lines: readonly string[]; readonly json: unknown };
+
+/** Bytes of an imported report, all its parts together. */
+const MAX_IMPORT = 16 * 1024 ** 3;
+
+export async function transfer(
+  command: TransferCommand,
+  journal: Journal,
+  around: Surroundings,
+): Promise<Told> {
+  const file = resolve(around.cwd, command.file);
+  return command.action === "export"
+    ? exportTo(file, command.id, journal, around)
+    : importFrom(file, journal, around);
+}
+
+async function exportTo(file: string, word: string, journal: Journal, around: Surroundings): Promise<Told> {
+  const listed = await journal.find(word);
+  const { id } = listed.label;
+  const { time } = await journal.show(listed);
+  const held = await journal.claim(listed);
+  if (held === null)
+    throw new CerError(
+      "CER_ENTRY_BUSY",
+      `Report ${id} is not waiting (${listed.state}); it cannot be exported.`,
+      {
+        hint: "cer queue retry ID makes a report that was given up wait again.",
+      },
+    );
+  try {
+    const parts = await exportParts(openDisk(around.platform), held);
+    const size = await writeAside(file, parts, around);
+    return {
+      lines: [
+        `${id} is written to ${file} (${formatBytes(size)}). It still waits here: once it was imported elsewhere, cer queue drop ${id} removes it.`,
+      ],
+      json: { id, file, bytes: size },
+    };
+  } finally {
+    await held.settle({ state: "pending", due: time, reason: null });
+  }
+}
+
+/** The whole tar, or none: written beside the file and moved into place. */
+async function writeAside(
+  file: string,
+  parts: readonly Part[],
+  { tempDir, signal }: Surroundings,
+): Promise<number> {
+  const entries = parts.map((part) => ({ name: part.name, time: new Date(0), open: () => part.open() }));
+  const archive = await writeTar(entries, { spoolDir: tempDir, signal });
+  const aside = `${file}.part`;
+  try {
+    await pipeline(archive.open(), createWriteStream(aside, { mode: 0o600 }), { signal });
+    await rename(aside, file);
+    return archive.size;
+  } catch (cause) {
+    await rm(aside, { force: true });
+    if (signal.aborted) throw cause;
+    throw new CerError("CER_WRITE", `${file} cannot be written (${(cause as NodeJS.ErrnoException).code}).`, {
+      cause,
+    });
+  } finally {
+    await archive.dispose();
+  }
+}
+
+async function importFrom(file: string, journal: Journal, around: Surroundings): Promise<Told> {
+  const found = await stat(file).catch(() => null);
+  if (found?.isFile() !== true) throw new CerError("CER_FILE", `${file} is not a file that can be read.`);
+  const listed = await importReport(journal, openDisk(around.platform), entriesOf(file), MAX_IMPORT);
+  const { record } = await journal.show(listed);
+  const server = record === null ? "" : formatUrl(record.destination.origin, record.destination.path);
+  const { id } = listed.label;
+  return {
+    lines: [`${id} is taken in and waits; cer flush sends it to ${server}.`],
+    json: { id, state: "pending", server },
+  };
+}
+
+async function* entriesOf(file: string): AsyncGenerator<TarEntry> {
+  for await (const { file: entry, content } of readTar(createReadStream(file)))
+    yield { name: entry.name, size: entry.size, type: "file", content };
 }

@@ -3,7 +3,7 @@
 import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import type { VerifyCommand } from "../cli.ts";
+import type { VerifyCommand } from "../cli/command.ts";
 import { CerError, EXIT, type ExitCode } from "../errors.ts";
 import { MAX_RECEIPT, verifyReceipt } from "../journal/receipt.ts";
 import type { Surroundings } from "../surroundings.ts";

@@ -225,12 +225,12 @@ export async function removeTree(disk: Disk, path: string): Promise<void> {
   }
 }
 
-/** The result of an operation, or the fallback when the path is not there. */
+/** The result of an operation, or the fallback when the path is not there, or leads through what is no directory. */
 export async function unlessMissing<T, F>(operation: Promise<T>, fallback: F): Promise<T | F> {
   try {
     return await operation;
   } catch (error) {
-    if (systemCode(error) === "ENOENT") return fallback;
+    if (systemCode(error) === "ENOENT" || systemCode(error) === "ENOTDIR") return fallback;
     throw error;
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { Readable } from "node:stream";
-import { asCerError, CerError } from "../errors.ts";
+import { CerError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { type Attachment, type AttachmentNow, attachmentPath, checkAttachment } from "./attachment.ts";
 import type { Attempt, AttemptResult } from "./attempt.ts";
@@ -14,18 +14,16 @@ import {
   type Answer,
   type EntryRecord,
   entryBytes,
-  type KeptArchive,
   type Progress,
   parseAnswer,
   parseProgress,
-  readArchive,
   readDocument,
   readEntry,
   UNTRIED,
   writeAnswer,
-  writeArchive,
   writeProgress,
 } from "./entry.ts";
+import { type KeptArchive, readArchive, writeArchive } from "./kept-archive.ts";
 import { entryPath, formatTime, type Label, type State } from "./layout.ts";
 import { encodeReceipt, type Receipt } from "./receipt.ts";
 import type { Json } from "./record.ts";
@@ -147,14 +145,20 @@ export class Held {
   async settle(settlement: Settlement): Promise<void> {
     if (settlement.state === "done") return this.#guard(() => this.#settleDone(settlement.receipt));
     const { state, reason } = settlement;
-    // On a full disk the state can be changed where the reason cannot be written.
-    if (reason !== this.#progress.reason)
-      await this.#write({ reason }).catch((error) => {
-        if (asCerError(error).code !== "CER_JOURNAL_UNAVAILABLE") throw error;
-      });
+    if (reason !== this.#progress.reason) await this.#writeReason(reason);
     const time = state === "abandoned" ? this.#now() : (settlement.due ?? 0);
     const bytes = entryBytes(this.record, this.#archive?.size ?? 0);
     await this.#guard(() => this.#leave(state, { ...this.#label, bytes, mark: formatTime(time) }));
+  }
+
+  /** Letting go matters more than saying why. */
+  async #writeReason(reason: string | null): Promise<void> {
+    try {
+      await this.#write({ reason });
+    } catch (error) {
+      if (!(error instanceof CerError) || error.code !== "CER_JOURNAL_UNAVAILABLE") throw error;
+      this.#shelf.warn(`Why report ${this.id} was let go could not be written down. ${error.message}`);
+    }
   }
 
   async #settleDone(receipt: Receipt): Promise<void> {

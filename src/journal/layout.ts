@@ -40,7 +40,8 @@ export type Listed = {
 };
 
 const ID = /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)(\d{3})-[0-9a-z]{6}$/;
-const LABEL = /^([0-9a-z-]+)\.([0-9a-z]{1,11})\.([0-9a-f]{16})\.([0-9a-f]{8})\.([0-9a-z]{1,20})$/;
+const LABEL =
+  /^(\d{8}-\d{9}-[0-9a-z]{6})\.([0-9a-z]{1,11})\.([0-9a-f]{16})\.([0-9a-f]{8})\.([0-9a-z]{1,20})$/;
 
 /** Sorts by time; `random` is six characters of 0-9a-z. */
 export function formatId(now: number, random: string): string {
@@ -52,9 +53,10 @@ export function formatId(now: number, random: string): string {
 export function parseId(id: string): number | null {
   const match = ID.exec(id);
   if (match === null) return null;
-  const [year, month, day, hour, minute, second, ms] = match.slice(1).map(Number);
-  const time = Date.UTC(year ?? 0, (month ?? 0) - 1, day, hour, minute, second, ms);
-  return Number.isNaN(time) || formatId(time, id.slice(-6)) !== id ? null : time;
+  const [, year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, ms = 0] = match.map(Number);
+  const time = Date.UTC(year, month - 1, day, hour, minute, second, ms);
+  const isDate = year >= 1970 && month >= 1 && month <= 12 && new Date(time).getUTCDate() === day;
+  return isDate && hour < 24 && minute < 60 && second < 60 ? time : null;
 }
 
 export function formatTime(time: number): string {
@@ -71,10 +73,10 @@ export function formatLabel({ id, bytes, identity, signature, mark }: Label): st
   return `${id}.${bytes.toString(36)}.${identity}.${signature}.${mark}`;
 }
 
-/** Null for a name this program did not write. */
+/** Null for a name this program did not write; the id is the caller's to parse. */
 export function parseLabel(name: string): Label | null {
   const [, id, bytes, identity, signature, mark] = LABEL.exec(name) ?? [];
-  if (!id || !bytes || !identity || !signature || !mark || parseId(id) === null) return null;
+  if (!id || !bytes || !identity || !signature || !mark) return null;
   const size = Number.parseInt(bytes, 36);
   return Number.isSafeInteger(size) ? { id, bytes: size, identity, signature, mark } : null;
 }
@@ -88,7 +90,7 @@ export function entryPath(root: string, state: State, label: Label): string {
   return `${statePath(root, state)}/${formatLabel(label)}`;
 }
 
-export type Surroundings = {
+export type Whereabouts = {
   /** Node's name of the platform. */
   readonly platform: string;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -102,7 +104,7 @@ export type Surroundings = {
  * The journal's place when none is given: the machine's state directory for root and SYSTEM, the user's for everyone
  * else. Null when the platform's place cannot be told (no home, or a relative one).
  */
-export function journalDirectory({ platform, env, home, isRoot }: Surroundings): string | null {
+export function journalDirectory({ platform, env, home, isRoot }: Whereabouts): string | null {
   if (platform === "win32") {
     const base = isRoot ? env.ProgramData : env.LOCALAPPDATA;
     if (base !== undefined && /^[a-z]:[\\/]/i.test(base)) return `${base}\\cer`;

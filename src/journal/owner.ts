@@ -76,21 +76,21 @@ export function parseProcessStart(stat: string): string | null {
 }
 
 /**
- * Whether an owner lives. Pure but for looking up its process.
+ * Whether an owner lives, as far as `processes` and its heartbeat tell.
  * @param silence milliseconds since its last heartbeat, by the file system's clock; negative when that clock went back
  */
 export async function isAlive(
   owner: Owner,
-  silence: number,
+  silence: () => Promise<number>,
   { self, ...processes }: Processes,
 ): Promise<boolean> {
-  const isSilent = Math.abs(silence) > LEASE;
+  const isHeard = async () => Math.abs(await silence()) <= LEASE;
   const isSameMachine = owner.hostName === self.hostName && owner.machine === self.machine;
   const wasRestarted = owner.boot !== null && self.boot !== null && owner.boot !== self.boot;
   if (isSameMachine && owner.machine !== null && wasRestarted) return false;
-  if (!isSameMachine || wasRestarted || owner.space !== self.space) return !isSilent;
+  if (!isSameMachine || wasRestarted || owner.space !== self.space) return isHeard();
   if (owner.started !== null) return (await processes.startOf(owner.pid)) === owner.started;
-  return processes.isRunning(owner.pid) && !isSilent;
+  return processes.isRunning(owner.pid) && isHeard();
 }
 
 /** This process among the owners of claims. */
@@ -141,10 +141,11 @@ export function openOwners(disk: Disk, root: string, processes: Processes): Owne
       const bytes = await unlessMissing(disk.read(pathOf(other), MAX_RECORD), null);
       if (bytes === null) return false;
       const owner = parseOwner(bytes);
-      const silence = await unlessMissing(silenceOf(other), null);
-      if (silence === null) return false;
+      const silence = () => silenceOf(other);
       // A record caught half-written belongs to a process that has just begun.
-      return owner === null ? Math.abs(silence) <= LEASE : isAlive(owner, silence, processes);
+      const verdict =
+        owner === null ? silence().then((ms) => Math.abs(ms) <= LEASE) : isAlive(owner, silence, processes);
+      return unlessMissing(verdict, false);
     },
     leave: async () => {
       if (timer !== null) clearInterval(timer);

@@ -20,16 +20,17 @@ import {
   type State,
   statePath,
 } from "./layout.ts";
-import { isOldReceipt, type Limits } from "./limits.ts";
-import { forgetOwner, knownOwners, type Owners } from "./owner.ts";
-import { deleteEntry, listEntries, moveEntry, type Shelf, setAside, setEntryAside } from "./shelf.ts";
-
-export type PruneDeps = {
-  readonly shelf: Shelf;
-  readonly owners: Owners;
-  readonly limits: Limits;
-  now(): number;
-};
+import { isOldReceipt } from "./limits.ts";
+import { forgetOwner, knownOwners } from "./owner.ts";
+import {
+  deleteEntry,
+  listEntries,
+  moveEntry,
+  type Run,
+  type Shelf,
+  setAside,
+  setEntryAside,
+} from "./shelf.ts";
 
 /** What pruning did, by ids. */
 export type Pruned = {
@@ -41,9 +42,9 @@ export type Pruned = {
   removed: string[];
 };
 
-type Step = (deps: PruneDeps, pruned: Pruned) => Promise<void>;
+type Step = (run: Run, pruned: Pruned) => Promise<void>;
 
-export async function prune(deps: PruneDeps): Promise<Pruned> {
+export async function prune(run: Run): Promise<Pruned> {
   const pruned: Pruned = { recovered: [], givenUp: [], removed: [] };
   const steps: Step[] = [
     setForeignAside,
@@ -58,9 +59,9 @@ export async function prune(deps: PruneDeps): Promise<Pruned> {
   ];
   for (const step of steps) {
     try {
-      await step(deps, pruned);
+      await step(run, pruned);
     } catch (error) {
-      deps.shelf.warn(
+      run.shelf.warn(
         `Tidying the journal failed in one part (${systemCode(error) ?? asCerError(error).message}).`,
       );
     }
@@ -69,7 +70,7 @@ export async function prune(deps: PruneDeps): Promise<Pruned> {
 }
 
 /** A name this program did not write, or cannot have written at that time. */
-async function setForeignAside({ shelf }: PruneDeps): Promise<void> {
+async function setForeignAside({ shelf }: Run): Promise<void> {
   for (const state of STATES)
     for (const name of await shelf.disk.names(statePath(shelf.root, state))) {
       const label = parseLabel(name);
@@ -83,23 +84,39 @@ async function setForeignAside({ shelf }: PruneDeps): Promise<void> {
     }
 }
 
-/** Takes what a dead process held in a state, one entry after the other, each exclusively. */
-async function* takeFromDead({ shelf, owners }: PruneDeps, state: State): AsyncGenerator<Label> {
-  const isDead = new Map<string, boolean>();
-  for (const { label } of await listEntries(shelf, [state])) {
-    const known = isDead.get(label.mark) ?? !(await owners.isAlive(label.mark));
-    isDead.set(label.mark, known);
-    if (!known) continue;
-    await owners.enter();
-    const mine = { ...label, mark: owners.token };
-    if (await moveEntry(shelf, { state, label }, { state, label: mine })) yield mine;
+/** Does something with each entry of a state; one that cannot be touched (made by root, say) stops no other. */
+async function forEach(shelf: Shelf, state: State, act: (entry: Listed) => Promise<void>): Promise<void> {
+  for (const entry of await listEntries(shelf, [state])) {
+    try {
+      await act(entry);
+    } catch (error) {
+      if (systemCode(error) === null) throw error;
+      shelf.warn(`Report ${entry.label.id} (${state}) could not be tidied (${systemCode(error)}).`);
+    }
   }
 }
 
+/** Does something with each entry that a dead process held in a state, after taking it over. */
+async function forDead(
+  { shelf, owners }: Run,
+  state: State,
+  act: (label: Label) => Promise<void>,
+): Promise<void> {
+  const isDead = new Map<string, boolean>();
+  await forEach(shelf, state, async ({ label }) => {
+    const known = isDead.get(label.mark) ?? !(await owners.isAlive(label.mark));
+    isDead.set(label.mark, known);
+    if (!known) return;
+    await owners.enter();
+    const mine = { ...label, mark: owners.token };
+    if (await moveEntry(shelf, { state, label }, { state, label: mine })) await act(mine);
+  });
+}
+
 /** A report that was written down whole is worth sending, even though nobody was told that it is kept. */
-async function recoverNew(deps: PruneDeps, pruned: Pruned): Promise<void> {
-  const { shelf } = deps;
-  for await (const label of takeFromDead(deps, "new")) {
+async function recoverNew(run: Run, pruned: Pruned): Promise<void> {
+  const { shelf } = run;
+  await forDead(run, "new", async (label) => {
     try {
       const bytes = await checkWhole(shelf, label);
       await wait(shelf, "new", label, bytes, pruned);
@@ -108,7 +125,7 @@ async function recoverNew(deps: PruneDeps, pruned: Pruned): Promise<void> {
         systemCode(error) === null ? asCerError(error).message : `it cannot be read (${systemCode(error)}).`;
       await setEntryAside(shelf, "new", label, problem);
     }
-  }
+  });
 }
 
 /** @returns its bytes @throws CerError CER_DAMAGED when its process ended too early, or the report is there already */
@@ -129,11 +146,11 @@ async function checkWhole(shelf: Shelf, label: Label): Promise<number> {
   );
 }
 
-async function recoverClaimed(deps: PruneDeps, pruned: Pruned): Promise<void> {
-  for await (const label of takeFromDead(deps, "claimed")) {
-    if (await isDelivered(deps.shelf, label)) await finishDone(deps.shelf, label, deps.now());
-    else await wait(deps.shelf, "claimed", label, label.bytes, pruned);
-  }
+async function recoverClaimed(run: Run, pruned: Pruned): Promise<void> {
+  await forDead(run, "claimed", async (label) => {
+    if (await isDelivered(run.shelf, label)) await finishDone(run.shelf, label, run.now());
+    else await wait(run.shelf, "claimed", label, label.bytes, pruned);
+  });
 }
 
 async function wait(shelf: Shelf, state: State, label: Label, bytes: number, pruned: Pruned): Promise<void> {
@@ -143,18 +160,18 @@ async function wait(shelf: Shelf, state: State, label: Label, bytes: number, pru
 }
 
 /** Age ends only what was tried: a machine that was off for months has done nothing wrong. */
-async function giveUpOld(deps: PruneDeps, pruned: Pruned): Promise<void> {
-  const { shelf, limits } = deps;
-  for (const entry of await listEntries(shelf, ["pending"])) {
-    if (deps.now() - entry.createdAt <= limits.maxAge) continue;
-    const reason = `It waited for more than ${Math.round(limits.maxAge / 86_400_000)} days.`;
-    if (await giveUp(deps, entry, reason, { onlyTried: true })) pruned.givenUp.push(entry.label.id);
-  }
+async function giveUpOld(run: Run, pruned: Pruned): Promise<void> {
+  const { shelf, limits } = run;
+  const reason = `It waited for more than ${Math.round(limits.maxAge / 86_400_000)} days.`;
+  await forEach(shelf, "pending", async (entry) => {
+    if (run.now() - entry.createdAt <= limits.maxAge) return;
+    if (await giveUp(run, entry, reason, { onlyTried: true })) pruned.givenUp.push(entry.label.id);
+  });
 }
 
 /** Moves a waiting entry to `abandoned`; false when it was not tried yet (if that matters), or taken by another. */
 export async function giveUp(
-  { shelf, owners, now }: Pick<PruneDeps, "shelf" | "owners" | "now">,
+  { shelf, owners, now }: Run,
   entry: Listed,
   reason: string,
   { onlyTried }: { onlyTried: boolean },
@@ -174,23 +191,27 @@ export async function giveUp(
   return moveEntry(shelf, mine, { state: "abandoned", label: settled });
 }
 
-async function stripDone({ shelf }: PruneDeps): Promise<void> {
-  for (const { label } of await listEntries(shelf, ["done"])) if (label.bytes > 0) await strip(shelf, label);
+async function stripDone({ shelf }: Run): Promise<void> {
+  await forEach(shelf, "done", async ({ label }) => {
+    if (label.bytes > 0) await strip(shelf, label);
+  });
 }
 
-async function removeOldReceipts({ shelf, limits, now }: PruneDeps, pruned: Pruned): Promise<void> {
-  for (const entry of await listEntries(shelf, ["done"]))
-    if (isOldReceipt(entry, now(), limits) && (await deleteEntry(shelf, entry)))
-      pruned.removed.push(entry.label.id);
+async function removeOldReceipts({ shelf, limits, now }: Run, pruned: Pruned): Promise<void> {
+  await forEach(shelf, "done", async (entry) => {
+    if (!isOldReceipt(entry, now(), limits)) return;
+    if (await deleteEntry(shelf, entry)) pruned.removed.push(entry.label.id);
+  });
 }
 
-async function emptyRemoved({ shelf }: PruneDeps): Promise<void> {
-  for (const { label } of await listEntries(shelf, ["removed"]))
-    await removeTree(shelf.disk, entryPath(shelf.root, "removed", label));
+async function emptyRemoved({ shelf }: Run): Promise<void> {
+  await forEach(shelf, "removed", ({ label }) =>
+    removeTree(shelf.disk, entryPath(shelf.root, "removed", label)),
+  );
 }
 
 /** Notes of repeats are of interest as long as the receipt they refer to. */
-async function removeOldRepeats({ shelf, limits, now }: PruneDeps): Promise<void> {
+async function removeOldRepeats({ shelf, limits, now }: Run): Promise<void> {
   const directory = statePath(shelf.root, "repeats");
   for (const name of await shelf.disk.names(directory)) {
     const facts = await unlessMissing(shelf.disk.facts(`${directory}/${name}`), null);
@@ -199,7 +220,7 @@ async function removeOldRepeats({ shelf, limits, now }: PruneDeps): Promise<void
   }
 }
 
-async function forgetDeadOwners({ shelf, owners }: PruneDeps): Promise<void> {
+async function forgetDeadOwners({ shelf, owners }: Run): Promise<void> {
   const held = await listEntries(shelf, ["new", "claimed"]);
   for (const token of await knownOwners(shelf.disk, shelf.root)) {
     const isHolding = held.some(({ label }) => label.mark === token);

@@ -21,6 +21,7 @@ export type Fields = {
   /** A time written as ISO 8601, in milliseconds since 1970. */
   time(key: string): number;
   timeOrNull(key: string): number | null;
+  flag(key: string): boolean;
   /** Lower-case hex of 32 bytes. */
   sha256(key: string): string;
   one<T extends string | number>(key: string, of: readonly T[]): T;
@@ -87,6 +88,10 @@ function fieldsOf(value: unknown, what: string, path: string): Fields {
     },
     time,
     timeOrNull: (key) => orNull(key, time),
+    flag: (key) => {
+      const flag = get(key);
+      return typeof flag === "boolean" ? flag : refuse(at(key), "must be true or false");
+    },
     sha256: (key) => matching(key, /^[0-9a-f]{64}$/, "must be a SHA-256 in hex"),
     one: (key, of) =>
       of.find((one) => one === get(key)) ?? refuse(at(key), `must be one of ${of.join(", ")}`),

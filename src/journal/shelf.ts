@@ -16,6 +16,8 @@ import {
   type State,
   statePath,
 } from "./layout.ts";
+import type { Limits } from "./limits.ts";
+import type { Owners } from "./owner.ts";
 import { tryRename } from "./turn.ts";
 
 /** A journal's place, and whom to tell of what was skipped. */
@@ -24,6 +26,15 @@ export type Shelf = {
   readonly root: string;
   /** One sentence about something that was found wrong and got round. */
   warn(problem: string): void;
+};
+
+/** One process at work on a journal. */
+export type Run = {
+  readonly shelf: Shelf;
+  readonly owners: Owners;
+  readonly limits: Limits;
+  /** Milliseconds since 1970. */
+  now(): number;
 };
 
 /** Entries of these states by age, the oldest first; names that are not ours are left out. */

@@ -5,7 +5,8 @@
  * bounded before a byte is written, hashes checked before the entry counts.
  *
  * Where the report goes comes with it: whoever imports one should be shown its destination. Attached files travel along
- * or are missing: a path from another machine is never looked up here.
+ * or are missing: a path from another machine is never looked up here. The record is marked as imported, so that nobody
+ * collects from this machine what a server asked of that one.
  */
 
 import { createHash } from "node:crypto";
@@ -18,12 +19,12 @@ import {
   encodeEntry,
   parseAnswer,
   parseProgress,
-  readArchive,
   readDocument,
   readEntry,
 } from "./entry.ts";
 import type { Held } from "./held.ts";
 import type { Journal } from "./journal.ts";
+import { readArchive } from "./kept-archive.ts";
 import type { Listed } from "./layout.ts";
 import { encodeRecord, parseRecord } from "./record.ts";
 
@@ -192,7 +193,7 @@ async function checkUnpacked(disk: Disk, directory: string, id: string): Promise
     if (!present.has(`${index}`)) throw refuse(`files/${index} is missing`);
     return attachment;
   });
-  const checked = { ...record, attachments };
+  const checked = { ...record, attachments, imported: true };
   await disk.syncDirectory(`${directory}/files`);
   await writeWhole(disk, directory, "entry.json", encodeEntry(checked));
   return checked;

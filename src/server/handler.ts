@@ -8,7 +8,7 @@ import type { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
 import type { Reply } from "../wire/exchange.ts";
 import { MAX_REPORT_SIZE, parseReport } from "../wire/report.ts";
-import { encodeResponse } from "../wire/response.ts";
+import { encodeResponse, stripControls } from "../wire/response.ts";
 import { answerLines, type Requested } from "./answer.ts";
 import { parseDumpTarget, pathOf } from "./dump-file.ts";
 import type { ArchiveFormat, ReceivedArchive, Store, StoredReport } from "./store.ts";
@@ -50,7 +50,16 @@ export type ServerEvent =
       readonly method: string;
       readonly target: string;
       readonly status: number;
+      /** What the client was told. */
       readonly reason: string;
+      /** What it was not: the operating system's own words. */
+      readonly cause: string | null;
+    }
+  | {
+      /** The client broke off in the middle of its body; nothing of it is kept. */
+      readonly kind: "broken";
+      readonly method: string;
+      readonly target: string;
     };
 
 /** Rejects, with a message for the client, an archive that does not hold together. */
@@ -75,8 +84,12 @@ class Refusal extends Error {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
 
-  constructor(status: number, reason: string, headers: Readonly<Record<string, string>> = {}) {
-    super(reason);
+  constructor(
+    status: number,
+    reason: string,
+    { headers = {}, cause }: { headers?: Record<string, string>; cause?: unknown } = {},
+  ) {
+    super(reason, { cause });
     this.status = status;
     this.headers = headers;
   }
@@ -92,13 +105,16 @@ export function createHandler(options: HandlerOptions): (request: ServerRequest)
     try {
       return await route(request, options);
     } catch (thrown) {
-      if (thrown instanceof BrokenBody) throw thrown;
+      if (thrown instanceof BrokenBody) {
+        options.onEvent({ kind: "broken", method, target });
+        throw thrown;
+      }
       const refusal =
-        thrown instanceof Refusal
-          ? thrown
-          : new Refusal(500, `The server failed: ${(thrown as Error).message}`);
-      options.onEvent({ kind: "refused", method, target, status: refusal.status, reason: refusal.message });
-      return textReply(refusal.status, refusal.message, refusal.headers);
+        thrown instanceof Refusal ? thrown : new Refusal(500, "The server failed.", { cause: thrown });
+      const { status, message: reason, headers } = refusal;
+      const cause = refusal.cause instanceof Error ? refusal.cause.message : null;
+      options.onEvent({ kind: "refused", method, target, status, reason, cause });
+      return textReply(status, reason, headers);
     }
   };
 }
@@ -106,7 +122,8 @@ export function createHandler(options: HandlerOptions): (request: ServerRequest)
 function route(request: ServerRequest, options: HandlerOptions): Promise<ServerReply> {
   const { method, target } = request;
   if (pathOf(target) === LEVEL1_PATH) {
-    if (method !== "POST") throw new Refusal(405, `${LEVEL1_PATH} takes POST.`, { allow: "POST" });
+    if (method !== "POST")
+      throw new Refusal(405, `${LEVEL1_PATH} takes POST.`, { headers: { allow: "POST" } });
     return takeReport(request, options);
   }
   const dumpFile = parseDumpTarget(target);
@@ -116,7 +133,7 @@ function route(request: ServerRequest, options: HandlerOptions): Promise<ServerR
       404,
       `Level 1 goes to ${LEVEL1_PATH}, level 2 to a DumpFile that this server handed out.`,
     );
-  if (method !== "PUT") throw new Refusal(405, "A DumpFile takes PUT.", { allow: "PUT" });
+  if (method !== "PUT") throw new Refusal(405, "A DumpFile takes PUT.", { headers: { allow: "PUT" } });
   return takeArchive(request, stored, options);
 }
 
@@ -171,7 +188,7 @@ async function checkArchive(archive: ReceivedArchive, verifyArchive: VerifyArchi
   try {
     await verifyArchive(archive.path, format);
   } catch (thrown) {
-    throw new Refusal(400, `The archive does not open: ${(thrown as Error).message}`);
+    throw new Refusal(400, `The archive does not open: ${stripControls((thrown as Error).message)}`);
   }
   return format;
 }
@@ -211,7 +228,7 @@ async function receiveBody(request: ServerRequest, store: Store): Promise<Receiv
     return await store.receive(request.open());
   } catch (thrown) {
     if (thrown instanceof BrokenBody) throw thrown;
-    throw new Refusal(507, `The archive could not be stored: ${(thrown as Error).message}`);
+    throw new Refusal(507, "The archive could not be stored.", { cause: thrown });
   }
 }
 

@@ -50,7 +50,7 @@ const MAX_ARCHIVE_SIZE = 4 * 1024 ** 3;
 const IDLE_TIMEOUT = 30_000;
 const HEADERS_TIMEOUT = 10_000;
 const CLOSE_GRACE = 500;
-/** Of a body that nobody wants, the bytes that are still read so that the client gets to read its answer. */
+/** Of a body that nobody wants any more, the bytes still read so that the client gets to see its answer. */
 const MAX_DRAIN = 64 * 1024 * 1024;
 
 /**
@@ -75,6 +75,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
   const server = createServer({ headersTimeout: HEADERS_TIMEOUT, requestTimeout: 0 });
   server.timeout = idleTimeout;
+  server.keepAliveTimeout = idleTimeout;
   server.on("request", (message, response) => serve(message, response, false));
   server.on("checkContinue", (message, response) => serve(message, response, true));
   server.on("clientError", answerBrokenHead);
@@ -134,7 +135,7 @@ async function carryOut(
     // A client that was told to wait will not send its body any more.
     if (expectsContinue && !isWanted) response.shouldKeepAlive = false;
     response.end(message.method === "HEAD" ? undefined : body);
-    if (!isWanted) drain(message);
+    if (!message.readableEnded) drain(message);
   } catch {
     message.socket.destroy();
   }

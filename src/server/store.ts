@@ -41,6 +41,13 @@ export type ReceivedArchive = {
   readonly sha256: string;
 };
 
+export type KeptArchive = {
+  /** For a second archive: whether it is the first one again, byte for byte. */
+  readonly verdict: "kept" | "same" | "different";
+  /** The report's archive. */
+  readonly path: string;
+};
+
 export type Store = {
   /** Keeps level 1 data for good; resolves once it is on disk. */
   addReport(bytes: Buffer, parsed: ParsedReport, asksForData: boolean): Promise<StoredReport>;
@@ -50,21 +57,17 @@ export type Store = {
   receive(body: Readable): Promise<ReceivedArchive>;
   discard(archive: ReceivedArchive): Promise<void>;
   /**
-   * Makes a received archive the report's own. A report has one: the first. For a second one says whether it is the
-   * same, byte for byte; it is discarded either way.
+   * Makes a received archive the report's own. A report has one: the first. A second one stays where it is, to be
+   * discarded.
    */
-  keepArchive(
-    report: StoredReport,
-    archive: ReceivedArchive,
-    format: ArchiveFormat,
-  ): Promise<{ verdict: "kept" | "same" | "different"; path: string }>;
+  keepArchive(report: StoredReport, archive: ReceivedArchive, format: ArchiveFormat): Promise<KeptArchive>;
 };
 
 /** As the examples number them: from 500, all in table 5. */
 const FIRST_BUCKET = 500;
 const BUCKET_TABLE = 5;
 const PRIVATE_FOLDER = { recursive: true, mode: 0o700 } as const;
-const PRIVATE_FILE = { flag: "wx", mode: 0o600 } as const;
+const PRIVATE_FILE = { flags: "wx", mode: 0o600 } as const;
 
 /**
  * Opens DIR, made when it is missing, with whatever an earlier server kept in it.
@@ -72,125 +75,141 @@ const PRIVATE_FILE = { flag: "wx", mode: 0o600 } as const;
  * @throws CerError CER_WRITE when DIR cannot be made or read
  */
 export async function openStore(dir: string, warn: (warning: string) => void): Promise<Store> {
-  const incoming = join(dir, "incoming");
-  const buckets = new Map<string, Promise<number>>();
-  const byDumpFile = new Map<string, StoredReport>();
-  let lastBucket = FIRST_BUCKET - 1;
   try {
+    const incoming = join(dir, "incoming");
     await mkdir(dir, PRIVATE_FOLDER);
     await rm(incoming, { recursive: true, force: true });
     await mkdir(incoming, PRIVATE_FOLDER);
-    for await (const { bucket, signature, reports } of readBuckets(dir, warn)) {
-      lastBucket = Math.max(lastBucket, bucket);
-      if (signature !== null) buckets.set(signature, Promise.resolve(bucket));
-      for (const report of reports) if (report.dumpFile !== null) byDumpFile.set(report.dumpFile, report);
-    }
+    const earlier: StoredBucket[] = [];
+    for await (const bucket of readBuckets(dir, warn)) earlier.push(bucket);
+    return new DirectoryStore(dir, incoming, earlier);
   } catch (cause) {
     throw new CerError("CER_WRITE", `The directory ${dir} cannot be used: ${(cause as Error).message}`, {
       hint: "Name another one with --dir.",
       cause,
     });
   }
+}
 
-  const makeBucket = async (signature: string): Promise<number> => {
-    const bucket = ++lastBucket;
-    const aside = join(incoming, randomUUID());
-    await mkdir(aside, PRIVATE_FOLDER);
-    await writeSynced(
-      join(aside, "bucket.json"),
-      formatJson({ bucket, bucketTable: BUCKET_TABLE, signature }),
-    );
-    await rename(aside, join(dir, `bucket-${bucket}`));
-    return bucket;
-  };
+/** Guards what must stay one: a signature's bucket, a report's archive. */
+class DirectoryStore implements Store {
+  readonly #dir: string;
+  readonly #incoming: string;
+  /** By signature. */
+  readonly #buckets = new Map<string, Promise<number>>();
+  readonly #byDumpFile = new Map<string, StoredReport>();
+  /** By guid: the last of those who wait to keep an archive for that report. */
+  readonly #keeping = new Map<string, Promise<unknown>>();
+  #lastBucket = FIRST_BUCKET - 1;
 
-  /** One signature, one bucket, also for reports that arrive at the same moment. */
-  const bucketOf = (signature: string): Promise<number> => {
-    const known = buckets.get(signature);
-    if (known !== undefined) return known;
-    const made = makeBucket(signature);
-    buckets.set(signature, made);
-    made.catch(() => buckets.delete(signature));
-    return made;
-  };
+  constructor(dir: string, incoming: string, earlier: readonly StoredBucket[]) {
+    this.#dir = dir;
+    this.#incoming = incoming;
+    for (const { bucket, signature, reports } of earlier) {
+      this.#lastBucket = Math.max(this.#lastBucket, bucket);
+      if (signature !== null) this.#buckets.set(signature, Promise.resolve(bucket));
+      for (const report of reports)
+        if (report.dumpFile !== null) this.#byDumpFile.set(report.dumpFile, report);
+    }
+  }
 
-  const addReport: Store["addReport"] = async (bytes, parsed, asksForData) => {
+  async addReport(bytes: Buffer, parsed: ParsedReport, asksForData: boolean): Promise<StoredReport> {
+    const { report, encoding, warnings } = parsed;
     const guid = randomUUID();
-    const bucket = await bucketOf(signatureOf(parsed.report));
-    const dumpFile = asksForData ? formatDumpFile(parsed.report, guid) : null;
-    const folder = join(dir, `bucket-${bucket}`, guid);
+    const bucket = await this.#bucketOf(signatureOf(report));
+    const dumpFile = asksForData ? formatDumpFile(report, guid) : null;
+    const folder = join(this.#dir, `bucket-${bucket}`, guid);
+    await this.#addFolder(folder, {
+      "report.xml": bytes,
+      "report.json": formatJson({ dumpFile, encoding, warnings, report }),
+    });
     const stored = { guid, bucket, bucketTable: BUCKET_TABLE, dumpFile, folder };
-    const aside = join(incoming, guid);
-    await mkdir(aside, PRIVATE_FOLDER);
-    await writeSynced(join(aside, "report.xml"), bytes);
-    const { encoding, warnings, report } = parsed;
-    await writeSynced(join(aside, "report.json"), formatJson({ dumpFile, encoding, warnings, report }));
-    await rename(aside, folder);
-    if (dumpFile !== null) byDumpFile.set(dumpFile, stored);
+    if (dumpFile !== null) this.#byDumpFile.set(dumpFile, stored);
     return stored;
-  };
+  }
 
-  const receive: Store["receive"] = async (body) => {
-    const path = join(incoming, randomUUID());
+  /** The same promise for reports that arrive at the same moment. */
+  #bucketOf(signature: string): Promise<number> {
+    const known = this.#buckets.get(signature);
+    if (known !== undefined) return known;
+    const made = this.#makeBucket(signature);
+    this.#buckets.set(signature, made);
+    made.catch(() => this.#buckets.delete(signature));
+    return made;
+  }
+
+  async #makeBucket(signature: string): Promise<number> {
+    const bucket = ++this.#lastBucket;
+    const content = formatJson({ bucket, bucketTable: BUCKET_TABLE, signature });
+    await this.#addFolder(join(this.#dir, `bucket-${bucket}`), { "bucket.json": content });
+    return bucket;
+  }
+
+  async #addFolder(folder: string, files: Readonly<Record<string, string | Buffer>>): Promise<void> {
+    const aside = join(this.#incoming, randomUUID());
+    await mkdir(aside, PRIVATE_FOLDER);
+    for (const [name, content] of Object.entries(files)) await writeSynced(join(aside, name), content);
+    await rename(aside, folder);
+  }
+
+  findReport(dumpFile: string): StoredReport | null {
+    return this.#byDumpFile.get(dumpFile) ?? null;
+  }
+
+  async receive(body: Readable): Promise<ReceivedArchive> {
+    const path = join(this.#incoming, randomUUID());
     const hash = createHash("sha256");
     let size = 0;
+    const count = async function* (chunks: AsyncIterable<Buffer>) {
+      for await (const chunk of chunks) {
+        hash.update(chunk);
+        size += chunk.length;
+        yield chunk;
+      }
+    };
     try {
-      await pipeline(
-        body,
-        async function* (chunks: AsyncIterable<Buffer>) {
-          for await (const chunk of chunks) {
-            hash.update(chunk);
-            size += chunk.length;
-            yield chunk;
-          }
-        },
-        createWriteStream(path, { flags: "wx", mode: 0o600, flush: true }),
-      );
+      await pipeline(body, count, createWriteStream(path, { ...PRIVATE_FILE, flush: true }));
     } catch (thrown) {
       await rm(path, { force: true });
       throw thrown;
     }
     return { path, size, sha256: hash.digest("hex") };
-  };
+  }
 
-  const discard: Store["discard"] = ({ path }) => rm(path, { force: true });
+  async discard({ path }: ReceivedArchive): Promise<void> {
+    await rm(path, { force: true });
+  }
 
-  /** By guid: the end of the line of those who want to keep an archive for that report. */
-  const keeping = new Map<string, Promise<unknown>>();
-
-  const keepFirst = async (report: StoredReport, archive: ReceivedArchive, format: ArchiveFormat) => {
-    const earlier = await findArchive(report.folder);
-    if (earlier === null) {
-      const path = join(report.folder, `archive.${format}`);
-      await rename(archive.path, path);
-      return { verdict: "kept", path } as const;
-    }
-    await discard(archive);
-    const isSame = (await hashFile(earlier)) === archive.sha256;
-    return { verdict: isSame ? "same" : "different", path: earlier } as const;
-  };
-
-  const keepArchive: Store["keepArchive"] = async (report, archive, format) => {
-    const before = keeping.get(report.guid) ?? Promise.resolve();
-    const kept = before.then(
-      () => keepFirst(report, archive, format),
-      () => keepFirst(report, archive, format),
-    );
-    keeping.set(report.guid, kept);
+  async keepArchive(
+    report: StoredReport,
+    archive: ReceivedArchive,
+    format: ArchiveFormat,
+  ): Promise<KeptArchive> {
+    const before = this.#keeping.get(report.guid) ?? Promise.resolve();
+    const keep = () => this.#keepFirst(report, archive, format);
+    const kept = before.then(keep, keep);
+    this.#keeping.set(report.guid, kept);
     try {
       return await kept;
     } finally {
-      if (keeping.get(report.guid) === kept) keeping.delete(report.guid);
+      if (this.#keeping.get(report.guid) === kept) this.#keeping.delete(report.guid);
     }
-  };
+  }
 
-  return {
-    addReport,
-    findReport: (dumpFile) => byDumpFile.get(dumpFile) ?? null,
-    receive,
-    discard,
-    keepArchive,
-  };
+  async #keepFirst(
+    report: StoredReport,
+    archive: ReceivedArchive,
+    format: ArchiveFormat,
+  ): Promise<KeptArchive> {
+    const earlier = await findArchive(report.folder);
+    if (earlier !== null) {
+      const isSame = (await hashFile(earlier)) === archive.sha256;
+      return { verdict: isSame ? "same" : "different", path: earlier };
+    }
+    const path = join(report.folder, `archive.${format}`);
+    await rename(archive.path, path);
+    return { verdict: "kept", path };
+  }
 }
 
 /**
@@ -249,7 +268,7 @@ function formatJson(value: unknown): string {
 }
 
 async function writeSynced(path: string, data: string | Buffer): Promise<void> {
-  const file = await open(path, PRIVATE_FILE.flag, PRIVATE_FILE.mode);
+  const file = await open(path, PRIVATE_FILE.flags, PRIVATE_FILE.mode);
   try {
     await file.writeFile(data);
     await file.sync();

@@ -3,6 +3,7 @@
  * any other; nothing here knows what a CER answer is.
  */
 
+import { unescape as decodeLeniently } from "node:querystring";
 import { pipeline, Transform } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { setFlagsFromString } from "node:v8";
@@ -23,7 +24,7 @@ import { explainNetworkError } from "./network-error.ts";
 export type HttpOptions = {
   /** Milliseconds until a connection stands, name look-up and TLS included. */
   readonly connectTimeout: number;
-  /** Milliseconds in which at least one byte must move, in either direction. */
+  /** Milliseconds in which something must move: bytes of a body in either direction, or the head of the answer. */
   readonly idleTimeout: number;
   /** Address of the proxy for this origin, as http(s)://[user:password@]host:port; null to connect directly. */
   readonly proxy: string | null;
@@ -68,13 +69,19 @@ async function openClient(origin: Origin, options: HttpOptions, peer: { current:
 
 async function openProxy(proxy: string, options: HttpOptions): Promise<Dispatcher> {
   const { default: ProxyAgent } = await import("undici/lib/dispatcher/proxy-agent.js");
+  const { default: Client } = await import("undici/lib/dispatcher/client.js");
+  const { default: connect } = await import("undici/lib/api/api-connect.js");
   const { username, password, origin } = new URL(proxy);
-  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  // Not decodeURIComponent, which throws at a `%` that nobody escaped.
+  const credentials = `${decodeLeniently(username)}:${decodeLeniently(password)}`;
   return new ProxyAgent({
     uri: origin,
     // Proxies commonly allow CONNECT to 443 only; plain http is asked for by its whole URL instead.
     proxyTunnel: false,
-    connectTimeout: options.connectTimeout,
+    proxyTls: { timeout: options.connectTimeout },
+    requestTls: { timeout: options.connectTimeout },
+    // Loaded alone, a client lacks the methods that undici's own index gives to all of them.
+    clientFactory: (url, settings) => Object.assign(new Client(url, settings), { connect }),
     ...(username === "" ? {} : { token: `Basic ${Buffer.from(credentials).toString("base64")}` }),
   });
 }

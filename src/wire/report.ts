@@ -275,7 +275,8 @@ function collectElements(text: string): Elements {
   const open: string[] = [];
   let elements = 0;
   let attributes = 0;
-  const parser = new SaxesParser();
+  // XML 1.1 would let control characters in.
+  const parser = new SaxesParser({ defaultXMLVersion: "1.0", forceXMLVersion: true });
   parser.on("error", (error) => {
     const reason = error.message.replace(/^\d+:\d+: /, "").replace(/\.$/, "");
     refuse(`line ${parser.line}, column ${parser.column}: ${stripControls(reason).slice(0, 120)}`, error);

@@ -15,6 +15,8 @@ export type Question =
       readonly item: string;
       readonly kind: "RegKey" | "RegTree";
       readonly limits?: Limits;
+      /** Keys whose names end so are not to be collected. */
+      readonly closed?: string;
     }
   | { readonly ask: "wql"; readonly text: string }
   | { readonly ask: "machine" };
@@ -28,7 +30,15 @@ async function answer(question: Question): Promise<unknown> {
   const { signal } = new AbortController();
   if (question.ask === "machine") return readMachine(thisMachine(platform, env));
   if (question.ask === "registry") {
-    const options = { ...LIMITS, ...question.limits, platform, env, signal, tmpDir: os.tmpdir(), isOpen: () => true };
+    const options = {
+      ...LIMITS,
+      ...question.limits,
+      platform,
+      env,
+      signal,
+      tmpDir: os.tmpdir(),
+      isOpen: (key: string) => question.closed === undefined || !key.endsWith(question.closed),
+    };
     const collected = await collectRegistry(question.item, question.kind, options);
     if (!collected.ok) return collected;
     return {

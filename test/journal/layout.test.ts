@@ -33,6 +33,11 @@ test("what is no id has no time: letters, a day that does not exist, a way out",
     "x",
     "20261324-120000000-k3f9x2",
     "20260230-120000000-k3f9x2",
+    "20260030-120000000-k3f9x2",
+    "20260100-120000000-k3f9x2",
+    "20261124-240000000-k3f9x2",
+    "20261124-126000000-k3f9x2",
+    "20261124-120060000-k3f9x2",
     "../20261124-120000000-k3f9x2",
   ])
     assert.equal(parseId(id), null, id);

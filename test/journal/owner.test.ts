@@ -35,7 +35,7 @@ function processes(self: Owner = SELF): Processes {
 
 test("an owner lives as long as its process, and dies at once with it", async () => {
   const verdict = (change: Partial<Owner>, silence = 0) =>
-    isAlive({ ...SELF, ...change }, silence, processes());
+    isAlive({ ...SELF, ...change }, async () => silence, processes());
   assert.equal(await verdict({ pid: 200, started: "7000" }), true);
   assert.equal(await verdict({ pid: 200, started: "7000" }, 99 * LEASE), true, "stopped, not dead");
   assert.equal(await verdict({ pid: 300, started: "7000" }), false, "no such process");
@@ -55,7 +55,7 @@ test("where its process cannot be looked at, the heartbeat decides, by a clock t
     "a machine without an id, restarted or not": { machine: null, boot: "boot-2", pid: 300 },
   };
   for (const [name, change] of Object.entries(elsewhere)) {
-    const verdict = (silence: number) => isAlive({ ...SELF, ...change }, silence, processes());
+    const verdict = (silence: number) => isAlive({ ...SELF, ...change }, async () => silence, processes());
     assert.deepEqual(
       await Promise.all([0, LEASE, LEASE + 1, -LEASE, -LEASE - 1].map(verdict)),
       [true, true, false, true, false],
@@ -67,7 +67,7 @@ test("where its process cannot be looked at, the heartbeat decides, by a clock t
 test("where a process's start is not told, both its number and its heartbeat have to hold", async () => {
   const bare = { started: null, machine: null, boot: null, space: null };
   const verdict = (pid: number, silence: number) =>
-    isAlive({ ...SELF, ...bare, pid }, silence, processes({ ...SELF, ...bare }));
+    isAlive({ ...SELF, ...bare, pid }, async () => silence, processes({ ...SELF, ...bare }));
   assert.deepEqual(
     [await verdict(200, 0), await verdict(200, LEASE + 1), await verdict(300, 0)],
     [true, false, false],

@@ -46,7 +46,6 @@ test("null is read where it may be, and nothing else for it", () => {
     f.countOrNull("a"),
     f.timeOrNull("a"),
     f.objectOrNull("a", () => 1),
-    f.flag("b"),
   ];
   assert.deepEqual(parseRecord(text, "x.json", read), [null, null, null, null]);
   assert.throws(

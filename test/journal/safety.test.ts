@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import type { Disk, Facts } from "../../src/journal/disk.ts";
-import { openJournal } from "../../src/journal/journal.ts";
+import { openJournal } from "../../src/journal/open.ts";
 import { FORCED, mustAdd, mustOpen, sampleDeps, sampleReport } from "./sample.ts";
 
 let base = "";

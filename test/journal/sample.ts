@@ -2,11 +2,12 @@
 
 import { hostname } from "node:os";
 import type { AttachedFile, Event } from "../../src/event.ts";
+import type { AddOptions, NewReport } from "../../src/journal/admission.ts";
 import { type Disk, openDisk } from "../../src/journal/disk.ts";
 import { ADMISSION } from "../../src/journal/duplicates.ts";
 import type { Held } from "../../src/journal/held.ts";
-import type { AddOptions, Journal, JournalDeps, NewReport } from "../../src/journal/journal.ts";
-import { openJournal } from "../../src/journal/journal.ts";
+import type { Journal, JournalDeps } from "../../src/journal/journal.ts";
+import { openJournal } from "../../src/journal/open.ts";
 import { openProcesses } from "../../src/journal/owner.ts";
 import type { Receipt } from "../../src/journal/receipt.ts";
 

@@ -51,7 +51,17 @@ export function steppedDisk(disk: Disk, step: Step): Disk {
     // Reading changes nothing: being killed before or after it is being killed at the step beside it.
     ...disk,
     makeDirectory: (path) => around(`mkdir ${show(path)}`, () => disk.makeDirectory(path)),
-    create: (path) => around(`create ${show(path)}`, async () => steppedFile(await disk.create(path), path)),
+    create: async (path) => {
+      step(`before create ${show(path)}`);
+      const file = await disk.create(path);
+      try {
+        step(`after create ${show(path)}`);
+      } catch (error) {
+        await file.close();
+        throw error;
+      }
+      return steppedFile(file, path);
+    },
     append: (path, bytes) => around(`append ${show(path)}`, () => disk.append(path, bytes)),
     syncFile: (path) => around(`sync ${show(path)}`, () => disk.syncFile(path)),
     clone: (from, to) => around(`clone ${show(to)}`, () => disk.clone(from, to)),

@@ -148,7 +148,7 @@ describe("reading", () => {
         const report = reportOf(event);
         assert.deepEqual(parseReport(encodeReport(report)), { report, encoding: "utf-16le", warnings: [] });
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 
@@ -235,6 +235,10 @@ words"></MACHINEINFO></WERREPORT>`),
     assert.equal(latin.report.user.name, "M\ufffd");
     assert.deepEqual(latin.warnings, ["The report holds bytes that are not UTF-8."]);
 
+    const odd = parseReport(Buffer.concat([utf16le(GENERIC.report), Buffer.of(0x0a)]));
+    assert.deepEqual(odd.report, reportOf(GENERIC.event));
+    assert.deepEqual(odd.warnings, ["The report holds bytes that are not UTF-16LE."]);
+
     const lone = parseReport(utf16le(GENERIC.report.replace("Username", "\ud800")));
     assert.equal(lone.report.user.name, "\ufffd");
     assert.deepEqual(lone.warnings, ["The report holds lone surrogates; each was read as U+FFFD."]);
@@ -248,8 +252,17 @@ describe("what is no report", () => {
       ["hello", "line 1, column 5: text data outside of root node."],
       ["<WERREPORT>\n<A>\n</B>", "line 3, column 4: unexpected close tag."],
       [GENERIC.report.slice(0, 300), "line 5, column 59: unclosed tag: WERREPORT."],
+      [utf16le(GENERIC.report).subarray(0, 601), "line 5, column 58: unclosed tag: WERREPORT."],
+      [
+        Buffer.from(GENERIC.report, "utf16le").subarray(1),
+        "line 2, column 1: text data outside of root node.",
+      ],
       [GENERIC.report.replace("Username", "&nbsp;"), "line 4, column 26: undefined entity."],
       [GENERIC.report.replace("Username", "\u0001"), "line 4, column 21: disallowed character."],
+      [
+        GENERIC.report.replace('"1.0"', '"1.1"').replace("Username", "&#1;"),
+        "line 4, column 24: malformed character entity.",
+      ],
     ];
     for (const [bytes, message] of cases) assert.equal(refusalOf(bytes), message);
   });
@@ -301,7 +314,7 @@ describe("what is no report", () => {
     const wide = Array.from({ length: 300_000 }, (_, n) => `a${n}=""`).join(" ");
     assert.equal(refusalOf(`<WERREPORT ${wide}/>`), "an element has more than 64 attributes.");
     assert.match(refusalOf(`<${"a".repeat(4_000_000)}/>`), /^its root element is "a{80}…", not WERREPORT\.$/);
-    assert.ok(performance.now() - start < 5000, `${performance.now() - start} ms`);
+    assert.ok(performance.now() - start < 20_000, `${performance.now() - start} ms`);
   });
 
   test("cannot put control characters into the message", () => {

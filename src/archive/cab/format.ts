@@ -43,15 +43,15 @@ export const ATTRIBUTE = {
   nameIsUtf8: 0x80,
 } as const;
 
-/** Fields of a CFHEADER that a single, unsplit cabinet does not fix. */
-export type Header = {
-  cabinetSize: number;
-  filesOffset: number;
-  folderCount: number;
-  fileCount: number;
+/** The fields of a CFHEADER that a single, unsplit cabinet does not fix. */
+export type NewHeader = {
+  readonly cabinetSize: number;
+  readonly filesOffset: number;
+  readonly folderCount: number;
+  readonly fileCount: number;
 };
 
-export function encodeHeader(header: Header): Buffer {
+export function encodeHeader(header: NewHeader): Buffer {
   const bytes = Buffer.alloc(HEADER_SIZE);
   bytes.writeUInt32LE(SIGNATURE, 0);
   bytes.writeUInt32LE(header.cabinetSize, 8);
@@ -61,6 +61,31 @@ export function encodeHeader(header: Header): Buffer {
   bytes.writeUInt16LE(header.folderCount, 26);
   bytes.writeUInt16LE(header.fileCount, 28);
   return bytes;
+}
+
+export type Header = NewHeader & {
+  readonly reserved: readonly [number, number, number];
+  readonly majorVersion: number;
+  readonly minorVersion: number;
+  readonly flags: number;
+  readonly setId: number;
+  /** This cabinet's place in its set, from 0. */
+  readonly cabinetIndex: number;
+};
+
+export function decodeHeader(bytes: Buffer): Header {
+  return {
+    reserved: [bytes.readUInt32LE(4), bytes.readUInt32LE(12), bytes.readUInt32LE(20)],
+    cabinetSize: bytes.readUInt32LE(8),
+    filesOffset: bytes.readUInt32LE(16),
+    minorVersion: bytes.readUInt8(24),
+    majorVersion: bytes.readUInt8(25),
+    folderCount: bytes.readUInt16LE(26),
+    fileCount: bytes.readUInt16LE(28),
+    flags: bytes.readUInt16LE(30),
+    setId: bytes.readUInt16LE(32),
+    cabinetIndex: bytes.readUInt16LE(34),
+  };
 }
 
 export type Folder = {

@@ -6,6 +6,9 @@
 /** Readers count bytes, not characters, and put a folder in front: 200 leave room below Windows' 260. */
 export const MAX_SAFE_NAME_SIZE = 200;
 
+/** What a name becomes of which nothing is left. */
+const NAMELESS = "file";
+
 /** Windows opens a device for these, with any extension. */
 const DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|clock\$|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/i;
 
@@ -25,24 +28,40 @@ export function safeName(wanted: string): string {
     .split(/[\\/]/)
     .map(safePart)
     .filter((part) => part !== "");
-  return shorten(parts.length === 0 ? "file" : parts.join("\\"), MAX_SAFE_NAME_SIZE);
+  return shorten(parts.length === 0 ? NAMELESS : parts.join("\\"), MAX_SAFE_NAME_SIZE);
+}
+
+/** Why a name from an archive cannot be extracted just like that; null when it can. */
+export function whyUnsafe(name: string): string | null {
+  if (/^[\\/]|^[a-z]:/i.test(name)) return "it is an absolute path";
+  const parts = name.split(/[\\/]/);
+  if (parts.includes("..")) return "it leads out of the folder";
+  const unsafe = parts.find((part) => part === "" || safePart(part) !== part);
+  return unsafe === undefined ? null : `${JSON.stringify(unsafe)} is no safe name for a file`;
 }
 
 function safePart(part: string): string {
-  const plain = part.replace(UNSAFE, "_").replace(/^ +|[. ]+$/g, "");
+  const plain = trimTail(part.replace(UNSAFE, "_").trimStart(), ". ");
   return DEVICE.test(plain) ? `_${plain}` : plain;
 }
 
-/** Cuts characters off the stem until the name has at most `size` bytes, and mends the part that was cut. */
+/** Cuts whole characters off the stem until the name has at most `size` bytes, and mends the part that was cut. */
 function shorten(name: string, size: number): string {
   if (Buffer.byteLength(name) <= size) return name;
   const { stem, extension } = splitExtension(name);
-  const characters = [...stem];
+  const bytes = Buffer.from(stem);
   // One byte more than needed, should the cut leave a device's name.
-  let excess = Buffer.byteLength(name) - size + 1;
-  while (excess > 0 && characters.length > 0) excess -= Buffer.byteLength(characters.pop() ?? "");
-  const parts = (characters.join("").replace(/[\\. ]+$/, "") + extension).split("\\");
-  return parts.map(safePart).join("\\");
+  let end = Math.max(0, size - Buffer.byteLength(extension) - 1);
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  const cut = trimTail(bytes.toString("utf8", 0, end), "\\. ");
+  return (cut + extension || NAMELESS).split("\\").map(safePart).join("\\");
+}
+
+/** Without the characters of `tail` at its end. A loop: a pattern would take the square of the name's length. */
+function trimTail(text: string, tail: string): string {
+  let end = text.length;
+  while (end > 0 && tail.includes(text.charAt(end - 1))) end--;
+  return text.slice(0, end);
 }
 
 /** The last extension of up to 16 characters; a name that is nothing but an extension has none. */

@@ -78,7 +78,8 @@ type PackedFile = {
   readonly folderIndex: number;
   readonly folderOffset: number;
   size: number;
-  readonly hash: Hash;
+  /** Of this file alone; null unless it may be one of several. */
+  readonly hash: Hash | null;
 };
 
 type Packed = {
@@ -194,7 +195,8 @@ class CabinetWriter {
   async #packFile(body: Body, packed: Packed, isLast: boolean): Promise<PackedFile> {
     const segments = this.#segments;
     const { folderIndex, folderSize: folderOffset } = segments;
-    const file = { folderIndex, folderOffset, size: 0, hash: createHash("sha256") };
+    const hash = this.#splits(body) ? createHash("sha256") : null;
+    const file = { folderIndex, folderOffset, size: 0, hash };
     for (;;) {
       this.#options.signal?.throwIfAborted();
       const room = await segments.room();
@@ -204,7 +206,7 @@ class CabinetWriter {
       segments.take(bytes.length);
       // Only now: compressing has begun meanwhile.
       packed.hash.update(bytes);
-      if (this.#splits(body)) file.hash.update(bytes);
+      file.hash?.update(bytes);
       file.size += bytes.length;
       packed.size += bytes.length;
       this.#bytesRead += bytes.length;
@@ -258,20 +260,18 @@ class CabinetWriter {
     const { size, missing } = packed;
     if (size === 0 && missing !== null)
       return absentEntry(entry, packed.full ? "left-out" : "failed", missing);
+    const sha256 = packed.hash.digest("hex");
     const isSplit = packed.files.length > 1;
-    const parts = packed.files.map((file, index) => {
-      const wanted = isSplit ? `${entry.name}.${String(index + 1).padStart(3, "0")}` : entry.name;
-      return {
-        name: this.#encodeRecord(entry, wanted, file),
-        size: file.size,
-        sha256: file.hash.digest("hex"),
-      };
-    });
+    const parts = packed.files.map((file, index) => ({
+      name: this.#encodeRecord(entry, isSplit ? partName(entry.name, index) : entry.name, file),
+      size: file.size,
+      sha256: file.hash?.digest("hex") ?? sha256,
+    }));
     return {
       name: parts[0]?.name ?? null,
       wanted: entry.name,
       size,
-      sha256: packed.hash.digest("hex"),
+      sha256,
       state: missing === null ? "stored" : "cut",
       reason: missing,
       parts: isSplit ? parts : [],
@@ -322,4 +322,9 @@ class CabinetWriter {
       ...this.#records,
     ]);
   }
+}
+
+/** `memory.dmp.001`: joined in the order of their names, the parts give the whole. */
+function partName(name: string, index: number): string {
+  return `${name}.${String(index + 1).padStart(3, "0")}`;
 }

@@ -16,7 +16,9 @@ const DRIVES = {
 const NETWORK_TYPES =
   /^(nfs4?|cifs|smb3|smbfs|afs|ceph|glusterfs|lustre|9p|fuse\.(sshfs|glusterfs|s3fs|rclone))$/;
 /** File systems of blocks or pools of their own; what else is mounted is a view of the kernel or of another one. */
-const LOCAL_TYPES = /^(zfs|overlay|virtiofs|fuseblk)$/;
+const LOCAL_TYPES = /^(zfs|virtiofs)$/;
+/** Images that packages mount, and what a program of the user's shows: asking one that hangs never returns. */
+const VIEW_TYPES = /^(squashfs|fuse(\..*)?)$/;
 
 /**
  * One object per file system that holds data, under its first mount point; Size and FreeSpace are bytes, the latter
@@ -55,9 +57,9 @@ function onePerSource(mounts: readonly Mount[]): Mount[] {
 }
 
 function holdsData({ source, point, type }: Mount): boolean {
-  if (type === "squashfs") return false;
   if (NETWORK_TYPES.test(type) || point === "/") return true;
-  return source.startsWith("/dev/") || (LOCAL_TYPES.test(type) && type !== "overlay");
+  if (VIEW_TYPES.test(type)) return false;
+  return source.startsWith("/dev/") || LOCAL_TYPES.test(type);
 }
 
 async function readDisk(tree: SystemTree, mount: Mount): Promise<ObjectOf<"Win32_LogicalDisk">> {

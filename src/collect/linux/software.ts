@@ -47,7 +47,7 @@ const PACKAGE_LISTS = [
 export async function readProducts(source: SoftwareSource): Promise<ObjectOf<"Win32_Product">[]> {
   for (const { program, args } of PACKAGE_LISTS) {
     const text = await outputOf(program, args, source);
-    if (text !== "") return text.split("\n").flatMap(parsePackage);
+    if (text !== "") return parsePackages(text);
   }
   return (await source.tree.text("lib/apk/db/installed")).split("\n\n").flatMap(parseApk);
 }
@@ -59,6 +59,11 @@ async function outputOf(program: string, args: readonly string[], source: Softwa
   const { end, stdout } = await runProgram(program, args, { signal, timeoutMs, maxBytes: MAX_OUTPUT_BYTES });
   if (end !== "exited") throw new Error(`${program} did not come to its end`);
   return stdout.toString("utf8");
+}
+
+/** Lines as PACKAGE_LISTS describes them; what is not installed is left out. */
+export function parsePackages(text: string): ObjectOf<"Win32_Product">[] {
+  return text.split("\n").flatMap(parsePackage);
 }
 
 function parsePackage(line: string): ObjectOf<"Win32_Product">[] {
@@ -132,8 +137,12 @@ const SERVICE_PROPERTIES = "Id,Description,LoadState,ActiveState,UnitFileState,M
 /** The services systemd has loaded. */
 export async function readServices(source: SoftwareSource): Promise<ObjectOf<"Win32_Service">[]> {
   const args = ["show", "*.service", "--all", "--no-pager", `--property=${SERVICE_PROPERTIES}`];
-  const text = await outputOf("/usr/bin/systemctl", args, source);
-  return text.split("\n\n").flatMap((block) => parseService(parseFields(block, "="), source.hostName));
+  return parseServices(await outputOf("/usr/bin/systemctl", args, source), source.hostName);
+}
+
+/** What `systemctl show` prints: a block of `Name=value` lines per unit, an empty line between two. */
+export function parseServices(text: string, hostName: string): ObjectOf<"Win32_Service">[] {
+  return text.split("\n\n").flatMap((block) => parseService(parseFields(block, "="), hostName));
 }
 
 const STATES: Readonly<Record<string, string>> = {

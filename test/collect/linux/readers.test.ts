@@ -184,6 +184,8 @@ test("disks: one object per file system, network ones without sizes, views of th
     "/dev/sdb1 /media/ann/My\\040Stick vfat rw 0 0",
     "/dev/sr0 /mnt/cd iso9660 ro 0 0",
     "/dev/loop3 /snap/core/1 squashfs ro 0 0",
+    "/dev/fuse /run/user/1000/doc fuse rw 0 0",
+    "portal /run/user/1000/p fuse.portal rw 0 0",
     "filer:/home /home nfs4 rw 0 0",
     "overlay /var/lib/docker/overlay2/x/merged overlay rw 0 0",
   ];

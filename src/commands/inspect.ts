@@ -1,0 +1,151 @@
+/** `cer inspect`: what is in a cabinet, a tar of ours, a level 1 report, a manifest or a receipt, for people. */
+
+import { createReadStream } from "node:fs";
+import { mkdir, open, readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { verifyCabinet } from "../archive/cab/contents.ts";
+import { extractCabinet } from "../archive/cab/extract.ts";
+import { readCabinet } from "../archive/cab/read.ts";
+import { openSource } from "../archive/cab/source.ts";
+import { extractTar, readTar } from "../archive/tar.ts";
+import { asDamage, verifyArchive } from "../archive/verify.ts";
+import type { InspectCommand } from "../cli/command.ts";
+import { CerError, EXIT, type ExitCode } from "../errors.ts";
+import { formatBytes } from "../outcome.ts";
+import type { Surroundings } from "../surroundings.ts";
+import { stripControls } from "../wire/response.ts";
+import { describeDocument } from "./documents.ts";
+
+/** What a file turned out to be: lines for people, an object for programs. */
+export type Described = { readonly lines: readonly string[]; readonly json: object };
+
+export async function runInspect(command: InspectCommand, around: Surroundings): Promise<ExitCode> {
+  const path = resolve(around.cwd, command.file);
+  const kind = await sniff(path, command.file);
+  const isArchive = kind === "cab" || kind === "tar";
+  if (!isArchive && (command.extract !== null || command.verify))
+    throw new CerError(
+      "CER_USAGE",
+      `${command.file} is no archive; --extract and --verify are for archives.`,
+    );
+  const out = command.extract === null ? null : resolve(around.cwd, command.extract);
+  const described = await describe(kind, path, command, out).catch((thrown: unknown) => {
+    throw asDamage(thrown);
+  });
+  const { print } = around.terminal;
+  if (command.output.json) print(JSON.stringify(described.json, null, 2));
+  else if (!command.output.quiet) for (const line of described.lines) print(line);
+  return EXIT.ok;
+}
+
+type Kind = "cab" | "tar" | "document";
+
+/** Bytes that tell the kinds apart: a tar's magic stands at 257. */
+const SNIFFED = 512;
+
+async function sniff(path: string, shown: string): Promise<Kind> {
+  const handle = await open(path).catch((cause: NodeJS.ErrnoException) => {
+    throw new CerError("CER_FILE", `${shown} cannot be read (${cause.code}).`, { cause });
+  });
+  try {
+    if (!(await handle.stat()).isFile()) throw new CerError("CER_FILE", `${shown} is not a regular file.`);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(SNIFFED), 0, SNIFFED, 0);
+    const start = buffer.subarray(0, bytesRead).toString("latin1");
+    if (start.startsWith("MSCF") || start.startsWith("ISc(")) return "cab";
+    return start.slice(257, 262) === "ustar" ? "tar" : "document";
+  } finally {
+    await handle.close();
+  }
+}
+
+async function describe(
+  kind: Kind,
+  path: string,
+  command: InspectCommand,
+  out: string | null,
+): Promise<Described> {
+  if (kind === "document") return describeDocument(await readDocument(path, command.file), command.file);
+  if (out !== null) await mkdir(out, { recursive: true, mode: 0o700 });
+  return kind === "cab" ? describeCabinet(path, command.verify, out) : describeTar(path, command.verify, out);
+}
+
+/** Bytes of a document that are read: a manifest of an archive as large as any. */
+const MAX_DOCUMENT = 64 * 1024 * 1024;
+
+async function readDocument(path: string, shown: string): Promise<Buffer> {
+  const source = await openSource(path);
+  await source.close();
+  if (source.size <= MAX_DOCUMENT) return readFile(path);
+  throw new CerError(
+    "CER_UNKNOWN_FORMAT",
+    `${shown} is no archive, and too long (${source.size} bytes) to be a report.`,
+  );
+}
+
+async function describeCabinet(path: string, verify: boolean, out: string | null): Promise<Described> {
+  const source = await openSource(path);
+  try {
+    const cabinet = await readCabinet(source);
+    if (out !== null) await extractCabinet(source, cabinet, out);
+    else if (verify) await verifyCabinet(source, cabinet);
+    const methods = [...new Set(cabinet.folders.map(({ compression }) => compression))].join(", ") || "none";
+    const files = cabinet.files.map(({ name, size, time }) => ({ name, size, time }));
+    return tell(
+      `Cabinet ${cabinet.version}, ${methods}`,
+      { files, size: source.size, out, verify },
+      cabinet.warnings,
+    );
+  } finally {
+    await source.close();
+  }
+}
+
+async function describeTar(path: string, verify: boolean, out: string | null): Promise<Described> {
+  if (out !== null) await extractTar(createReadStream(path), out);
+  else if (verify) await verifyArchive(path, "tar");
+  const files: Listed[] = [];
+  for await (const { file, content } of readTar(createReadStream(path))) {
+    for await (const _ of content);
+    files.push(file);
+  }
+  const source = await openSource(path);
+  await source.close();
+  return tell("Tar", { files, size: source.size, out, verify }, []);
+}
+
+type Listed = { readonly name: string; readonly size: number; readonly time: Date | null };
+
+type Looked = {
+  readonly files: readonly Listed[];
+  /** Bytes of the archive. */
+  readonly size: number;
+  readonly out: string | null;
+  readonly verify: boolean;
+};
+
+function tell(head: string, { files, size, out, verify }: Looked, warnings: readonly string[]): Described {
+  const total = files.reduce((sum, file) => sum + file.size, 0);
+  const ratio = size === 0 ? 0 : total / size;
+  const isChecked = verify || out !== null;
+  return {
+    lines: [
+      `${head}, ${formatBytes(size)}: ${files.length} files, ${formatBytes(total)}, ${ratio.toFixed(1)}:1`,
+      ...files.map(
+        (file) =>
+          `${String(file.size).padStart(12)}  ${file.time === null ? "no time".padEnd(19) : file.time.toISOString().slice(0, 19).replace("T", " ")}  ${stripControls(file.name)}`,
+      ),
+      ...warnings.map((warning) => `warning: ${stripControls(warning)}`),
+      ...(isChecked ? ["Everything was read and is whole."] : []),
+      ...(out === null ? [] : [`Extracted to ${out}`]),
+    ],
+    json: {
+      kind: head.startsWith("Tar") ? "tar" : "cabinet",
+      bytes: size,
+      contents: total,
+      files,
+      warnings,
+      verified: isChecked,
+      extracted: out,
+    },
+  };
+}

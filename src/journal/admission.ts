@@ -1,0 +1,212 @@
+/**
+ * Letting a report in: written aside, compared with what is there, given room, and made to count by one rename. From the
+ * comparison to the rename it is one process's turn.
+ */
+
+import { randomInt } from "node:crypto";
+import { CerError } from "../errors.ts";
+import type { Event } from "../event.ts";
+import { systemCode } from "./disk.ts";
+import { type Admission, admit, eventIdentity, eventSignature, type Verdict } from "./duplicates.ts";
+import { type Consent, type Destination, type EntryRecord, entryBytes, writeEntry } from "./entry.ts";
+import { Held, unavailable } from "./held.ts";
+import { entryPath, formatId, formatTime, type Label, type Listed, type State, statePath } from "./layout.ts";
+import { planRoom, type Room } from "./limits.ts";
+import { giveUp } from "./prune.ts";
+import { formatIso, type Json } from "./record.ts";
+import { deleteEntry, listEntries, moveEntry, type Run, syncStates } from "./shelf.ts";
+import { takeTurn } from "./turn.ts";
+
+/** A report to keep. */
+export type NewReport = {
+  readonly event: Event;
+  /** The event named its own time; it was not filled in. */
+  readonly timeGiven: boolean;
+  readonly level1: Buffer;
+  readonly destination: Destination;
+  readonly consent: Consent;
+  /** What else the conversation needs at a retry. */
+  readonly settings: Json;
+};
+
+export type AddOptions = {
+  /** Null: neither compared with others nor counted (`--force`, `cer smoke`). */
+  readonly admission: Admission | null;
+  /** False keeps only path, size and time of attached files (`--no-copy`). */
+  readonly copy: boolean;
+  /** When the journal is full, the oldest waiting report is given up instead of refusing the new one. */
+  readonly dropOldest: boolean;
+};
+
+export type Added =
+  | { readonly outcome: "kept"; readonly held: Held }
+  | Exclude<Verdict, { outcome: "admitted" }>
+  /** The disk does not take it: it can still be sent, unprotected. */
+  | { readonly outcome: "unprotected"; readonly why: CerError };
+
+/**
+ * Keeps a report, claimed by this process.
+ * @throws CerError CER_JOURNAL_FULL
+ */
+export async function keepReport(run: Run, report: NewReport, options: AddOptions): Promise<Added> {
+  try {
+    return await keep(run, report, options);
+  } catch (error) {
+    if (systemCode(error) === null) throw error;
+    return { outcome: "unprotected", why: unavailable(error) };
+  }
+}
+
+async function keep(run: Run, report: NewReport, options: AddOptions): Promise<Added> {
+  const { shelf, owners, now } = run;
+  const { timeGiven, ...given } = report;
+  const { origin, path } = report.destination;
+  const to = `${origin.scheme}://${origin.host}:${origin.port}${path}`;
+  const createdAt = now();
+  const identity = eventIdentity(report.event, { to, timeGiven });
+  const made = { ...given, id: formatId(createdAt, randomName()), createdAt, identity, imported: false };
+  const label = labelOf(made, owners.token);
+  // Looked at before anything is copied, and again when nobody else can be adding.
+  const size = report.level1.length + (options.copy ? await sizeOf(run, report.event) : 0);
+  const { verdict } = await judge(run, { ...label, bytes: size }, options);
+  if (verdict.outcome !== "admitted") return note(run, label, verdict);
+  await owners.enter();
+  return orDiscard(run, label, async () => {
+    const record = await writeEntry(shelf.disk, entryPath(shelf.root, "new", label), made, options);
+    const claimed = { ...label, bytes: entryBytes(record, 0) };
+    const final = await admitWritten(run, label, { state: "claimed", label: claimed }, options);
+    if (final.outcome === "admitted") return { outcome: "kept", held: await Held.open(shelf, claimed, now) };
+    await discard(run, label.id);
+    return note(run, label, final);
+  });
+}
+
+/**
+ * Takes in an entry made elsewhere, to wait; the rest is Journal.adopt's to say.
+ * @throws CerError CER_DAMAGED, CER_JOURNAL_FULL, CER_USAGE; the system's errors
+ */
+export async function adoptEntry(
+  run: Run,
+  fill: (directory: string) => Promise<EntryRecord>,
+): Promise<Listed> {
+  const { shelf, owners, now } = run;
+  await owners.enter();
+  const label = { ...UNKNOWN_KIND, id: formatId(now(), randomName()), bytes: 0, mark: owners.token };
+  const path = entryPath(shelf.root, "new", label);
+  return orDiscard(run, label, async () => {
+    await shelf.disk.makeDirectory(path);
+    const record = await fill(path);
+    const known = await listEntries(shelf, ["pending", "claimed", "done", "abandoned"]);
+    if (known.some((entry) => entry.label.id === record.id))
+      throw new CerError("CER_USAGE", `Report ${record.id} is in the journal already.`);
+    const to = { ...labelOf(record, formatTime(0)), bytes: entryBytes(record, 0) };
+    const forced = { admission: null, copy: true, dropOldest: false };
+    await admitWritten(run, label, { state: "pending", label: to }, forced);
+    return { state: "pending", label: to, createdAt: record.createdAt };
+  });
+}
+
+/** What is said to be unprotected must not be sent a second time from the journal: on an error nothing stays. */
+async function orDiscard<T>(run: Run, { id }: Label, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    await discard(run, id);
+    throw error;
+  }
+}
+
+async function discard({ shelf, owners }: Run, id: string): Promise<void> {
+  try {
+    for (const entry of await listEntries(shelf, ["new", "claimed"]))
+      if (entry.label.id === id && entry.label.mark === owners.token) await deleteEntry(shelf, entry);
+  } catch (error) {
+    // The next pruning does it.
+    if (systemCode(error) === null) throw error;
+  }
+}
+
+async function sizeOf({ shelf }: Run, event: Event): Promise<number> {
+  let sum = 0;
+  for (const { path } of event.files) sum += (await shelf.disk.facts(path).catch(() => ({ size: 0 }))).size;
+  return sum;
+}
+
+type Judgement = { readonly verdict: Verdict; readonly room: Room };
+
+/** @throws CerError CER_JOURNAL_FULL */
+async function judge(run: Run, label: Label, { admission, dropOldest }: AddOptions): Promise<Judgement> {
+  const listed = await listEntries(run.shelf);
+  const verdict: Verdict =
+    admission === null ? { outcome: "admitted" } : admit(listed, label, run.now(), admission);
+  const room = planRoom(listed, label.bytes, run.now(), run.limits, { dropOldest });
+  if (verdict.outcome !== "admitted" || room.fits) return { verdict, room };
+  throw new CerError(
+    "CER_JOURNAL_FULL",
+    `The journal ${run.shelf.root} is full: ${room.why}. The report was neither kept nor sent.`,
+    {
+      hint: "Send what waits with cer flush, look at it with cer queue list, or give up the oldest with --drop-oldest.",
+    },
+  );
+}
+
+/** The one step that makes a written entry count, taken by one process at a time. */
+async function admitWritten(
+  run: Run,
+  from: Label,
+  to: { readonly state: State; readonly label: Label },
+  options: AddOptions,
+): Promise<Verdict> {
+  const { shelf, owners } = run;
+  const release = await takeTurn(shelf.disk, shelf.root, owners);
+  try {
+    const { verdict, room } = await judge(run, to.label, options);
+    if (verdict.outcome !== "admitted" || !room.fits) return verdict;
+    await makeRoom(run, room);
+    await moveEntry(shelf, { state: "new", label: from }, to);
+    await syncStates(shelf, to.state, "new");
+    return verdict;
+  } finally {
+    await release();
+  }
+}
+
+async function makeRoom(run: Run, room: Extract<Room, { fits: true }>): Promise<void> {
+  const { shelf } = run;
+  for (const entry of room.giveUp)
+    if (await giveUp(run, entry, "It made room for a newer report.", { onlyTried: false }))
+      shelf.warn(`Report ${entry.label.id} was given up to make room for a newer one.`);
+  for (const entry of room.remove)
+    if ((await deleteEntry(shelf, entry)) && entry.state !== "done")
+      shelf.warn(`Report ${entry.label.id} (${entry.state}) was removed to make room for a newer one.`);
+}
+
+/** Counts what was held back: one line each, so that processes can write at the same time. */
+async function note<T extends Verdict>({ shelf, now }: Run, label: Label, verdict: T): Promise<T> {
+  const name = verdict.outcome === "suppressed" ? label.signature : label.identity;
+  const line = Buffer.from(`${formatIso(now())} ${verdict.outcome}\n`);
+  try {
+    await shelf.disk.append(`${statePath(shelf.root, "repeats")}/${name}`, line);
+  } catch (error) {
+    if (systemCode(error) === null) throw error;
+    shelf.warn(`A report that was held back could not be counted (${systemCode(error)}).`);
+  }
+  return verdict;
+}
+
+/** What an entry is labelled with until its record has been read. */
+const UNKNOWN_KIND = { identity: "0".repeat(16), signature: "0".repeat(8) };
+
+function labelOf(
+  { id, identity, event }: Pick<EntryRecord, "id" | "identity" | "event">,
+  mark: string,
+): Label {
+  const signature = eventSignature(event).slice(0, 8);
+  return { id, bytes: 0, identity: identity.slice(0, 16), signature, mark };
+}
+
+function randomName(): string {
+  return randomInt(36 ** 6)
+    .toString(36)
+    .padStart(6, "0");
+}

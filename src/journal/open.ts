@@ -1,0 +1,53 @@
+/** Opening a journal: whether its place is safe, and its directories. */
+
+import type { CerError } from "../errors.ts";
+import { type Disk, systemCode, unlessMissing, writeFile } from "./disk.ts";
+import { unavailable } from "./held.ts";
+import { Journal, type JournalDeps } from "./journal.ts";
+import { SIDE_DIRECTORIES, STATES, statePath, VERSION_DIRECTORY } from "./layout.ts";
+import { checkSafety, normalDirectory, partsOf } from "./safety.ts";
+
+/**
+ * Opens a journal, making its directories where there are none (mode 0700). Nothing else is written.
+ * @param directory see journalDirectory for the default
+ * @returns the journal, or why there is none: reports can be sent, but not kept
+ * @throws CerError CER_JOURNAL_UNSAFE when others could change what the journal holds
+ */
+export async function openJournal(
+  directory: string,
+  deps: JournalDeps,
+): Promise<{ readonly journal: Journal } | { readonly journal: null; readonly why: CerError }> {
+  const root = normalDirectory(directory);
+  try {
+    await checkSafety(deps.disk, statePath(root, "new"), deps.uid);
+    await makeDirectories(deps.disk, root);
+    await checkSafety(deps.disk, statePath(root, "new"), deps.uid);
+    return { journal: new Journal(root, deps) };
+  } catch (error) {
+    if (systemCode(error) === null) throw error;
+    return { journal: null, why: unavailable(error) };
+  }
+}
+
+async function makeDirectories(disk: Disk, root: string): Promise<void> {
+  const version = `${root}/${VERSION_DIRECTORY}`;
+  for (const path of partsOf(version)) await makeDirectory(disk, path);
+  for (const name of [...STATES, ...SIDE_DIRECTORIES]) {
+    const isMade = await makeDirectory(disk, `${version}/${name}`);
+    // Whoever made the directory makes the one turn in it.
+    if (isMade && name === "turn") await writeFile(disk, `${version}/turn/free`, []);
+  }
+}
+
+/** False when it was there. */
+async function makeDirectory(disk: Disk, path: string): Promise<boolean> {
+  if ((await unlessMissing(disk.facts(path), null)) !== null) return false;
+  try {
+    await disk.makeDirectory(path);
+  } catch (error) {
+    if (systemCode(error) === "EEXIST") return false;
+    throw error;
+  }
+  await disk.syncDirectory(path.slice(0, Math.max(1, path.search(/[\\/][^\\/]*$/))));
+  return true;
+}
