@@ -52,7 +52,8 @@ async function interrupt(play: Play): Promise<{ submitted: Ended; flushed: Ended
       await truncate(dump, 1024 ** 3);
       await writeFile(join(directory, "setup.log"), "failed");
       const place = { cwd: directory, env: { CER_JOURNAL: join(directory, "journal"), HOME: directory } };
-      const args = `submit --server 127.0.0.1:${server.port} --event-type X -p 1 --consent all --json -v`.split(" ");
+      const args =
+        `submit --server 127.0.0.1:${server.port} --event-type X -p 1 --consent all --json -v`.split(" ");
       const started = program.start([...args, ...(play.more ?? ["--file", "setup.log"])], place);
       await play.moment(started, server);
       for (const signal of play.signals) started.process.kill(signal);
@@ -142,7 +143,9 @@ test("a second signal leaves at once, and the next run finds the report", async 
 });
 
 test("a signal while standard input is read ends the program: there is nothing to keep yet", async () => {
-  const started = program.start(["schema", "--then", "submit", "-", "--server", "127.0.0.1:1"], { stdin: null });
+  const started = program.start(["schema", "--then", "submit", "-", "--server", "127.0.0.1:1"], {
+    stdin: null,
+  });
   let printed = "";
   started.process.stdout?.on("data", (chunk: Buffer) => {
     printed += chunk;
