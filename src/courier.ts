@@ -1,92 +1,72 @@
 /**
- * One claimed report of the journal, brought as far as it can be brought now: quick tries, then a verdict that the
- * journal keeps. Delivered leaves a receipt; what may succeed later waits; what never will is given up, with the reason.
+ * One claimed report of the journal, brought as far as it can be brought now: tries, then a verdict that the journal
+ * keeps. Delivered leaves a receipt; what may succeed later waits; what never will is given up, with the reason.
  */
 
-import { setTimeout as sleep } from "node:timers/promises";
-import { proxyFor } from "./config.ts";
-import { deliver } from "./delivery.ts";
-import { asCerError, type CerErrorCode } from "./errors.ts";
+import { asCerError, type CerError } from "./errors.ts";
 import type { Held } from "./journal/held.ts";
 import type { Receipt } from "./journal/receipt.ts";
-import { nextAttempt, PATIENT, quickPolicy, type Tried } from "./journal/retry.ts";
-import type { JournalNote, Outcome } from "./outcome.ts";
-import { type PackOptions, pack } from "./pack.ts";
+import { nextAttempt, PATIENT, type Tried } from "./journal/retry.ts";
+import { failedOutcome, type JournalNote, type Outcome } from "./outcome.ts";
 import { parseRetrySettings } from "./retry-settings.ts";
-import type { Dossier, Exchange, PackedArchive } from "./submit.ts";
+import { type Dossier, type PackedArchive, rememberingDossier } from "./submit.ts";
 import type { Surroundings } from "./surroundings.ts";
+import { type TriesEnd, type TriesOptions, tryQuickly } from "./tries.ts";
 import { parseResponse } from "./wire/response.ts";
-
-export type CourierOptions = {
-  readonly around: Surroundings;
-  /** Milliseconds. */
-  readonly idleTimeout: number;
-  /** When the whole has to be over, in milliseconds since 1970; null for no limit. */
-  readonly until: number | null;
-  /** Quick tries after the first. */
-  readonly retries: number;
-  readonly confirm?: PackOptions["confirm"];
-  readonly onStep?: (step: string) => void;
-  readonly onUpload?: (sent: number, size: number) => void;
-};
 
 /** What the courier reports, the receipt beside it when there is one. */
 export type Delivery = { readonly outcome: Outcome; readonly receipt: Receipt | null };
 
-/** Tries, and settles the report in the journal. Afterwards this process no longer holds it. */
-export async function deliverHeld(held: Held, options: CourierOptions): Promise<Delivery> {
+/**
+ * Tries, and settles the report in the journal. Afterwards this process no longer holds it, unless the outcome's note
+ * says `claimed`: then the journal could not be told, and the next run takes it up.
+ * @throws CerError CER_CONFIG for a proxy address in the environment that is none; the report stays held
+ */
+export async function deliverHeld(held: Held, options: TriesOptions): Promise<Delivery> {
   const { around } = options;
-  const startedAt = around.now();
-  const policy = quickPolicy(options.retries);
-  for (let tries = 1; ; tries++) {
-    const { outcome, last } = await tryOnce(held, options);
-    if (outcome.error === null) return settleDone(held, outcome, around);
-    const tried: Tried = {
-      failure: { code: outcome.error.code as CerErrorCode, status: last?.status ?? null },
-      tries,
-      firstAt: startedAt,
-      now: around.now(),
-      retryAfter: last?.retryAfter ?? null,
-      date: last?.date ?? null,
-      random: around.random(),
-    };
-    const quick = nextAttempt(tried, policy);
-    if (quick.again && quick.at - tried.now <= policy.maxDelay && (await waitUntil(quick.at, options)))
-      continue;
-    return settleUndelivered(held, outcome, tried, around);
-  }
+  const warnings = changedFiles(held);
+  const keep = keeper(warnings);
+  const dossier = rememberingDossier(dossierOf(held, keep));
+  const { outcome, tried } = await tryHeld(held, dossier, keep, options);
+  const { receipt, ...settled } =
+    tried === null
+      ? await settleDone(held, makeReceipt(held, dossier, outcome, around.now()))
+      : await settleUndelivered(held, outcome, tried);
+  const known = [...outcome.warnings, ...warnings, ...settled.warnings];
+  const { journal } = settled;
+  const isWaiting = tried !== null && journal.state !== "abandoned";
+  return {
+    outcome: { ...outcome, outcome: isWaiting ? "deferred" : outcome.outcome, journal, warnings: known },
+    receipt,
+  };
 }
 
-async function tryOnce(
-  held: Held,
-  options: CourierOptions,
-): Promise<{ outcome: Outcome; last: Exchange | null }> {
-  const { around, until, confirm, onStep, onUpload, idleTimeout } = options;
-  const { rules, archive } = await parseRetrySettings(held.record.settings);
-  const { destination } = held.record;
-  const level1 = await bytesOf(held.level1);
-  let last: Exchange | null = null;
-  const warnings: string[] = [];
-  const keep = keeper(warnings);
-  const outcome = await deliver(dossierOf(held, keep), {
-    destination: { ...destination, from: "the journal" },
-    proxy: proxyFor(destination.origin, around.env),
-    idleTimeout,
-    maxTime: until === null ? null : Math.max(1, until - around.now()),
-    signal: around.signal,
-    now: around.now,
-    version: around.version,
-    pack: (response) =>
-      pack(response, { event: held.event, level1, rules, archive, around, ...(confirm && { confirm }) }),
-    beginExchange: (level) => keep(() => held.beginAttempt(level), undefined),
-    endExchange: async (exchange) => {
-      last = exchange;
-      await keep(() => held.endAttempt(exchange), undefined);
+async function tryHeld(held: Held, dossier: Dossier, keep: Keep, options: TriesOptions): Promise<TriesEnd> {
+  const { destination, settings } = held.record;
+  const { around } = options;
+  const parsed = await parseRetrySettings(settings).catch(asCerError);
+  // What this program cannot read any more it will not be able to read later.
+  if (parsed instanceof Error) return neverTried(parsed, around);
+  return tryQuickly(
+    {
+      dossier,
+      level1: await bytesOf(held.level1),
+      destination: { ...destination, from: "the journal" },
+      settings: parsed,
+      beginExchange: (level) => keep(() => held.beginAttempt(level), undefined),
+      endExchange: (exchange) => keep(() => held.endAttempt(exchange), undefined),
     },
-    ...(onStep && { onStep }),
-    ...(onUpload && { onUpload }),
-  });
-  return { outcome: { ...outcome, warnings: [...outcome.warnings, ...warnings] }, last };
+    options,
+  );
+}
+
+function neverTried(error: CerError, { now }: Surroundings): TriesEnd {
+  const failure = { code: error.code, status: null };
+  const nothing = { retryAfter: null, date: null, random: 0 };
+  return {
+    outcome: failedOutcome(error),
+    tried: { failure, tries: 1, firstAt: now(), now: now(), ...nothing },
+  };
 }
 
 type Keep = <T>(operation: () => Promise<T>, otherwise: T) => Promise<T>;
@@ -104,6 +84,14 @@ function keeper(warnings: string[]): Keep {
       return otherwise;
     }
   };
+}
+
+/** Files that lie where they were may have been written to since. */
+function changedFiles({ attachments, archive }: Held): string[] {
+  if (archive !== null) return [];
+  return attachments
+    .filter(({ state }) => state === "changed")
+    .map(({ original }) => `${original} changed after the report was made.`);
 }
 
 async function bytesOf({ open }: Held["level1"]): Promise<Buffer> {
@@ -138,27 +126,39 @@ function keptArchive(kept: NonNullable<Held["archive"]>): PackedArchive {
   return { ...about, size: kept.size, sha256: kept.sha256, open: () => kept.open() };
 }
 
-/** False when there is no time left, or somebody wants the program to stop. */
-async function waitUntil(time: number, { around, until }: CourierOptions): Promise<boolean> {
-  if (around.signal.aborted || (until !== null && time >= until)) return false;
-  return sleep(Math.max(0, time - around.now()), true, { signal: around.signal }).catch(() => false);
+type Settled = {
+  readonly journal: JournalNote;
+  readonly receipt: Receipt | null;
+  readonly warnings: readonly string[];
+};
+
+/** Delivered is delivered, whatever the journal says to it. */
+async function settleDone(held: Held, receipt: Receipt): Promise<Settled> {
+  const trouble = await troubleOf(held.settle({ state: "done", receipt }));
+  if (trouble !== null) {
+    const warning = `The report was delivered, but that could not be written down and it may be sent again: ${trouble.message}`;
+    return { journal: { id: held.id, state: "claimed", at: null }, receipt, warnings: [warning] };
+  }
+  const at = new Date(receipt.deliveredAt).toISOString();
+  return { journal: { id: held.id, state: "done", at }, receipt, warnings: [] };
 }
 
-async function settleDone(held: Held, outcome: Outcome, around: Surroundings): Promise<Delivery> {
-  const receipt = makeReceipt(held, outcome, around.now());
-  await held.settle({ state: "done", receipt });
-  const journal: JournalNote = {
-    id: held.id,
-    state: "done",
-    at: new Date(receipt.deliveredAt).toISOString(),
-  };
-  return { outcome: { ...outcome, journal }, receipt };
+/** Why the journal could not be told, if it is the disk's or another process's doing. */
+async function troubleOf(settling: Promise<void>): Promise<CerError | null> {
+  try {
+    await settling;
+    return null;
+  } catch (thrown) {
+    const error = asCerError(thrown);
+    if (error.code === "CER_JOURNAL_UNAVAILABLE" || error.code === "CER_ENTRY_BUSY") return error;
+    throw error;
+  }
 }
 
-function makeReceipt(held: Held, outcome: Outcome, deliveredAt: number): Receipt {
+function makeReceipt(held: Held, dossier: Dossier, outcome: Outcome, deliveredAt: number): Receipt {
   const { record, event } = held;
   const { level1, level2, bucket, bucketTable, declined } = outcome;
-  const { response } = parseResponse(held.answer?.body ?? Buffer.alloc(0));
+  const { response } = parseResponse(dossier.answer?.body ?? Buffer.alloc(0));
   return {
     id: held.id,
     createdAt: record.createdAt,
@@ -178,32 +178,27 @@ function makeReceipt(held: Held, outcome: Outcome, deliveredAt: number): Receipt
     attempts: held.attempts,
     consent: record.consent,
     declined: declined.length,
-    redacted: held.archive === null ? 0 : keptArchive(held.archive).redacted,
+    redacted: dossier.archive?.redacted ?? 0,
   };
 }
 
 /** Waits or is given up, by the patient policy; the quick tries count there as well. */
-async function settleUndelivered(
-  held: Held,
-  outcome: Outcome,
-  tried: Tried,
-  around: Surroundings,
-): Promise<Delivery> {
+async function settleUndelivered(held: Held, outcome: Outcome, tried: Tried): Promise<Settled> {
   const { count, firstAt } = held.tries;
-  const isInterrupted = around.signal.aborted;
-  const decision = nextAttempt(
-    { ...tried, tries: Math.max(1, count), firstAt: firstAt ?? tried.firstAt },
-    PATIENT,
-  );
-  if (!decision.again) {
-    await held.settle({ state: "abandoned", reason: decision.reason });
-    return { outcome: { ...outcome, journal: { id: held.id, state: "abandoned", at: null } }, receipt: null };
+  const isInterrupted = tried.failure.code === "CER_INTERRUPTED";
+  const counted = { ...tried, tries: Math.max(1, count), firstAt: firstAt ?? tried.firstAt };
+  const decision = isInterrupted ? AT_ONCE : nextAttempt(counted, PATIENT);
+  const settlement = decision.again
+    ? ({ state: "pending", due: decision.at, reason: outcome.error?.message ?? null } as const)
+    : ({ state: "abandoned", reason: decision.reason } as const);
+  const trouble = await troubleOf(held.settle(settlement));
+  const { id } = held;
+  if (trouble !== null) {
+    const warning = `What became of the report could not be written down; the next run tries it again: ${trouble.message}`;
+    return { journal: { id, state: "claimed", at: null }, receipt: null, warnings: [warning] };
   }
-  const due = isInterrupted ? null : decision.at;
-  await held.settle({ state: "pending", due, reason: outcome.error?.message ?? null });
-  const at = due === null ? null : new Date(due).toISOString();
-  return {
-    outcome: { ...outcome, outcome: "deferred", journal: { id: held.id, state: "pending", at } },
-    receipt: null,
-  };
+  const at = decision.again && decision.at !== null ? new Date(decision.at).toISOString() : null;
+  return { journal: { id, state: settlement.state, at }, receipt: null, warnings: [] };
 }
+
+const AT_ONCE = { again: true, at: null } as const;

@@ -76,6 +76,8 @@ const CATALOGUE = {
   CER_JOURNAL_FULL: EXIT.failed,
   /** No report in the journal is called so. */
   CER_NO_ENTRY: EXIT.invalid,
+  /** The report waits for its time. */
+  CER_ENTRY_WAITS: EXIT.deferred,
   /** Another process is sending this report, or has taken it over. */
   CER_ENTRY_BUSY: EXIT.deferred,
   /** Stopped by a signal. */

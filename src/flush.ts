@@ -1,7 +1,8 @@
 /** Sending what waits: every due report of the journal, one after the other. */
 
-import { type CourierOptions, type Delivery, deliverHeld } from "./courier.ts";
+import { type Delivery, deliverHeld } from "./courier.ts";
 import type { Journal } from "./journal/journal.ts";
+import type { TriesOptions } from "./tries.ts";
 
 /** What is true of a server for this run: there is no reaching it, so its other reports are not tried. */
 const SERVER_IS_AWAY = new Set(["CER_UNREACHABLE", "CER_TIMEOUT", "CER_TLS", "CER_PROXY"]);
@@ -12,7 +13,7 @@ const SERVER_IS_AWAY = new Set(["CER_UNREACHABLE", "CER_TIMEOUT", "CER_TLS", "CE
  */
 export async function* flushDue(
   journal: Journal,
-  options: Omit<CourierOptions, "retries">,
+  options: Omit<TriesOptions, "retries">,
 ): AsyncGenerator<Delivery> {
   const { around, until } = options;
   const away = new Set<string>();
@@ -21,7 +22,7 @@ export async function* flushDue(
     const server = `${scheme}://${host}:${port}`;
     const isOver = around.signal.aborted || (until !== null && around.now() >= until);
     if (isOver || away.has(server)) {
-      await held.settle({ state: "pending", due: null, reason: null });
+      await held.settle({ state: "pending", due: null, reason: held.reason });
       if (isOver) return;
       continue;
     }

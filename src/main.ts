@@ -20,6 +20,7 @@
  */
 
 import { homedir, tmpdir } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import manifest from "../package.json" with { type: "json" };
 import type { Command } from "./cli/command.ts";
 import { parseCommandLine } from "./cli.ts";
@@ -32,16 +33,15 @@ import { stripControls } from "./wire/response.ts";
 /** Runs the command line and returns the exit code. Never throws. */
 export async function main(): Promise<ExitCode> {
   const args = process.argv.slice(2);
-  const stop = new AbortController();
-  const unlisten = abortOnSignals(stop);
+  const interruption = listenToSignals();
   dieQuietlyOnClosedPipe();
   try {
     const command = parseCommandLine(args, manifest.version);
-    return await run(command, surroundings(colorOf(command), stop.signal));
+    return interruption.verdict(await run(command, surroundings(colorOf(command), interruption.signal)));
   } catch (thrown) {
-    return complain(asCerError(thrown), args);
+    return interruption.verdict(complain(asCerError(thrown), args));
   } finally {
-    unlisten();
+    interruption.unlisten();
   }
 }
 
@@ -96,6 +96,7 @@ function surroundings(color: boolean, signal: AbortSignal): Surroundings {
     tempDir: tmpdir(),
     now: Date.now,
     random: Math.random,
+    sleep: (time) => sleep(time, true, { signal }).catch(() => false),
     process: {
       pid: process.pid,
       uid: process.getuid?.() ?? null,
@@ -107,7 +108,7 @@ function surroundings(color: boolean, signal: AbortSignal): Surroundings {
     },
     signal,
     terminal: openTerminal(process, process.env, color),
-    readStdin,
+    readStdin: () => readStdin(signal),
     version: manifest.version,
   };
 }
@@ -120,9 +121,12 @@ function isRunning(pid: number): boolean {
   }
 }
 
-async function readStdin(): Promise<Buffer> {
+async function readStdin(signal: AbortSignal): Promise<Buffer> {
   const chunks: Buffer[] = [];
+  const giveUp = () => process.stdin.destroy(signal.reason as Error);
+  signal.addEventListener("abort", giveUp);
   for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+  signal.removeEventListener("abort", giveUp);
   return Buffer.concat(chunks);
 }
 
@@ -137,19 +141,35 @@ function complain(error: CerError, args: readonly string[]): ExitCode {
 }
 
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGBREAK: 130 } as const;
+/** Codes of a run that has more to do. */
+const UNDONE: ReadonlySet<ExitCode> = new Set<ExitCode>([EXIT.deferred, exitCodeOf("CER_INTERRUPTED")]);
+
+type Interruption = {
+  readonly signal: AbortSignal;
+  /** The code of a run that was stopped before its work was done tells by what. */
+  verdict(code: ExitCode): ExitCode;
+  unlisten(): void;
+};
 
 /** The first signal asks the command to stop and settle; the second leaves at once. */
-function abortOnSignals(stop: AbortController): () => void {
+function listenToSignals(): Interruption {
+  const stop = new AbortController();
+  let stopped: ExitCode | null = null;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (stop.signal.aborted) process.exit(SIGNALS[signal as keyof typeof SIGNALS] ?? EXIT.failed);
+    if (stopped !== null) process.exit(stopped);
+    stopped = SIGNALS[signal as keyof typeof SIGNALS];
     stop.abort(new CerError("CER_INTERRUPTED", `Stopped by ${signal}.`));
   };
   const signals = (Object.keys(SIGNALS) as NodeJS.Signals[]).filter(
     (signal) => signal !== "SIGBREAK" || process.platform === "win32",
   );
   for (const signal of signals) process.on(signal, onSignal);
-  return () => {
-    for (const signal of signals) process.off(signal, onSignal);
+  return {
+    signal: stop.signal,
+    verdict: (code) => (stopped !== null && UNDONE.has(code) ? stopped : code),
+    unlisten: () => {
+      for (const signal of signals) process.off(signal, onSignal);
+    },
   };
 }
 

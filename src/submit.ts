@@ -17,7 +17,15 @@ import {
 } from "./outcome.ts";
 import { judgeLevel1, judgeLevel2, parseAnswer } from "./verdict.ts";
 import { parseDumpPath } from "./wire/dump-path.ts";
-import { type Body, formatUrl, type Peer, type Reply, type Request, type Send } from "./wire/exchange.ts";
+import {
+  type Body,
+  formatUrl,
+  type Peer,
+  type Reply,
+  type Request,
+  type Send,
+  type SendOptions,
+} from "./wire/exchange.ts";
 import type { Level1Response } from "./wire/response.ts";
 
 /** The level 1 reply, as it came. */
@@ -59,8 +67,8 @@ export type Conversation = {
   readonly now: () => number;
   readonly userAgent: string;
   readonly signal: AbortSignal;
-  /** Collects what the answer asks for, as far as the policy goes, and makes the archive. */
-  pack(response: Level1Response): Promise<Packed>;
+  /** Collects what the answer asks for, as far as the policy goes, and makes the archive; stops with the signal. */
+  pack(response: Level1Response, signal: AbortSignal): Promise<Packed>;
   /** A step begins; for people who watch. */
   onStep?(step: string): void;
   onUpload?(sent: number, size: number): void;
@@ -72,7 +80,7 @@ export type Conversation = {
 /** How an exchange ended: with a reply, or without. */
 export type Exchange = {
   readonly status: number | null;
-  /** Why there was no reply. */
+  /** Why it failed: there was no reply, or one that says no. */
   readonly errorCode: string | null;
   readonly peer: Peer | null;
   /** The reply's Retry-After and Date, as they came. */
@@ -174,17 +182,19 @@ class Talk {
     const { level1 } = this.#dossier;
     const { destination, now } = this.#conversation;
     this.#conversation.onStep?.(`POST ${url}`);
-    const reply = await this.#exchange(1, {
+    const request: Request = {
       method: "POST",
       origin: destination.origin,
       path: destination.path,
       headers: this.#headers("text/xml; charset=utf-16"),
       body: level1,
+    };
+    return this.#exchange(1, request, {}, async (reply) => {
+      this.#set({ level1: { url, status: reply.status, bytes: level1.size } });
+      const parsed = judgeLevel1(reply, url);
+      await this.#dossier.keepAnswer({ status: reply.status, body: reply.body, receivedAt: now() });
+      return parsed;
     });
-    this.#set({ level1: { url, status: reply.status, bytes: level1.size } });
-    const parsed = judgeLevel1(reply, url);
-    await this.#dossier.keepAnswer({ status: reply.status, body: reply.body, receivedAt: now() });
-    return parsed;
   }
 
   /** The archive to send: the one kept from an earlier try, or a fresh one; null when there is nothing to send. */
@@ -197,7 +207,7 @@ class Talk {
       return { archive: kept, dispose: async () => {} };
     }
     this.#conversation.onStep?.("collecting");
-    const packed = await this.#conversation.pack(response);
+    const packed = await this.#conversation.pack(response, this.#conversation.signal);
     if (packed.archive === null) {
       this.#note(packed);
       return null;
@@ -219,20 +229,19 @@ class Talk {
     const { destination, onUpload, onStep } = this.#conversation;
     const url = formatUrl(destination.origin, path);
     onStep?.(`PUT ${url}`);
-    const reply = await this.#exchange(
-      2,
-      {
-        method: "PUT",
-        origin: destination.origin,
-        path,
-        headers: this.#headers(archive.mediaType),
-        body: archive,
-      },
-      (sent) => onUpload?.(sent, archive.size),
-    );
-    const { level2 } = this.outcome;
-    if (level2 !== null) this.#set({ level2: { ...level2, status: reply.status } });
-    judgeLevel2(reply, url);
+    const request: Request = {
+      method: "PUT",
+      origin: destination.origin,
+      path,
+      headers: this.#headers(archive.mediaType),
+      body: archive,
+    };
+    const onProgress = (sent: number) => onUpload?.(sent, archive.size);
+    await this.#exchange(2, request, { onProgress }, async (reply) => {
+      const { level2 } = this.outcome;
+      if (level2 !== null) this.#set({ level2: { ...level2, status: reply.status } });
+      judgeLevel2(reply, url);
+    });
     this.#set({ outcome: "uploaded" });
   }
 
@@ -240,26 +249,34 @@ class Talk {
     return { "user-agent": this.#conversation.userAgent, "content-type": mediaType };
   }
 
-  async #exchange(level: 1 | 2, request: Request, onProgress?: (sent: number) => void): Promise<Reply> {
+  /** `take` has the reply, and what has to outlive this process is kept, before anything else is written down. */
+  async #exchange<T>(
+    level: 1 | 2,
+    request: Request,
+    options: SendOptions,
+    take: (reply: Reply) => Promise<T>,
+  ): Promise<T> {
     const { send, signal, beginExchange, endExchange } = this.#conversation;
     await beginExchange?.(level);
+    let seen: Omit<Exchange, "errorCode"> = { status: null, peer: null, retryAfter: null, date: null };
+    let taken: T;
     try {
-      const reply = await send(request, onProgress === undefined ? { signal } : { signal, onProgress });
+      const reply = await send(request, { ...options, signal });
       const { status, peer, headers } = reply;
-      const retryAfter = headers["retry-after"] ?? null;
-      await endExchange?.({ status, errorCode: null, peer, retryAfter, date: headers["date"] ?? null });
-      return reply;
+      seen = { status, peer, retryAfter: headers["retry-after"] ?? null, date: headers["date"] ?? null };
+      taken = await take(reply);
     } catch (thrown) {
-      const errorCode = asCerError(thrown).code;
-      await endExchange?.({ status: null, errorCode, peer: null, retryAfter: null, date: null });
+      await endExchange?.({ ...seen, errorCode: asCerError(thrown).code });
       throw thrown;
     }
+    await endExchange?.({ ...seen, errorCode: null });
+    return taken;
   }
 }
 
-/** A dossier that survives nothing: for a report that is kept nowhere. */
+/** A dossier that outlives nothing: for a report that is kept nowhere. */
 export function passingDossier(event: Event, level1: Buffer, open: (bytes: Buffer) => Readable): Dossier {
-  return {
+  return rememberingDossier({
     id: "",
     event,
     level1: { size: level1.length, open: () => open(level1) },
@@ -267,5 +284,27 @@ export function passingDossier(event: Event, level1: Buffer, open: (bytes: Buffe
     archive: null,
     keepAnswer: async () => {},
     keepArchive: async (archive) => archive,
+  });
+}
+
+/** The dossier, that knows what it was given to keep: a try goes on where the one before it in this run ended. */
+export function rememberingDossier(dossier: Dossier): Dossier {
+  let { answer, archive } = dossier;
+  return {
+    ...dossier,
+    get answer() {
+      return answer;
+    },
+    get archive() {
+      return archive;
+    },
+    keepAnswer: async (given) => {
+      answer = given;
+      await dossier.keepAnswer(given);
+    },
+    keepArchive: async (given) => {
+      archive = await dossier.keepArchive(given);
+      return archive;
+    },
   };
 }

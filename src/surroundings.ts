@@ -12,6 +12,8 @@ export type Surroundings = {
   readonly now: () => number;
   /** From 0 to less than 1. */
   readonly random: () => number;
+  /** False when the program is to stop before the time (milliseconds) has passed. */
+  sleep(time: number): Promise<boolean>;
   readonly process: {
     readonly pid: number;
     /** Null on Windows. */

@@ -4,11 +4,13 @@ import type { FlushCommand } from "../cli/command.ts";
 import { readSources } from "../config.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
 import { flushDue } from "../flush.ts";
+import { parseTime } from "../journal/layout.ts";
+import { isDue } from "../journal/retry.ts";
 import { exitCodeFor, formatOutcome, type Outcome } from "../outcome.ts";
 import type { Surroundings } from "../surroundings.ts";
-import { requireJournal } from "./journal-access.ts";
+import { closeJournal, requireJournal } from "./journal-access.ts";
 
-/** Exit 0 when all that was due was delivered, 75 when something still waits, else the code of the first failure. */
+/** Exit 0 when all that was due was delivered, 75 when some of it still waits, else the code of the first failure. */
 export async function runFlush(command: FlushCommand, around: Surroundings): Promise<ExitCode> {
   const { terminal, now } = around;
   const { json, quiet, verbose } = command.output;
@@ -28,13 +30,14 @@ export async function runFlush(command: FlushCommand, around: Surroundings): Pro
       if (!json && !quiet) for (const line of formatOutcome(outcome, terminal.paint)) terminal.print(line);
     }
   } finally {
-    await journal.close();
+    await closeJournal(journal, around);
   }
-  const waiting = (await journal.list(["pending"])).length;
-  if (json) terminal.print(JSON.stringify({ outcomes, waiting }, null, 2));
-  else if (!quiet) terminal.print(summary(outcomes, waiting));
+  const waiting = await journal.list(["pending"]);
+  if (json) terminal.print(JSON.stringify({ outcomes, waiting: waiting.length }, null, 2));
+  else if (!quiet) terminal.print(summary(outcomes, waiting.length));
   const codes = outcomes.map(exitCodeFor).filter((code) => code !== EXIT.ok);
-  return codes.find((code) => code !== EXIT.deferred) ?? codes[0] ?? EXIT.ok;
+  const isLeft = waiting.some(({ label }) => isDue(parseTime(label.mark) ?? 0, now()));
+  return codes.find((code) => code !== EXIT.deferred) ?? codes[0] ?? (isLeft ? EXIT.deferred : EXIT.ok);
 }
 
 function summary(outcomes: readonly Outcome[], waiting: number): string {

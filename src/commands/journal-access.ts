@@ -3,7 +3,7 @@
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { type Source, strongestSetting } from "../config.ts";
-import { CerError } from "../errors.ts";
+import { asCerError, CerError } from "../errors.ts";
 import { openDisk } from "../journal/disk.ts";
 import type { Journal } from "../journal/journal.ts";
 import { journalDirectory } from "../journal/layout.ts";
@@ -52,4 +52,11 @@ export async function requireJournal(
   const opened = await openNamedJournal(sources, around, warn);
   if (opened.journal === null) throw opened.why;
   return opened.journal;
+}
+
+/** Lets go of what is still held. What a command has to report is true whether that works or not. */
+export async function closeJournal(journal: Journal, { terminal }: Surroundings): Promise<void> {
+  await journal.close().catch((thrown: unknown) => {
+    terminal.say(`warning: The journal could not be left in order: ${asCerError(thrown).message}`);
+  });
 }

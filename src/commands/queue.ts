@@ -10,7 +10,7 @@ import { formatBytes } from "../outcome.ts";
 import type { Surroundings } from "../surroundings.ts";
 import { formatUrl } from "../wire/exchange.ts";
 import { quote, stripControls } from "../wire/response.ts";
-import { requireJournal } from "./journal-access.ts";
+import { closeJournal, requireJournal } from "./journal-access.ts";
 
 export async function runQueue(command: QueueCommand, around: Surroundings): Promise<ExitCode> {
   const { terminal } = around;
@@ -22,7 +22,7 @@ export async function runQueue(command: QueueCommand, around: Surroundings): Pro
     else if (!command.output.quiet) for (const line of lines) terminal.print(line);
     return EXIT.ok;
   } finally {
-    await journal.close();
+    await closeJournal(journal, around);
   }
 }
 

@@ -14,22 +14,22 @@ import {
 } from "../config.ts";
 import { type ResolvedPolicy, resolvePolicy } from "../consent.ts";
 import { type Delivery, deliverHeld } from "../courier.ts";
-import { deliver } from "../delivery.ts";
-import { asCerError, type CerError, type ExitCode } from "../errors.ts";
+import { asCerError, CerError, type ExitCode } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { flushDue } from "../flush.ts";
 import type { Added } from "../journal/admission.ts";
 import { ADMISSION, type Admission } from "../journal/duplicates.ts";
-import type { Journal } from "../journal/journal.ts";
+import type { Journal, Shown } from "../journal/journal.ts";
 import { encodeReceipt } from "../journal/receipt.ts";
-import { exitCodeFor, formatOutcome, NOTHING_EXCHANGED, type Outcome } from "../outcome.ts";
-import { pack } from "../pack.ts";
+import { isDue } from "../journal/retry.ts";
+import { describeError, exitCodeFor, formatOutcome, NOTHING_EXCHANGED, type Outcome } from "../outcome.ts";
 import { encodeRetrySettings } from "../retry-settings.ts";
 import { passingDossier } from "../submit.ts";
 import type { Surroundings } from "../surroundings.ts";
+import { type TriesOptions, tryQuickly } from "../tries.ts";
 import { askForItems, requireSomebodyToAsk } from "./ask.ts";
 import { makeReport } from "./event-source.ts";
-import { openNamedJournal } from "./journal-access.ts";
+import { closeJournal, openNamedJournal } from "./journal-access.ts";
 
 /** Quick tries after the first, when nothing says otherwise. */
 const DEFAULT_RETRIES = 2;
@@ -57,6 +57,8 @@ export async function runSubmit(command: SubmitCommand, around: Surroundings): P
   if (command.dryRun !== null) return (await import("./preview.ts")).showDryRun(command, around);
   const sources = await readSources(command.target.settings, command.target.config, around);
   const destination = resolveDestination(sources);
+  // What is wrong with this run's own settings is said before anything is kept.
+  proxyFor(destination.origin, around.env);
   const rules = resolvePolicy(sources);
   requireSomebodyToAsk(rules, around);
   const { maxTime } = command.times;
@@ -83,7 +85,7 @@ export async function runSubmit(command: SubmitCommand, around: Surroundings): P
     if (receipt !== null && command.keeping.flush) await flushQuietly(submission, journal);
     return code;
   } finally {
-    await journal.close();
+    await closeJournal(journal, around);
   }
 }
 
@@ -104,7 +106,7 @@ async function keepAndSend(submission: Submission, journal: Journal): Promise<De
       dropOldest: command.keeping.dropOldest,
     },
   );
-  if (added.outcome === "kept") return deliverHeld(added.held, courierOptions(submission));
+  if (added.outcome === "kept") return deliverHeld(added.held, triesOptions(submission));
   if (added.outcome === "unprotected")
     return { outcome: await sendUnprotected(submission, added.why), receipt: null };
   return notSent(added, submission, journal);
@@ -118,7 +120,7 @@ function admissionOf(sources: readonly Source[]): Admission {
   };
 }
 
-function courierOptions({ command, around, sources, until, bar }: Submission) {
+function triesOptions({ command, around, sources, until, bar }: Submission): TriesOptions {
   const { verbose } = command.output;
   return {
     around,
@@ -147,43 +149,53 @@ async function notSent(
     const journalNote = { id: "", state: "suppressed", at: new Date(added.until).toISOString() } as const;
     return { outcome: { ...NOTHING_EXCHANGED, outcome: "suppressed", journal: journalNote }, receipt: null };
   }
-  const listed = await journal.find(added.of);
-  if (added.deliveredAt === null) {
-    // The same report waits: now is as good a time as any to try it.
-    const held = await journal.claim(listed);
-    if (held !== null) return deliverHeld(held, courierOptions(submission));
-    const note = { id: added.of, state: "claimed", at: null } as const;
-    return { outcome: { ...NOTHING_EXCHANGED, outcome: "duplicate", journal: note }, receipt: null };
+  const shown = await journal.show(await journal.find(added.of));
+  const { listed, receipt, time } = shown;
+  const nothing = { ...NOTHING_EXCHANGED, outcome: "duplicate" } as const;
+  if (listed.state === "done") {
+    const at = new Date(added.deliveredAt ?? time ?? 0).toISOString();
+    const { bucket = null, bucketTable = null } = receipt ?? {};
+    return {
+      outcome: { ...nothing, bucket, bucketTable, journal: { id: added.of, state: "done", at } },
+      receipt: null,
+    };
   }
-  const { receipt } = await journal.show(listed);
-  const note = { id: added.of, state: "done", at: new Date(added.deliveredAt).toISOString() } as const;
-  const { bucket = null, bucketTable = null } = receipt ?? {};
+  if (isToldToWait(shown, submission.around.now())) return { outcome: stillWaiting(shown), receipt: null };
+  const held = await journal.claim(listed);
+  if (held !== null) return deliverHeld(held, triesOptions(submission));
+  return { outcome: { ...nothing, journal: { id: added.of, state: "claimed", at: null } }, receipt: null };
+}
+
+/** A server that answered with an error is left alone for as long as it was to be; one that was not there is tried. */
+function isToldToWait({ progress, time }: Shown, now: number): boolean {
+  const answered = progress?.attempts.at(-1)?.status ?? null;
+  return answered !== null && time !== null && !isDue(time, now);
+}
+
+function stillWaiting({ listed, progress, time }: Shown): Outcome {
+  const { id } = listed.label;
+  const error = new CerError(
+    "CER_ENTRY_WAITS",
+    `The same event waits already: ${progress?.reason ?? "it could not be sent"}`,
+    { hint: `To try it before its time: cer queue retry ${id}, then cer flush.` },
+  );
+  const at = time === null ? null : new Date(time).toISOString();
   return {
-    outcome: { ...NOTHING_EXCHANGED, outcome: "duplicate", bucket, bucketTable, journal: note },
-    receipt: null,
+    ...NOTHING_EXCHANGED,
+    outcome: "deferred",
+    journal: { id, state: "pending", at },
+    error: describeError(error),
   };
 }
 
 /** Sent directly, kept nowhere. */
 async function sendUnprotected(submission: Submission, why: CerError): Promise<Outcome> {
-  const { command, around, destination, event, level1, rules, until, warnings } = submission;
+  const { command, destination, event, level1, rules, warnings } = submission;
   warnings.push(`This report is not protected against loss: ${why.message}`);
-  const { onStep, onUpload, confirm } = courierOptions(submission);
-  return deliver(
-    passingDossier(event, level1, (bytes) => Readable.from([bytes])),
-    {
-      destination,
-      proxy: proxyFor(destination.origin, around.env),
-      idleTimeout: command.times.idleTimeout,
-      maxTime: until === null ? null : Math.max(1, until - around.now()),
-      signal: around.signal,
-      now: around.now,
-      version: around.version,
-      pack: (response) => pack(response, { event, level1, rules, archive: command.archive, around, confirm }),
-      onStep,
-      onUpload,
-    },
-  );
+  const dossier = passingDossier(event, level1, (bytes) => Readable.from([bytes]));
+  const settings = { rules, archive: command.archive };
+  const { outcome } = await tryQuickly({ dossier, level1, destination, settings }, triesOptions(submission));
+  return outcome;
 }
 
 async function report(submission: Submission, outcome: Outcome): Promise<ExitCode> {

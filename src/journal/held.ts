@@ -98,6 +98,11 @@ export class Held {
     return this.#archive;
   }
 
+  /** Why it waits, or was given up; null for no reason yet. */
+  get reason(): string | null {
+    return this.#progress.reason;
+  }
+
   get attempts(): readonly Attempt[] {
     return this.#progress.attempts;
   }
