@@ -101,10 +101,10 @@ async function play({ replies, dossier, example = "4.4", pack }: Scene): Promise
       now: () => NOW,
       userAgent: "cer/1.2.3",
       signal: new AbortController().signal,
-      pack: async (response) => {
+      pack: async (response, signal) => {
         played.log.push("packed");
         played.packedFor.push(response);
-        if (pack !== undefined) return pack(response);
+        if (pack !== undefined) return pack(response, signal);
         const dispose = async () => void played.log.push("disposed");
         return { archive: ARCHIVE, manifest: Buffer.alloc(0), dispose };
       },
