@@ -305,7 +305,7 @@ test("how each exchange ended is told, with what a later try needs to know", asy
   const busy = await play({ replies: [reply(503, "", headers)] });
   assert.deepEqual(busy.exchanges, [
     1,
-    { status: 503, errorCode: null, peer: PEER, retryAfter: "120", date: headers.date },
+    { status: 503, errorCode: "CER_STATUS", peer: PEER, retryAfter: "120", date: headers.date },
   ]);
   const lost = await play({ replies: [new CerError("CER_TIMEOUT", "m")] });
   assert.deepEqual(lost.exchanges, [
