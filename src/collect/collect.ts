@@ -11,7 +11,7 @@ import { type Opened, openRegular, type Refused, realPathOf, refusalOf } from ".
 import { type Judge, judgeKey, judgePath, keySegments, makeJudge, prefixesOf } from "./judge.ts";
 import type { PathFacts } from "./local-path.ts";
 import { formatManifest, type ManifestItem } from "./manifest.ts";
-import type { CollectionPlan } from "./plan.ts";
+import { type CollectionPlan, clauseOf } from "./plan.ts";
 import { MIN_SIZE, type Policy } from "./policy.ts";
 import {
   addReason,
@@ -328,11 +328,6 @@ async function askWmi(run: Run, record: ItemRecord, query: WqlQuery) {
   if (answer.cut) record.state = "cut";
   if (answer.cut) addReason(record, `what goes beyond ${limits.maxBytes} bytes is left out`);
   return answer;
-}
-
-/** A sentence of a collector as a reason is written in a manifest. */
-function clauseOf(sentence: string): string {
-  return sentence.replace(/\.$/, "").replace(/^[A-Z](?=[a-z ])/, (letter) => letter.toLowerCase());
 }
 
 /** One .reg file per view of the registry, from one export. */
