@@ -228,7 +228,9 @@ async function readFile(cursor: Cursor, folders: readonly CabinetFolder[]): Prom
     const room = `its folder has room for ${folder.blockCount * BLOCK_SIZE}`;
     throw corrupt(`${JSON.stringify(name)} ends at byte ${end}, but ${room}`, offset);
   }
-  return { ...record, name, time: decodeDosTime(record.date, record.time) ?? null, offset };
+  const { size, folderIndex, folderOffset, attributes } = record;
+  const time = decodeDosTime(record.date, record.time) ?? null;
+  return { name, size, folderIndex, folderOffset, time, attributes, offset };
 }
 
 async function readName(cursor: Cursor, isUtf8: boolean): Promise<string> {
