@@ -11,6 +11,7 @@ import { CerError } from "../errors.ts";
 import { type Archive, sealArchive } from "./cab/archive.ts";
 import type { Body } from "./cab/body.ts";
 import { absentEntry, type Entry, type EntryResult, type WriteOptions } from "./cab/entry.ts";
+import { CabError } from "./cab/error.ts";
 import { UniqueNames } from "./cab/names.ts";
 import { messageOf, openEntry, orderEntries } from "./cab/order.ts";
 import { Spool } from "./cab/spool.ts";
@@ -36,8 +37,7 @@ export async function writeTar(
     for (const entry of await orderEntries(entries, options.signal)) await writer.add(entry);
     return await writer.finish();
   } catch (error) {
-    await writer.abandon();
-    throw error;
+    throw (await writer.abandon()) ?? error;
   }
 }
 
@@ -73,10 +73,15 @@ class TarWriter {
     return sealArchive(Buffer.alloc(0), this.#spool, this.#results);
   }
 
-  async abandon(): Promise<void> {
+  /** Leaves nothing behind; why the spool could not be written, if that is what ended it. */
+  async abandon(): Promise<CabError | null> {
     this.#pack.destroy();
-    await this.#packed.catch(() => undefined);
+    const failure = await this.#packed.then(
+      () => null,
+      (error) => (error instanceof CabError ? error : null),
+    );
     await this.#spool.dispose();
+    return failure;
   }
 
   async #spoolPacked(): Promise<void> {
@@ -157,33 +162,35 @@ export async function* readTar(
 ): AsyncGenerator<{ readonly file: TarFile; readonly content: AsyncIterable<Buffer> }> {
   const unpacked = extract();
   const reading = pipeline(Readable.from(source, { objectMode: false }), unpacked);
-  // A failure also ends the loop, which then tells it.
+  /** The stream of an entry only tells that it was destroyed; `reading` tells why. */
+  const explain = async (error: unknown): Promise<unknown> => {
+    if (error instanceof CerError) return error;
+    const cause = await reading.then(
+      () => error,
+      (reason) => reason,
+    );
+    return new CerError("CER_DAMAGED", `not a whole tar: ${messageOf(cause)}`, { cause });
+  };
+  async function* contentOf(entry: AsyncIterable<unknown>): AsyncGenerator<Buffer> {
+    try {
+      for await (const chunk of entry) yield chunk as Buffer;
+    } catch (error) {
+      throw await explain(error);
+    }
+  }
   reading.catch(() => undefined);
   try {
     for await (const entry of unpacked) {
       // A failure reaches whoever reads the content, or this loop; as an event of its own it would end the process.
       entry.on("error", () => undefined);
-      yield { file: checkTarHeader(entry.header), content: contentOf(entry as AsyncIterable<Buffer>) };
+      yield { file: checkTarHeader(entry.header), content: contentOf(entry) };
     }
     await reading;
   } catch (error) {
-    throw asDamagedTar(error);
+    throw await explain(error);
   } finally {
     unpacked.destroy();
   }
-}
-
-async function* contentOf(entry: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  try {
-    yield* entry;
-  } catch (error) {
-    throw asDamagedTar(error);
-  }
-}
-
-function asDamagedTar(error: unknown): CerError {
-  if (error instanceof CerError) return error;
-  return new CerError("CER_DAMAGED", `not a whole tar: ${messageOf(error)}`, { cause: error });
 }
 
 function checkTarHeader({ name, size = 0, mtime, type }: Header): TarFile {
