@@ -55,6 +55,11 @@ export async function contentsOf(source: Source, cabinet: Cabinet): Promise<[str
   return contents;
 }
 
+/** The contents alone, in an order that does not depend on the tables. */
+export function sortedContents(contents: readonly [string, Buffer][]): Buffer[] {
+  return contents.map(([, content]) => content).sort(Buffer.compare);
+}
+
 export function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }

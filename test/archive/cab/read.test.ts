@@ -11,7 +11,7 @@ import { readCabinet } from "../../../src/archive/cab/read.ts";
 import { bytesSource, openSource } from "../../../src/archive/cab/source.ts";
 import { dumpBytes, logText, randomBytes } from "../../bench/inputs.ts";
 import { type Crafted, craftCabinet, mszipBlocks, patched, storedBlocks } from "./crafted.ts";
-import { contentsOf, entry, makeFolder, pack, unpack } from "./packing.ts";
+import { contentsOf, entry, makeFolder, pack, sortedContents, unpack } from "./packing.ts";
 
 const log = logText(100_000, 1);
 
@@ -571,7 +571,7 @@ test("any single byte changed gives the same contents or a clear error", async (
   ];
   for (const compression of [0, 4] as const) {
     const { bytes } = await pack(entries, { compression });
-    const contents = (await unpack(bytes)).map(([, content]) => content);
+    const contents = sortedContents(await unpack(bytes));
     await fc.assert(
       fc.asyncProperty(
         fc.oneof(fc.nat(140), fc.nat(bytes.length - 1)),
@@ -581,11 +581,7 @@ test("any single byte changed gives the same contents or a clear error", async (
           const found = await unpack(changed).catch((error) =>
             assert.ok(error instanceof CabError, String(error)),
           );
-          if (found !== undefined)
-            assert.deepEqual(
-              found.map(([, content]) => content),
-              contents,
-            );
+          if (found !== undefined) assert.deepEqual(sortedContents(found), contents);
         },
       ),
       { numRuns: 300 },
