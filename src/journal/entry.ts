@@ -12,7 +12,6 @@
  */
 
 import { createHash } from "node:crypto";
-import type { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import {
@@ -71,14 +70,6 @@ export type Progress = {
 export const UNTRIED: Progress = { attempts: [], countedFrom: 0, reason: null };
 
 export type Answer = { readonly status: number; readonly body: Buffer; readonly receivedAt: number };
-
-export type KeptArchive = {
-  readonly size: number;
-  readonly sha256: string;
-  /** What the conversation says of it (its files, what was declined, …); the journal does not look at it. */
-  readonly about: Json;
-  open(): Readable;
-};
 
 /** Bytes of an entry's documents that are read at most. */
 const MAX_DOCUMENT = 64 * 1024 * 1024;
@@ -261,74 +252,4 @@ export function parseAnswer(text: string): Answer {
       throw new CerError("CER_DAMAGED", "answer.json: body is not what was written: its SHA-256 differs.");
     return { status: fields.count("status"), receivedAt: fields.time("receivedAt"), body };
   });
-}
-
-type ArchiveFacts = Omit<KeptArchive, "open">;
-
-/**
- * Copies an archive into the entry; it counts once its document is there.
- * @throws CerError CER_ARCHIVE when the bytes are not what the caller says they are
- */
-export async function writeArchive(
-  disk: Disk,
-  entry: string,
-  archive: { readonly size: number; readonly sha256: string; open(): Readable },
-  about: Json,
-): Promise<KeptArchive> {
-  const hash = createHash("sha256");
-  let size = 0;
-  await writeFile(
-    disk,
-    `${entry}/archive.new`,
-    (async function* () {
-      for await (const chunk of archive.open()) {
-        hash.update(chunk);
-        size += chunk.length;
-        yield chunk;
-      }
-    })(),
-  );
-  const sha256 = hash.digest("hex");
-  if (size !== archive.size || sha256 !== archive.sha256)
-    throw new CerError(
-      "CER_ARCHIVE",
-      `The archive changed while it was kept: ${size} bytes with SHA-256 ${sha256}, expected ${archive.size} with ${archive.sha256}.`,
-    );
-  await disk.rename(`${entry}/archive.new`, `${entry}/archive`);
-  const facts = { size, sha256, about };
-  await writeWhole(disk, entry, "archive.json", encodeRecord({ version: 1, ...facts }));
-  return openArchive(disk, entry, facts);
-}
-
-/**
- * The kept archive, its bytes checked; null when none was finished.
- * @throws CerError CER_DAMAGED when what is there is not what was written
- */
-export async function readArchive(disk: Disk, entry: string): Promise<KeptArchive | null> {
-  const facts = await readDocument(disk, entry, "archive.json", parseArchiveFacts);
-  if (facts === null) return null;
-  const archive = openArchive(disk, entry, facts);
-  const hash = createHash("sha256");
-  try {
-    for await (const chunk of archive.open()) hash.update(chunk);
-  } catch (cause) {
-    throw new CerError("CER_DAMAGED", `archive cannot be read (${systemCode(cause) ?? "unknown"}).`, {
-      cause,
-    });
-  }
-  if (hash.digest("hex") !== facts.sha256)
-    throw new CerError("CER_DAMAGED", "archive is not what was written: its SHA-256 differs.");
-  return archive;
-}
-
-export function parseArchiveFacts(text: string): ArchiveFacts {
-  return parseRecord(text, "archive.json", (fields) => ({
-    size: fields.count("size"),
-    sha256: fields.sha256("sha256"),
-    about: fields.json("about"),
-  }));
-}
-
-function openArchive(disk: Disk, entry: string, facts: ArchiveFacts): KeptArchive {
-  return { ...facts, open: () => disk.readStream(`${entry}/archive`, facts.size) };
 }

@@ -14,18 +14,16 @@ import {
   type Answer,
   type EntryRecord,
   entryBytes,
-  type KeptArchive,
   type Progress,
   parseAnswer,
   parseProgress,
-  readArchive,
   readDocument,
   readEntry,
   UNTRIED,
   writeAnswer,
-  writeArchive,
   writeProgress,
 } from "./entry.ts";
+import { type KeptArchive, readArchive, writeArchive } from "./kept-archive.ts";
 import { entryPath, formatTime, type Label, type State } from "./layout.ts";
 import { encodeReceipt, type Receipt } from "./receipt.ts";
 import type { Json } from "./record.ts";

@@ -90,7 +90,7 @@ export function entryPath(root: string, state: State, label: Label): string {
   return `${statePath(root, state)}/${formatLabel(label)}`;
 }
 
-export type Surroundings = {
+export type Whereabouts = {
   /** Node's name of the platform. */
   readonly platform: string;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -104,7 +104,7 @@ export type Surroundings = {
  * The journal's place when none is given: the machine's state directory for root and SYSTEM, the user's for everyone
  * else. Null when the platform's place cannot be told (no home, or a relative one).
  */
-export function journalDirectory({ platform, env, home, isRoot }: Surroundings): string | null {
+export function journalDirectory({ platform, env, home, isRoot }: Whereabouts): string | null {
   if (platform === "win32") {
     const base = isRoot ? env.ProgramData : env.LOCALAPPDATA;
     if (base !== undefined && /^[a-z]:[\\/]/i.test(base)) return `${base}\\cer`;

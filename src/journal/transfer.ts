@@ -19,12 +19,12 @@ import {
   encodeEntry,
   parseAnswer,
   parseProgress,
-  readArchive,
   readDocument,
   readEntry,
 } from "./entry.ts";
 import type { Held } from "./held.ts";
 import type { Journal } from "./journal.ts";
+import { readArchive } from "./kept-archive.ts";
 import type { Listed } from "./layout.ts";
 import { encodeRecord, parseRecord } from "./record.ts";
 
