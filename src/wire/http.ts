@@ -3,6 +3,7 @@
  * any other; nothing here knows what a CER answer is.
  */
 
+import { unescape as decodeLeniently } from "node:querystring";
 import { pipeline, Transform } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { setFlagsFromString } from "node:v8";
@@ -71,7 +72,8 @@ async function openProxy(proxy: string, options: HttpOptions): Promise<Dispatche
   const { default: Client } = await import("undici/lib/dispatcher/client.js");
   const { default: connect } = await import("undici/lib/api/api-connect.js");
   const { username, password, origin } = new URL(proxy);
-  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  // Not decodeURIComponent, which throws at a `%` that nobody escaped.
+  const credentials = `${decodeLeniently(username)}:${decodeLeniently(password)}`;
   return new ProxyAgent({
     uri: origin,
     // Proxies commonly allow CONNECT to 443 only; plain http is asked for by its whole URL instead.

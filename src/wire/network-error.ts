@@ -68,12 +68,16 @@ export function explainNetworkError(
   if (error instanceof CerError) return error;
   const place = formatPlace(request.origin, options.proxy);
   const codes = codesOf(error);
-  const throughProxy = /Proxy response \((\d+)\)/i.exec(error.message);
-  if (throughProxy !== null)
-    return new CerError("CER_PROXY", `${place}: the proxy answered ${throughProxy[1]} to CONNECT.`, {
-      hint: "Check the proxy's address and rules, and put name and password into HTTPS_PROXY if it wants them.",
+  // Both ways of asking a proxy; undici gives a 407 to plain http no code of its own.
+  const byProxy = /Proxy (?:response|Authentication Required) \((\d+)\)/i.exec(error.message);
+  if (byProxy !== null) {
+    const { scheme } = request.origin;
+    const step = scheme === "https" ? " to CONNECT" : "";
+    return new CerError("CER_PROXY", `${place}: the proxy answered ${byProxy[1]}${step}.`, {
+      hint: `Check the proxy's address and rules, and put name and password into ${scheme.toUpperCase()}_PROXY if it wants them.`,
       cause: error,
     });
+  }
   const known = codes.map((code) => BY_CODE[code]).find((explanation) => explanation !== undefined);
   if (known !== undefined) return asError(known, place, codes, error);
   const code = codes[0] ?? "";

@@ -1,7 +1,8 @@
 /** squid as the company's proxy, with or without a password, and what it may connect to. */
 
 import { execFile } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type Daemon, freePorts, startDaemon } from "./daemon.ts";
@@ -15,31 +16,41 @@ export type Squid = Daemon & {
 };
 
 export type SquidOptions = {
-  readonly directory: string;
   /** Who may use it; everybody when left out. */
   readonly account?: { readonly name: string; readonly password: string };
   /** Lines of http_access that come before the rest. */
   readonly rules?: string;
 };
 
+/** In a directory of its own, which is removed when it stops. */
 export async function startSquid(options: SquidOptions): Promise<Squid> {
-  const { directory } = options;
-  await mkdir(directory);
+  const directory = await mkdtemp(join(tmpdir(), "cer-squid-"));
   const [port = 0] = await freePorts(1);
   const config = join(directory, "squid.conf");
-  await writeFile(config, await configOf(options, port));
+  await writeFile(config, await configOf(options, directory, port));
+  // Started by root, squid becomes Debian's user "proxy", and refuses to stay root.
+  if (process.getuid?.() === 0) await run("chown", ["-R", "proxy:", directory]);
   const daemon = await startDaemon("squid", ["-N", "-n", `cer${port}`, "-f", config], port);
   return {
     ...daemon,
     port,
+    stop: async () => {
+      await daemon.stop();
+      await rm(directory, { recursive: true });
+    },
     requests: async () => {
       const log = await readFile(join(directory, "access.log"), "utf8").catch(() => "");
-      return log.split("\n").filter((line) => line !== "" && !line.startsWith("NONE "));
+      // "-" is no request: somebody looked whether it runs.
+      return log.split("\n").filter((line) => line !== "" && !line.startsWith("- "));
     },
   };
 }
 
-async function configOf({ directory, account, rules = "" }: SquidOptions, port: number): Promise<string> {
+async function configOf(
+  { account, rules = "" }: SquidOptions,
+  directory: string,
+  port: number,
+): Promise<string> {
   const passwords = join(directory, "passwords");
   if (account !== undefined) {
     const hash = await run("openssl", ["passwd", "-apr1", account.password]);
@@ -55,7 +66,6 @@ http_access allow known
 http_access deny all`;
   return `
 http_port 127.0.0.1:${port}
-cache_effective_user root
 pid_filename ${directory}/squid.pid
 cache_log ${directory}/cache.log
 logformat asked %rm %ru

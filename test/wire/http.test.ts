@@ -642,6 +642,31 @@ test("through a proxy plain http is asked for by its whole address, with the pro
   });
 });
 
+test("a proxy's credentials with a percent sign that nobody escaped are taken as they stand", async () => {
+  await withFaults([ok("Bucket=5")], async (_, proxy) => {
+    const origin: Origin = { scheme: "http", host: "cer.invalid", port: 1273 };
+    const http = await openHttp(origin, { ...OPTIONS, proxy: `http://me:100%%20@127.0.0.1:${proxy.port}` });
+    await http.send(request(origin));
+    await http.close();
+    assert.equal(
+      proxy.requests[0]?.headers["proxy-authorization"],
+      `Basic ${Buffer.from("me:100% ").toString("base64")}`,
+    );
+  });
+});
+
+test("a proxy that wants a password for plain http", async () => {
+  await withFaults([answer(407)], async (_, proxy) => {
+    const origin: Origin = { scheme: "http", host: "cer.invalid", port: 1273 };
+    const complaint = await complaintFrom(origin, { proxy: `http://127.0.0.1:${proxy.port}` });
+    assert.deepEqual(complaint, {
+      code: "CER_PROXY",
+      message: `http://cer.invalid:1273 through the proxy 127.0.0.1:${proxy.port}: the proxy answered 407.`,
+      hint: "Check the proxy's address and rules, and put name and password into HTTP_PROXY if it wants them.",
+    });
+  });
+});
+
 test("a proxy that is down, or refuses to connect on to a server with TLS", async () => {
   const down = await refusingPort();
   const plain: Origin = { scheme: "http", host: "cer.invalid", port: 1273 };
