@@ -1,0 +1,83 @@
+/** Peak memory of both ends, as the kernel counts it, while a dump of 1 GiB is reported. */
+
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { open, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { cer, openPlace, type Place, PROGRAM, submit } from "./cer.ts";
+
+const MIB = 1024 * 1024;
+const BOUND = 160 * MIB;
+
+let place: Place;
+before(async () => {
+  place = await openPlace();
+  // The peak of this very program; getrusage would count the parent's, from before it was this program.
+  const probe = `process.on("exit", () => {
+    const fs = require("node:fs");
+    fs.writeFileSync(process.env.PEAK, /VmHWM:\\s+(\\d+) kB/.exec(fs.readFileSync("/proc/self/status"))[1]);
+  });`;
+  await writeFile(join(place.directory, "probe.cjs"), probe);
+});
+after(() => place.remove());
+
+/** The environment that makes a run of `cer` leave its peak in a file of that name. */
+function probed(name: string): Record<string, string> {
+  return {
+    NODE_OPTIONS: `--require=${join(place.directory, "probe.cjs")}`,
+    PEAK: join(place.directory, name),
+  };
+}
+
+async function peakOf(name: string): Promise<number> {
+  return Number(await readFile(join(place.directory, name), "utf8")) * 1024;
+}
+
+/** A quarter of it noise, the rest zeros, as dumps are. */
+async function writeDump(path: string, size: number): Promise<void> {
+  const file = await open(path, "w");
+  const noise = randomBytes(MIB);
+  for (let at = 0; at < size; at += 4 * MIB) await file.write(noise, 0, MIB, at);
+  await file.truncate(size);
+  await file.close();
+}
+
+async function startServe(): Promise<{ server: ChildProcess; url: string }> {
+  const args = ["serve", "--port", "0", "--dir", join(place.directory, "kept")];
+  const server = spawn(process.execPath, [PROGRAM, ...args], {
+    env: { ...place.env, ...probed("serve.peak") },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const [line] = (await once(server.stdout, "data")) as [Buffer];
+  return { server, url: /http:\S+/.exec(line.toString())?.[0] ?? "" };
+}
+
+test("neither cer submit nor cer serve grows with a dump of 1 GiB", async (context) => {
+  await cer(place, ["--version"], { env: probed("idle.peak") });
+  const dump = join(place.directory, "big.dmp");
+  await writeDump(dump, 1024 * MIB);
+  const config = join(place.directory, "config.json");
+  await writeFile(config, JSON.stringify({ maxFileSize: 2048 * MIB, maxTotalSize: 2048 * MIB }));
+  const { server, url } = await startServe();
+  const ended = once(server, "exit");
+  const args = ["--server", url, "--minidump", dump, "--config", config];
+  const { exitCode, outcome } = await submit(place, args, { env: probed("submit.peak") });
+  server.kill("SIGTERM");
+  await ended;
+
+  assert.deepEqual([exitCode, outcome.outcome, outcome.error], [0, "uploaded", null]);
+  const packed = outcome.level2?.archive;
+  assert.deepEqual(packed?.files.find(({ name }) => name === "big.dmp")?.bytes, 1024 * MIB);
+  assert.ok((packed?.bytes ?? 0) > 256 * MIB, `the archive has ${packed?.bytes} bytes`);
+  const idle = await peakOf("idle.peak");
+  for (const end of ["submit", "serve"]) {
+    const growth = (await peakOf(`${end}.peak`)) - idle;
+    context.diagnostic(
+      `cer ${end}: ${Math.round(growth / MIB)} MiB over an idle cer's ${Math.round(idle / MIB)}`,
+    );
+    assert.ok(growth < BOUND, `cer ${end} grew by ${growth} bytes, the bound is ${BOUND}`);
+  }
+});
