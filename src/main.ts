@@ -25,10 +25,10 @@ import manifest from "../package.json" with { type: "json" };
 import type { Command } from "./cli/command.ts";
 import { parseCommandLine } from "./cli.ts";
 import { asCerError, CerError, EXIT, type ExitCode, exitCodeOf } from "./errors.ts";
+import { stripControls } from "./foreign-text.ts";
 import { failedOutcome } from "./outcome.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { openTerminal } from "./terminal.ts";
-import { stripControls } from "./wire/response.ts";
 
 /** Runs the command line and returns the exit code. Never throws. */
 export async function main(): Promise<ExitCode> {

@@ -4,7 +4,8 @@
  */
 
 import type { AttachedFile, Event } from "../event.ts";
-import { type Level1Response, stripControls } from "../wire/response.ts";
+import { stripControls } from "../foreign-text.ts";
+import type { Level1Response } from "../wire/response.ts";
 import {
   type Judge,
   judgeKey,

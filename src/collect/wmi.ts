@@ -4,7 +4,7 @@
  * system cannot tell is left out and said to be.
  */
 
-import { quote } from "../wire/response.ts";
+import { quote } from "../foreign-text.ts";
 import { CLASSES, type ClassName, type ClassReaders, classNamed, classNames } from "./wmi-classes.ts";
 import { encodeObject, formatObject } from "./wmi-format.ts";
 import { propertiesOf, type WqlQuery } from "./wql.ts";
