@@ -5,7 +5,7 @@
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build, type Plugin } from "esbuild";
@@ -20,8 +20,10 @@ export type Ended = {
 export type RunOptions = {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** Written to standard input; nothing unless given. */
-  readonly stdin?: string;
+  /** Null leaves standard input open; otherwise it is empty. */
+  readonly stdin?: null;
+  /** The user to run as. */
+  readonly uid?: number;
   /** A file for the names of the steps, one a line. */
   readonly steps?: string;
   /** The step, counted from 1, at which the process kills itself. */
@@ -63,6 +65,7 @@ export async function bundleProgram(): Promise<Program> {
     logLevel: "warning",
     plugins: [steppedJournal],
   });
+  await chmod(outdir, 0o755);
   const program = join(outdir, "program.child.mjs");
   const start = (args: readonly string[], options: RunOptions = {}) => startNode([program, ...args], options);
   return {
@@ -82,7 +85,7 @@ const steppedJournal: Plugin = {
 };
 
 function startNode(args: readonly string[], options: RunOptions): Started {
-  const { env = {}, cwd, stdin, steps, killAt, ahead } = options;
+  const { env = {}, cwd, stdin, steps, killAt, ahead, uid } = options;
   const child = spawn(process.execPath, args, {
     cwd: cwd ?? tmpdir(),
     env: {
@@ -92,6 +95,7 @@ function startNode(args: readonly string[], options: RunOptions): Started {
       ...env,
     },
     stdio: ["pipe", "pipe", "pipe"],
+    ...(uid === undefined ? {} : { uid, gid: uid }),
   });
   const texts = { stdout: "", stderr: "" };
   child.stdout.on("data", (chunk: Buffer) => {
@@ -101,7 +105,7 @@ function startNode(args: readonly string[], options: RunOptions): Started {
     texts.stderr += chunk;
   });
   child.stdin.on("error", () => {});
-  child.stdin.end(stdin ?? "");
+  if (stdin !== null) child.stdin.end();
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code, signal) => resolve({ code, signal, ...texts }));
