@@ -51,10 +51,9 @@ test("the imports are found", () => {
       .map(({ to }) => to)
       .filter((to) => to.startsWith("undici/")),
     [
-      "undici/lib/dispatcher/client.js",
       "undici/lib/core/connect.js",
-      "undici/lib/dispatcher/proxy-agent.js",
       "undici/lib/dispatcher/client.js",
+      "undici/lib/dispatcher/proxy-agent.js",
       "undici/lib/api/api-connect.js",
     ],
   );
