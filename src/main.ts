@@ -24,11 +24,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import manifest from "../package.json" with { type: "json" };
 import type { Command } from "./cli/command.ts";
 import { parseCommandLine } from "./cli.ts";
+import { runSubmit } from "./commands/submit.ts";
 import { asCerError, CerError, EXIT, type ExitCode, exitCodeOf } from "./errors.ts";
+import { stripControls } from "./foreign-text.ts";
 import { failedOutcome } from "./outcome.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { openTerminal } from "./terminal.ts";
-import { stripControls } from "./wire/response.ts";
 
 /** Runs the command line and returns the exit code. Never throws. */
 export async function main(): Promise<ExitCode> {
@@ -48,7 +49,7 @@ export async function main(): Promise<ExitCode> {
 async function run(command: Command, around: Surroundings): Promise<ExitCode> {
   switch (command.name) {
     case "submit":
-      return (await import("./commands/submit.ts")).runSubmit(command, around);
+      return runSubmit(command, around);
     case "preview":
       return (await import("./commands/preview.ts")).preview(command, around);
     case "serve":

@@ -4,7 +4,7 @@
  */
 
 import { type CerError, EXIT, type ExitCode, exitCodeOf } from "./errors.ts";
-import { stripControls } from "./wire/response.ts";
+import { stripControls } from "./foreign-text.ts";
 
 export type Declined = {
   /** The key of the answer, or "File" for an attached one. */

@@ -5,11 +5,12 @@
 
 import { arch, hostname, release, userInfo } from "node:os";
 import type { Archive } from "./archive/cab/archive.ts";
+import { writeCabinet } from "./archive/cab/write.ts";
 import type { ArchiveFlags } from "./cli/command.ts";
 import { type Collection, type CollectOptions, collectEntries } from "./collect/collect.ts";
 import { notCollected } from "./collect/manifest.ts";
 import { applyAnswers, type CollectionPlan, planCollection } from "./collect/plan.ts";
-import type { WmiHost } from "./collect/wmi.ts";
+import { queryWmi, type WmiHost } from "./collect/wmi.ts";
 import type { ResolvedPolicy } from "./consent.ts";
 import type { Event } from "./event.ts";
 import type { Packed } from "./submit.ts";
@@ -89,10 +90,7 @@ function describe(archive: Archive, collection: Collection, { archive: { format 
 
 async function writeArchive(collection: Collection, options: PackOptions): Promise<Archive> {
   const { archive, around, onProgress } = options;
-  const write =
-    archive.format === "cab"
-      ? (await import("./archive/cab/write.ts")).writeCabinet
-      : (await import("./archive/tar.ts")).writeTar;
+  const write = archive.format === "cab" ? writeCabinet : (await import("./archive/tar.ts")).writeTar;
   return write(collection.entries, {
     spoolDir: around.tempDir,
     signal: around.signal,
@@ -115,10 +113,7 @@ function collectOptions(response: Level1Response, { level1, rules, around }: Pac
     signal,
     itemTimeMs: ITEM_TIME,
     totalTimeMs: TOTAL_TIME,
-    queryWmi: async (query, limits) => {
-      const { queryWmi } = await import("./collect/wmi.ts");
-      return queryWmi(query, wmiHost(around), limits);
-    },
+    queryWmi: (query, limits) => queryWmi(query, wmiHost(around), limits),
     collectRegistry: async (key, kind, isOpen, limits) => {
       const { collectRegistry } = await import("./collect/registry.ts");
       return collectRegistry(key, kind, {

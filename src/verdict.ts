@@ -4,8 +4,9 @@
  */
 
 import { CerError } from "./errors.ts";
+import { quote, stripControls } from "./foreign-text.ts";
 import type { Reply } from "./wire/exchange.ts";
-import { type ParsedResponse, parseResponse, quote, stripControls } from "./wire/response.ts";
+import { type ParsedResponse, parseResponse } from "./wire/response.ts";
 
 /** @throws CerError CER_REDIRECT, CER_AUTH, CER_STATUS, CER_NOT_CER */
 export function judgeLevel1(reply: Reply, url: string): ParsedResponse {

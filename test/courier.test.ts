@@ -4,7 +4,6 @@ import { type Delivery, deliverHeld } from "../src/courier.ts";
 import { CerError } from "../src/errors.ts";
 import type { Disk } from "../src/journal/disk.ts";
 import { keepReport, NOON, onStage, type Stage } from "./delivery/stage.ts";
-import { hastyDisk } from "./journal/sample.ts";
 import {
   answer,
   busy,
@@ -27,6 +26,7 @@ import {
   resetAfter,
   startFaults,
 } from "./faults.ts";
+import { hastyDisk } from "./journal/sample.ts";
 
 const ASKS = ok("Bucket=7\r\nBucketTable=2\r\niData=1\r\nDumpFile=\\Cabs\\7.cab\r\n");
 const TAKES = ok();

@@ -19,6 +19,8 @@ export type WineRun = { readonly exitCode: number | null; readonly stdout: Buffe
 export type Wine = {
   /** The directory on this side; also where the prefix is. */
   readonly directory: string;
+  /** The Windows Node, as Windows programs see its path. */
+  readonly nodeExe: string;
   /** A path of this side as Windows programs see it. */
   windowsPath(path: string): string;
   /** Runs one of Wine's programs (`reg`, `wmic`, `cabarc`) or an .exe by its path on either side. */
@@ -64,6 +66,7 @@ export async function openWine(): Promise<Wine> {
   await run("wineboot", ["--init"], { timeoutMs: 180_000 });
   return {
     directory,
+    nodeExe: windowsPath(nodeExe),
     windowsPath,
     run,
     node: (script, args, options) => run(windowsPath(nodeExe), [windowsPath(script), ...args], options),

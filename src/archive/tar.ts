@@ -183,7 +183,9 @@ export async function* readTar(
     for await (const entry of unpacked) {
       // A failure reaches whoever reads the content, or this loop; as an event of its own it would end the process.
       entry.on("error", () => undefined);
-      yield { file: checkTarHeader(entry.header), content: contentOf(entry) };
+      const content = contentOf(entry);
+      yield { file: checkTarHeader(entry.header), content };
+      for await (const _ of content);
     }
     await reading;
   } catch (error) {

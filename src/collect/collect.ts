@@ -11,7 +11,7 @@ import { type Opened, openRegular, type Refused, realPathOf, refusalOf } from ".
 import { type Judge, judgeKey, judgePath, keySegments, makeJudge, prefixesOf } from "./judge.ts";
 import type { PathFacts } from "./local-path.ts";
 import { formatManifest, type ManifestItem } from "./manifest.ts";
-import type { CollectionPlan } from "./plan.ts";
+import { type CollectionPlan, clauseOf } from "./plan.ts";
 import { MIN_SIZE, type Policy } from "./policy.ts";
 import {
   addReason,
@@ -240,6 +240,7 @@ async function openAsked(run: Run, record: ItemRecord, path: string): Promise<Ma
 
 /** A file system that hangs holds up no more than this item. */
 async function openInTime(run: Run, kind: "GetFile" | "GetFileVersion", path: string): Promise<Opened> {
+  if (timeLeft(run) === 0) return TIME_REACHED;
   const judge = await run.judge();
   const opening = openRegular(path, run.facts.platform, (real) => judgePath(judge, kind, real));
   const opened = await inTime(run, opening);
@@ -289,11 +290,12 @@ async function inTime<T>(run: Run, work: Promise<T>): Promise<T | null> {
   }
 }
 
-/** The bounds for a collector, out of what is left; null when nothing is. */
-function limitsOf(run: Run): Limits | null {
+/** The bounds for a collector, out of what is left, or what is used up. */
+function limitsOf(run: Run): Limits | Refused {
   const maxBytes = Math.min(run.policy.maxFileSize, run.budget.bytesLeft);
   const timeoutMs = timeLeft(run);
-  return maxBytes < MIN_SIZE || timeoutMs === 0 ? null : { maxBytes, timeoutMs, signal: run.signal };
+  if (timeoutMs === 0) return TIME_REACHED;
+  return maxBytes < MIN_SIZE ? TOTAL_REACHED : { maxBytes, timeoutMs, signal: run.signal };
 }
 
 /** A collector's own text as an entry. */
@@ -319,7 +321,7 @@ function queryEntries(run: Run, record: ItemRecord, query: WqlQuery, ordinal: nu
 
 async function askWmi(run: Run, record: ItemRecord, query: WqlQuery) {
   const limits = limitsOf(run);
-  if (limits === null) return refuseRecord(record, TOTAL_REACHED);
+  if ("state" in limits) return refuseRecord(record, limits);
   const answer = await run.queryWmi(query, limits);
   if (!answer.ok)
     return refuseRecord(record, { state: "failed", rule: null, reason: clauseOf(answer.reason) });
@@ -328,11 +330,6 @@ async function askWmi(run: Run, record: ItemRecord, query: WqlQuery) {
   if (answer.cut) record.state = "cut";
   if (answer.cut) addReason(record, `what goes beyond ${limits.maxBytes} bytes is left out`);
   return answer;
-}
-
-/** A sentence of a collector as a reason is written in a manifest. */
-function clauseOf(sentence: string): string {
-  return sentence.replace(/\.$/, "").replace(/^[A-Z](?=[a-z ])/, (letter) => letter.toLowerCase());
 }
 
 /** One .reg file per view of the registry, from one export. */
@@ -350,7 +347,7 @@ function registryEntries(run: Run, record: ItemRecord, key: string, ordinal: num
 
 async function exportRegistry(run: Run, record: ItemRecord, kind: "RegKey" | "RegTree", key: string) {
   const limits = limitsOf(run);
-  if (limits === null) return refuseRecord(record, TOTAL_REACHED);
+  if ("state" in limits) return refuseRecord(record, limits);
   const judge = await run.judge();
   const isNamed = judgeKey(judge, kind, keySegments(key)).rule === "allow";
   const isOpen = (found: string) => {

@@ -4,7 +4,7 @@
  */
 
 import { CerError } from "../errors.ts";
-import { quote } from "../wire/response.ts";
+import { quote } from "../foreign-text.ts";
 import { CONSENTS, type Consent, ITEM_KINDS, type ItemKind } from "./policy.ts";
 
 export const MANIFEST_FORMAT = "cer-manifest";

@@ -4,7 +4,8 @@
  */
 
 import type { AttachedFile, Event } from "../event.ts";
-import { type Level1Response, stripControls } from "../wire/response.ts";
+import { stripControls } from "../foreign-text.ts";
+import type { Level1Response } from "../wire/response.ts";
 import {
   type Judge,
   judgeKey,
@@ -240,7 +241,7 @@ function planQuery(item: string, judge: Judge): PlanItem {
   return planned("WQL", item, verdict, { type: "query", query });
 }
 
-/** A sentence of another module as a reason is written here. */
-function clauseOf(sentence: string): string {
+/** A collector's sentence as a reason is written in plan and manifest: a clause without a final stop. */
+export function clauseOf(sentence: string): string {
   return sentence.replace(/\.$/, "").replace(/^[A-Z](?=[a-z ])/, (letter) => letter.toLowerCase());
 }

@@ -4,7 +4,7 @@
  */
 
 import { CerError } from "../errors.ts";
-import { quote } from "../wire/response.ts";
+import { quote } from "../foreign-text.ts";
 import { isDirectoryVariable } from "./local-path.ts";
 
 /** WER's own levels ([MS-CER2] sheet section 10: DefaultConsent 2, 3, 1, 4). */

@@ -1,6 +1,6 @@
 /** What an item of RegKey or RegTree names ([MS-CER2] 2.2.2): a root and a key below it, perhaps with a value at its end. Pure. */
 
-import { quote } from "../wire/response.ts";
+import { quote } from "../foreign-text.ts";
 
 export type RegistryPath = {
   /** The root's long name. */

@@ -6,7 +6,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdtemp, open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { quote } from "../wire/response.ts";
+import { quote } from "../foreign-text.ts";
 import { runProgram, windowsProgram } from "./program.ts";
 import { formatRegistryPath, parseRegistryPath, type RegistryPath, splitLastName } from "./registry-path.ts";
 import { encodeRegistryFile, parseRegistryText, type RegistrySection } from "./registry-text.ts";

@@ -4,7 +4,7 @@
  * names alone, and WHERE is worked out here.
  */
 
-import { quote } from "../wire/response.ts";
+import { quote } from "../foreign-text.ts";
 import { type ProgramResult, runProgram, windowsProgram } from "./program.ts";
 import { formatWql, propertiesOf, type WqlQuery } from "./wql.ts";
 import { type CimObject, type CimValue, predicateOf } from "./wql-match.ts";

@@ -4,7 +4,9 @@
  * system cannot tell is left out and said to be.
  */
 
-import { quote } from "../wire/response.ts";
+import { quote } from "../foreign-text.ts";
+import { LINUX_READERS } from "./linux/readers.ts";
+import { systemTree } from "./linux/tree.ts";
 import { CLASSES, type ClassName, type ClassReaders, classNamed, classNames } from "./wmi-classes.ts";
 import { encodeObject, formatObject } from "./wmi-format.ts";
 import { propertiesOf, type WqlQuery } from "./wql.ts";
@@ -86,8 +88,6 @@ async function answerOn(host: WmiHost, query: WqlQuery, limits: WmiLimits): Prom
       `The class ${quote(query.className)} is not known here; known are ${classNames().join(", ")}.`,
     );
   if (host.platform === "linux") {
-    const { LINUX_READERS } = await import("./linux/readers.ts");
-    const { systemTree } = await import("./linux/tree.ts");
     return answerFrom(
       LINUX_READERS,
       { ...host, ...limits, tree: systemTree(host.root) },

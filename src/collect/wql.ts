@@ -3,7 +3,7 @@
  * ([MS-CER2] 2.2.2, key WQL). Hides the grammar. Pure; the text comes from a server and is bounded in length and depth.
  */
 
-import { quote } from "../wire/response.ts";
+import { quote } from "../foreign-text.ts";
 
 export type WqlQuery = {
   /** As the query writes it. */

@@ -3,10 +3,10 @@
 import { MANIFEST_FORMAT, type Manifest, parseManifest } from "../collect/manifest.ts";
 import { CerError } from "../errors.ts";
 import { FILE_TYPES, fromFileTime, REPORT_TYPES } from "../event.ts";
+import { quote, stripControls } from "../foreign-text.ts";
 import { formatReceipt, parseReceipt } from "../journal/receipt.ts";
 import { formatBytes } from "../outcome.ts";
 import { type ParsedReport, parseReport } from "../wire/report.ts";
-import { quote, stripControls } from "../wire/response.ts";
 import { decodeReportText } from "../wire/text.ts";
 import type { Described } from "./inspect.ts";
 

@@ -11,9 +11,9 @@ import { extractTar, readTar } from "../archive/tar.ts";
 import { asDamage, verifyArchive } from "../archive/verify.ts";
 import type { InspectCommand } from "../cli/command.ts";
 import { CerError, EXIT, type ExitCode } from "../errors.ts";
+import { stripControls } from "../foreign-text.ts";
 import { formatBytes } from "../outcome.ts";
 import type { Surroundings } from "../surroundings.ts";
-import { stripControls } from "../wire/response.ts";
 import { describeDocument } from "./documents.ts";
 
 /** What a file turned out to be: lines for people, an object for programs. */

@@ -3,13 +3,13 @@
 import type { QueueCommand } from "../cli/command.ts";
 import { readSources } from "../config.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
+import { quote, stripControls } from "../foreign-text.ts";
 import type { Journal, Shown } from "../journal/journal.ts";
 import type { Listed } from "../journal/layout.ts";
 import { formatReceipt } from "../journal/receipt.ts";
 import { formatBytes } from "../outcome.ts";
 import type { Surroundings } from "../surroundings.ts";
 import { formatUrl } from "../wire/exchange.ts";
-import { quote, stripControls } from "../wire/response.ts";
 import { closeJournal, requireJournal } from "./journal-access.ts";
 
 export async function runQueue(command: QueueCommand, around: Surroundings): Promise<ExitCode> {

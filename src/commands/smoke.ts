@@ -15,6 +15,7 @@ import { resolvePolicy } from "../consent.ts";
 import { deliver } from "../delivery.ts";
 import { CerError, type ExitCode } from "../errors.ts";
 import type { Event } from "../event.ts";
+import { stripControls } from "../foreign-text.ts";
 import { describeError, exitCodeFor, formatBytes, type Outcome } from "../outcome.ts";
 import { pack } from "../pack.ts";
 import { startServer } from "../server/listen.ts";
@@ -22,7 +23,6 @@ import { type Dossier, passingDossier } from "../submit.ts";
 import type { Surroundings } from "../surroundings.ts";
 import { formatUrl } from "../wire/exchange.ts";
 import { buildReport, encodeReport } from "../wire/report.ts";
-import { stripControls } from "../wire/response.ts";
 import { decodeAnswerText, decodeReportText } from "../wire/text.ts";
 
 type SmokeCommand = Extract<Command, { name: "smoke" }>;

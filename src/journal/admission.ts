@@ -145,7 +145,7 @@ async function judge(run: Run, label: Label, { admission, dropOldest }: AddOptio
     "CER_JOURNAL_FULL",
     `The journal ${run.shelf.root} is full: ${room.why}. The report was neither kept nor sent.`,
     {
-      hint: "Send what waits with cer flush, look at it with cer queue list, or give up the oldest with --drop-oldest.",
+      hint: "Send what waits with cer flush, see it with cer queue list, give up the oldest with --drop-oldest, or leave attached files where they are with --no-copy.",
     },
   );
 }

@@ -58,8 +58,8 @@ export async function keepAttachment(
   try {
     source = await disk.openSource(original);
   } catch (error) {
-    const why = systemCode(error);
-    if (why === null) throw error;
+    // A path that cannot even be asked for (a NUL in it) has no system code.
+    const why = systemCode(error) ?? "EINVAL";
     return { original, how: "missing", size: 0, modifiedAt: 0, sha256: null, why };
   }
   try {

@@ -4,7 +4,8 @@
  */
 
 import { CerError } from "../errors.ts";
-import { quote, type ResponseKey, type ResponseLine, responseKeyOf } from "../wire/response.ts";
+import { quote } from "../foreign-text.ts";
+import { type ResponseKey, type ResponseLine, responseKeyOf } from "../wire/response.ts";
 import { decodeAnswerText, encodeAnswerText } from "../wire/text.ts";
 
 /** The keys that can be asked for, in the order in which an answer has them. */

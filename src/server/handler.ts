@@ -6,9 +6,10 @@
 import { open } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
+import { stripControls } from "../foreign-text.ts";
 import type { Reply } from "../wire/exchange.ts";
 import { MAX_REPORT_SIZE, parseReport } from "../wire/report.ts";
-import { encodeResponse, stripControls } from "../wire/response.ts";
+import { encodeResponse } from "../wire/response.ts";
 import { answerLines, type Requested } from "./answer.ts";
 import { parseDumpTarget, pathOf } from "./dump-file.ts";
 import type { ArchiveFormat, ReceivedArchive, Store, StoredReport } from "./store.ts";

@@ -5,7 +5,7 @@
  */
 
 import { CerError } from "../errors.ts";
-import { quote } from "./response.ts";
+import { quote } from "../foreign-text.ts";
 
 /** Characters of a path that are used at most. */
 const MAX_PATH = 2048;

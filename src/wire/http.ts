@@ -7,7 +7,9 @@ import { unescape as decodeLeniently } from "node:querystring";
 import { pipeline, Transform } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { setFlagsFromString } from "node:v8";
-import type { Client, Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
+import buildConnector from "undici/lib/core/connect.js";
+import Client from "undici/lib/dispatcher/client.js";
 import { CerError } from "../errors.ts";
 import {
   formatUrl,
@@ -43,18 +45,14 @@ export async function openHttp(origin: Origin, options: HttpOptions): Promise<Ht
   setFlagsFromString("--liftoff-only");
   const peer: { current: Peer } = { current: { address: null, tlsFingerprint: null } };
   const dispatcher =
-    options.proxy === null
-      ? await openClient(origin, options, peer)
-      : await openProxy(options.proxy, options);
+    options.proxy === null ? openClient(origin, options, peer) : await openProxy(options.proxy, options);
   return {
     send: (request, sendOptions = {}) => exchange(dispatcher, request, { ...options, ...sendOptions }, peer),
     close: () => dispatcher.destroy(),
   };
 }
 
-async function openClient(origin: Origin, options: HttpOptions, peer: { current: Peer }): Promise<Client> {
-  const { default: Client } = await import("undici/lib/dispatcher/client.js");
-  const { default: buildConnector } = await import("undici/lib/core/connect.js");
+function openClient(origin: Origin, options: HttpOptions, peer: { current: Peer }): Client {
   const connect = buildConnector({ timeout: options.connectTimeout });
   return new Client(formatUrl(origin, ""), {
     connect: (target, callback) => {
@@ -69,7 +67,6 @@ async function openClient(origin: Origin, options: HttpOptions, peer: { current:
 
 async function openProxy(proxy: string, options: HttpOptions): Promise<Dispatcher> {
   const { default: ProxyAgent } = await import("undici/lib/dispatcher/proxy-agent.js");
-  const { default: Client } = await import("undici/lib/dispatcher/client.js");
   const { default: connect } = await import("undici/lib/api/api-connect.js");
   const { username, password, origin } = new URL(proxy);
   // Not decodeURIComponent, which throws at a `%` that nobody escaped.

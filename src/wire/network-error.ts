@@ -4,8 +4,8 @@
  */
 
 import { CerError, type CerErrorCode } from "../errors.ts";
+import { quote } from "../foreign-text.ts";
 import { formatUrl, type Origin, type Request } from "./exchange.ts";
-import { quote } from "./response.ts";
 
 type Explanation = readonly [code: CerErrorCode, what: string, hint: string];
 

@@ -12,7 +12,7 @@ import { SaxesParser } from "saxes";
 import { XMLCBWriter } from "xmlbuilder2/lib/writers/XMLCBWriter.js";
 import { CerError } from "../errors.ts";
 import type { Event, Parameter, ReportType } from "../event.ts";
-import { quote, stripControls } from "./response.ts";
+import { quote, stripControls } from "../foreign-text.ts";
 import { decodeReportText, encodeUtf16 } from "./text.ts";
 
 /** What travels of an event. Attached files are named, not sent, at this level. */

@@ -3,6 +3,7 @@
  * grammar its comments mean, read as tolerantly as the specification's own examples need.
  */
 
+import { quote, stripControls } from "../foreign-text.ts";
 import { decodeAnswerText, encodeAnswerText } from "./text.ts";
 
 /** What a server answered. Lists are empty, flags false and texts null where the answer has no such key. */
@@ -142,17 +143,6 @@ function parseResponseUrl(value: string | undefined, warn: Warn): string | null 
   if (/^https?:\/\/[^\s/]/i.test(shown)) return shown;
   warn(`The server sent Response=${quote(value)}, which is not an http or https address; not shown.`);
   return null;
-}
-
-/** Text from a server, fit to be shown on a terminal: control and direction-changing characters removed. */
-export function stripControls(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "");
-}
-
-/** A server's value as a message quotes it: harmless and short. */
-export function quote(value: string): string {
-  const shown = stripControls(value);
-  return shown.length > 80 ? `"${shown.slice(0, 80)}…"` : `"${shown}"`;
 }
 
 /** One line of an answer, in the order it is to be written. */

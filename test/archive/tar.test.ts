@@ -58,6 +58,18 @@ test("the system's tar and our reader find in it what went in", async (t) => {
   assert.equal(stdout, "-rw-r--r-- 0/0         1200001 2026-03-04 05:06 log.txt\n");
 });
 
+test("contents nobody reads are skipped", async (t) => {
+  const bodies = [logText(400_000, 1), logText(10, 2), logText(300_000, 3)];
+  const { bytes } = await pack(
+    bodies.map((body, index) => entry(String(index), body)),
+    { spoolDir: await makeFolder(t) },
+  );
+  const names: string[] = [];
+  for await (const { file } of readTar([bytes] as unknown as AsyncIterable<Uint8Array>))
+    names.push(file.name);
+  assert.deepEqual(names, ["0", "1", "2"]);
+});
+
 test("the same entries make the same bytes, in memory and in a file", async (t) => {
   const folder = await makeFolder(t);
   const entries = () => [entry("a", logText(300_000, 1)), entry("b", "tail")];

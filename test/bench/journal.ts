@@ -1,8 +1,4 @@
-/**
- * The journal with many entries: what every run does first must not grow with them. Run alone:
- *
- *   tsx test/bench/journal.ts [ENTRIES]
- */
+/** The journal with many entries: what every run does first must not grow with them. */
 
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
@@ -12,11 +8,19 @@ import { formatId, formatLabel, formatTime } from "../../src/journal/layout.ts";
 import { openJournal } from "../../src/journal/open.ts";
 import { openProcesses } from "../../src/journal/owner.ts";
 
+const ENTRIES = 10_000;
+
+export async function measure(print: (line: string) => void): Promise<void> {
+  print(`a journal of ${ENTRIES} entries`);
+  for (const { what, ms, rss } of await benchJournal())
+    print(`  ${what.padEnd(32)} ${`${ms}`.padStart(8)} ms ${`${rss}`.padStart(6)} MiB`);
+}
+
 /** One measured operation; milliseconds, and mebibytes of resident memory afterwards. */
-export type Measured = { readonly what: string; readonly ms: number; readonly rss: number };
+type Measured = { readonly what: string; readonly ms: number; readonly rss: number };
 
 /** Half of the entries are delivered (their receipts are kept), the others wait. */
-export async function benchJournal(count = 10_000): Promise<Measured[]> {
+async function benchJournal(count = ENTRIES): Promise<Measured[]> {
   const directory = await mkdtemp(join(tmpdir(), "cer-bench-journal-"));
   const measured: Measured[] = [];
   const measure = async <T>(what: string, operation: () => Promise<T>): Promise<T> => {
@@ -74,7 +78,3 @@ async function fill(directory: string, count: number): Promise<void> {
     await writeFile(join(path, isDone ? "receipt.json" : "entry.json"), "{}");
   }
 }
-
-if (process.argv[1] === import.meta.filename)
-  for (const { what, ms, rss } of await benchJournal(Number(process.argv[2] ?? 10_000)))
-    process.stdout.write(`${what.padEnd(32)} ${`${ms}`.padStart(8)} ms ${`${rss}`.padStart(6)} MiB\n`);

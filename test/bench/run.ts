@@ -5,7 +5,12 @@
  *
  * runs the parts whose name contains one of the words, or all of them. Each part is a file here that exports `measure`.
  */
-const PARTS = { cab: () => import("./cab.ts") };
+const PARTS = {
+  start: () => import("./start.ts"),
+  submit: () => import("./submit.ts"),
+  cab: () => import("./cab.ts"),
+  journal: () => import("./journal.ts"),
+};
 
 const words = process.argv.slice(2);
 for (const [name, load] of Object.entries(PARTS)) {

@@ -260,22 +260,33 @@ test("sizes bound one item and all of them together, and what the user attached 
   assert.equal(files.get("own.log")?.toString(), body);
 });
 
-test("a collector that throws, fails or hangs fails alone", async () => {
+test("a collector that throws or fails does so alone, and an error's own words stay here", async () => {
   put("fine.log", "fine\n");
-  const queries = ["Hang", "Throw", "Refuse"].map((name) => `SELECT a FROM ${name}`);
+  const queries = ["Throw", "Refuse"].map((name) => `SELECT a FROM ${name}`);
   const { items } = await pack([`WQL=${queries.join(";")}`, `GetFile=${logs}/fine.log`], {
-    itemTimeMs: 100,
-    queryWmi: async ({ className }, { timeoutMs }) => {
+    queryWmi: async ({ className }) => {
       if (className === "Throw") throw new Error(`${PLANTED} in a message`);
-      if (className === "Hang") await new Promise((resolve) => setTimeout(resolve, timeoutMs));
       return { ok: false, reason: `The class ${className} is not known.` };
     },
   });
   assert.deepEqual(shown(items), [
-    "WQL SELECT a FROM Hang: failed (consent) the class Hang is not known",
     "WQL SELECT a FROM Throw: failed (consent) it could not be read",
     "WQL SELECT a FROM Refuse: failed (consent) the class Refuse is not known",
     "GetFile DIR/logs/fine.log: collected (consent) fine.log(text)",
+  ]);
+});
+
+test("once the time for all is over, what was asked for fails and what the user attached still goes", async () => {
+  const event = eventWith(attached(put("mine.log", "mine\n"), 5));
+  const { items } = await pack([`GetFile=${logs}/fine.log`, "WQL=SELECT Family FROM Win32_Processor"], {
+    event,
+    totalTimeMs: 0,
+    queryWmi: UNUSED,
+  });
+  assert.deepEqual(shown(items), [
+    "File mine.log: collected (attached) mine.log(text)",
+    "WQL SELECT Family FROM Win32_Processor: failed (limit) it took longer than was agreed",
+    "GetFile DIR/logs/fine.log: failed (limit) it took longer than was agreed",
   ]);
 });
 

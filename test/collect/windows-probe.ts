@@ -23,7 +23,7 @@ export type Question =
 
 type Limits = { readonly maxBytes?: number; readonly maxDepth?: number; readonly timeoutMs?: number };
 
-const LIMITS = { maxBytes: 1_000_000, maxDepth: 20, timeoutMs: 30_000 };
+const LIMITS = { maxBytes: 1_000_000, maxDepth: 20, timeoutMs: 120_000 };
 
 async function answer(question: Question): Promise<unknown> {
   const { platform, arch, env } = process;

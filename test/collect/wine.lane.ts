@@ -72,7 +72,8 @@ async function ask(questions: readonly Question[]): Promise<unknown[]> {
   const [asked, answered] = [join(wine.directory, "questions.json"), join(wine.directory, "answers.json")];
   await writeFile(asked, JSON.stringify(questions));
   const script = join(wine.directory, "probe.cjs");
-  const { exitCode, stderr } = await wine.node(script, [wine.windowsPath(asked), wine.windowsPath(answered)]);
+  const paths = [asked, answered].map((path) => wine.windowsPath(path));
+  const { exitCode, stderr } = await wine.node(script, paths, { timeoutMs: 300_000 });
   assert.equal(exitCode, 0, stderr.toString());
   return JSON.parse(await readFile(answered, "utf8")) as unknown[];
 }

@@ -9,8 +9,8 @@ import type { Held } from "../../src/journal/held.ts";
 import type { Journal, JournalDeps } from "../../src/journal/journal.ts";
 import { encodeRetrySettings } from "../../src/retry-settings.ts";
 import type { Surroundings } from "../../src/surroundings.ts";
-import { FORCED, hastyDisk, mustAdd, mustOpen, sampleDeps, sampleReport } from "../journal/sample.ts";
 import { buildReport, encodeReport } from "../../src/wire/report.ts";
+import { FORCED, hastyDisk, mustAdd, mustOpen, sampleDeps, sampleReport } from "../journal/sample.ts";
 
 export const NOON = Date.parse("2026-11-24T12:00:00.000Z");
 

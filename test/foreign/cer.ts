@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -76,4 +77,45 @@ export async function everythingBelow(directory: string): Promise<string> {
   const files = found.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   const texts = await Promise.all(files.map(async (path) => `${path}\n${await readFile(path, "latin1")}`));
   return texts.join("\n");
+}
+
+export type Serve = {
+  readonly url: string;
+  /** Where reports and archives are kept. */
+  readonly directory: string;
+  /** What it has printed of exchanges so far: "report", "archive" or "refused" each. */
+  exchanges(): string[];
+  stop(): Promise<void>;
+};
+
+/** `cer serve` on a free port; what arrives is kept at that place under this name. */
+export async function startServe(
+  place: Place,
+  name: string,
+  args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Serve> {
+  const directory = join(place.directory, name);
+  const server = spawn(process.execPath, [PROGRAM, "serve", "--port", "0", "--dir", directory, ...args], {
+    env: { ...place.env, ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let printed = "";
+  server.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    printed += chunk;
+  });
+  const ended = once(server, "exit");
+  while (!printed.includes("\n"))
+    if (server.exitCode === null) await Promise.race([once(server.stdout, "data"), ended]);
+    else throw new Error(`cer serve ended with ${server.exitCode}`);
+  return {
+    url: /http:\S+/.exec(printed)?.[0] ?? "",
+    directory,
+    exchanges: () =>
+      printed.split("\n").flatMap((line) => /^(report|archive|refused)\b/.exec(line)?.[1] ?? []),
+    stop: async () => {
+      server.kill("SIGTERM");
+      await ended;
+    },
+  };
 }

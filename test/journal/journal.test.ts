@@ -273,12 +273,14 @@ test("a file that is missing or no file costs only itself", async () => {
   const journal = await open();
   const directory: AttachedFile = { path: base, name: "d", type: 5 };
   const missing: AttachedFile = { path: join(base, "none"), name: "n", type: 5 };
-  const held = await mustAdd(journal, sampleReport("a", [directory, missing]));
+  const impossible: AttachedFile = { path: "/tmp/a\0b", name: "i", type: 5 };
+  const held = await mustAdd(journal, sampleReport("a", [directory, missing, impossible]));
   assert.deepEqual(
     held.attachments.map(({ how, why, state }) => [how, why, state]),
     [
       ["missing", "EINVAL", "missing"],
       ["missing", "ENOENT", "missing"],
+      ["missing", "EINVAL", "missing"],
     ],
   );
   await held.settle(wait);

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { test } from "node:test";
 import fc from "fast-check";
+import { quote } from "../../src/foreign-text.ts";
 import {
   encodeReceipt,
   formatReceipt,
@@ -11,7 +12,6 @@ import {
   verifyReceipt,
   withoutCredentials,
 } from "../../src/journal/receipt.ts";
-import { quote } from "../../src/wire/response.ts";
 import { NOON } from "./sample.ts";
 
 const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");

@@ -1,16 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { quote, stripControls } from "../../src/foreign-text.ts";
 import {
   encodeResponse,
   type Level1Response,
   MAX_ITEMS,
   type ParsedResponse,
   parseResponse,
-  quote,
   type ResponseLine,
   responseKeyOf,
-  stripControls,
 } from "../../src/wire/response.ts";
 import { encodeAnswerText } from "../../src/wire/text.ts";
 import { EXAMPLES } from "../fixtures/examples.ts";

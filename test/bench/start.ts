@@ -1,0 +1,42 @@
+/** What a hook pays: `cer submit` of the 4.4 event, journal, both levels and all, against `node -e 0`. */
+
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { EXAMPLES } from "../fixtures/examples.ts";
+import { compareCommands } from "./command.ts";
+import { startServe } from "./serve.ts";
+
+const ROUNDS = 30;
+
+export async function measure(print: (line: string) => void): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "cer-bench-start-"));
+  const server = await startServe(join(folder, "received"));
+  try {
+    const { eventTime, ...event } = EXAMPLES["4.4"].event;
+    const { oem, ...machine } = event.machine;
+    const written = { ...event, machine, eventTime: String(eventTime) };
+    const plain = JSON.stringify(written, (_, value) => (value === null ? undefined : value));
+    await writeFile(join(folder, "event.json"), plain);
+    const submit = [process.execPath, join(import.meta.dirname, "../../bin/cer.js"), "submit", "event.json"];
+    const to = ["--server", `127.0.0.1:${server.port}`, "--force", "--no-flush", "--quiet"];
+    const figures = await compareCommands(
+      {
+        "node -e 0": [process.execPath, "-e", "0"],
+        "cer submit": [...submit, ...to, "--journal", join(folder, "journal")],
+        "cer submit, no journal": [...submit, ...to, "--journal", "/proc/none"],
+      },
+      folder,
+      ROUNDS,
+    );
+    const base = figures["node -e 0"];
+    print(`submitting 4.4, whole process, best of ${ROUNDS}; x is the time against node -e 0`);
+    for (const [name, { wall, cpu, peak }] of Object.entries(figures))
+      print(
+        `  ${name.padEnd(24)} ${wall.toFixed(3)} s ${(wall / base.wall).toFixed(2)}x, processor ${cpu.toFixed(2)} s ${(cpu / base.cpu).toFixed(2)}x, peak ${peak.toFixed(0)} MiB`,
+      );
+  } finally {
+    await server.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,255 @@
+/**
+ * The built program in a real Windows Node under Wine, against `cer serve` on this side: the smoke test, reports with
+ * files, the journal on a drive, exit codes, an NSIS installer's hook; and cabinets unpacked by Wine's own programs.
+ */
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
+import type { Outcome } from "../../src/outcome.ts";
+import { openWine, type Wine } from "../wine.ts";
+import { openPlace, type Place, PROGRAM, type Run, type Serve, startServe, submit } from "./cer.ts";
+import { freePorts } from "./daemon.ts";
+
+const run = promisify(execFile);
+const LOG = "Error 1603: the service did not start\r\n".repeat(500);
+const NOTE = "an aux file\r\n";
+
+let place: Place;
+let serve: Serve;
+let wine: Wine;
+/** C:\ on this side. */
+let drive = "";
+
+before(async () => {
+  place = await openPlace();
+  serve = await startServe(place, "kept");
+  wine = await openWine();
+  drive = join(wine.directory, "prefix", "drive_c");
+  await mkdir(join(drive, "Work Dir"));
+  await writeFile(join(drive, "Work Dir", "Setup.log"), LOG);
+});
+after(async () => {
+  await wine.close();
+  await serve.stop();
+  await place.remove();
+});
+
+const UNSET = {
+  CER_SERVER: "",
+  CER_PORT: "",
+  CER_HTTPS: "",
+  CER_CONSENT: "",
+  HTTP_PROXY: "",
+  http_proxy: "",
+  NODE_OPTIONS: "",
+};
+
+/** `cer` on Windows, its journal in C:\journal. */
+async function cerOnWindows(args: readonly string[], env: Record<string, string> = {}): Promise<Run> {
+  const { exitCode, stdout, stderr } = await wine.node(PROGRAM, args, {
+    env: { ...UNSET, CER_JOURNAL: "C:\\journal", ...env },
+    cwd: join(drive, "Work Dir"),
+    timeoutMs: 120_000,
+  });
+  return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() };
+}
+
+async function submitOnWindows(args: readonly string[]): Promise<Run & { outcome: Outcome }> {
+  const result = await cerOnWindows(["submit", "--event-type", "Windows", "--force", "--json", ...args]);
+  assert.notEqual(result.stdout, "", result.stderr);
+  return { ...result, outcome: JSON.parse(result.stdout) as Outcome };
+}
+
+/** The archives that the server has of this event type. */
+async function archivesOf(server: Serve): Promise<string[]> {
+  const names = await readdir(server.directory, { recursive: true });
+  return names.filter((name) => name.endsWith(".cab")).map((name) => join(server.directory, name));
+}
+
+/** The files below C:\NAME: path from there, and content. */
+async function contentsOf(name: string): Promise<Record<string, string>> {
+  const found = await readdir(join(drive, name), { recursive: true, withFileTypes: true });
+  const files = found.filter((entry) => entry.isFile());
+  const pairs = files.map(async ({ parentPath, name: file }) => [
+    join(parentPath, file).slice(join(drive, name).length + 1),
+    await readFile(join(parentPath, file), "latin1"),
+  ]);
+  return Object.fromEntries(await Promise.all(pairs));
+}
+
+describe("cer on Windows", () => {
+  test("runs the smoke test without a word on standard error", async () => {
+    const smoke = await cerOnWindows(["smoke"]);
+    assert.deepEqual([smoke.exitCode, smoke.stderr], [0, ""]);
+    assert.match(smoke.stdout, /\nOK: all nine steps\.\n$/);
+  });
+
+  test("reports with a file of a drive in any case, and keeps a receipt on one", async () => {
+    const before = await archivesOf(serve);
+    const args = [
+      "--server",
+      serve.url,
+      "--file",
+      "c:\\WORK DIR\\setup.LOG",
+      "--receipt",
+      "C:\\receipt.json",
+    ];
+    const { exitCode, outcome } = await submitOnWindows(args);
+    assert.deepEqual([exitCode, outcome.outcome, outcome.error, outcome.warnings], [0, "uploaded", null, []]);
+    assert.equal(outcome.journal?.state, "done");
+    const [cabinet = "", ...others] = (await archivesOf(serve)).filter((path) => !before.includes(path));
+    assert.deepEqual(others, []);
+    const names = outcome.level2?.archive.files.map(({ name }) => name) ?? [];
+    assert.equal(names.includes("setup.LOG"), true, names.join(" "));
+    const unpacked = join(place.directory, "unpacked");
+    await run("cabextract", ["-q", "-d", unpacked, cabinet]);
+    assert.equal(await readFile(join(unpacked, "setup.LOG"), "latin1"), LOG);
+    const report = (await readFile(join(unpacked, "report.xml"))).toString("utf16le");
+    assert.match(report, / os="10\.0\.\d+\.2\./);
+    const verified = await cerOnWindows([
+      "verify",
+      "C:\\receipt.json",
+      "--archive",
+      wine.windowsPath(cabinet),
+    ]);
+    assert.deepEqual([verified.exitCode, verified.stderr], [0, ""]);
+  });
+
+  test("keeps what cannot be sent, and flush sends it", async () => {
+    const [port = 0] = await freePorts(1);
+    const server = ["--server", `127.0.0.1:${port}`, "--retries", "0"];
+    const kept = await submitOnWindows([...server, "--file", "Setup.log"]);
+    assert.deepEqual(
+      [kept.exitCode, kept.outcome.outcome, kept.outcome.journal?.state],
+      [75, "deferred", "pending"],
+    );
+    assert.equal(
+      kept.outcome.error?.message,
+      `http://127.0.0.1:${port}: the connection was refused (ECONNREFUSED).`,
+    );
+    const id = kept.outcome.journal?.id ?? "";
+    const late = await startServe(place, "late", ["--port", String(port)]);
+    try {
+      assert.equal((await cerOnWindows(["queue", "retry", id])).exitCode, 0);
+      const flushed = await cerOnWindows(["flush"]);
+      assert.deepEqual([flushed.exitCode, flushed.stderr], [0, ""]);
+      assert.match(flushed.stdout, /\n1 of 1 delivered; 0 waiting\.\n$/);
+      assert.deepEqual(late.exchanges(), ["report", "archive"]);
+    } finally {
+      await late.stop();
+    }
+    for (const state of ["new", "claimed", "pending", "set-aside"])
+      assert.deepEqual(await readdir(join(drive, "journal", "v1", state)), [], state);
+  });
+
+  test("has the exit codes that it has everywhere", async () => {
+    const none = await cerOnWindows(["submit", "--event-type", "X"]);
+    assert.equal(none.exitCode, 2);
+    assert.match(none.stderr, /^cer: No CER server is set; nothing was sent\.\n/);
+    const missing = await cerOnWindows([
+      "submit",
+      "--event-type",
+      "X",
+      "--server",
+      serve.url,
+      "--file",
+      "D:\\none.log",
+    ]);
+    assert.equal(missing.exitCode, 2);
+    assert.match(missing.stderr, /^cer: The attached file D:\\none\.log does not exist\.\n/);
+    const refused = await submitOnWindows(["--server", serve.url, "--path", "/elsewhere"]);
+    assert.deepEqual([refused.exitCode, refused.outcome.error?.code], [3, "CER_STATUS"]);
+  });
+});
+
+describe("cabinets of cer's, unpacked by Wine's own programs", () => {
+  let cabinet = "";
+  let expected: Record<string, string> = {};
+
+  before(async () => {
+    // Names that Windows has for devices, or tells apart by nothing.
+    const files = ["CON", "aux.txt", "Setup.log", "SETUP.LOG"].map((name) => join(place.directory, name));
+    for (const [at, path] of files.entries()) await writeFile(path, at < 2 ? NOTE : `${LOG}${at}`);
+    const { outcome } = await submit(place, [
+      "--server",
+      serve.url,
+      ...files.flatMap((path) => ["--file", path]),
+    ]);
+    assert.equal(outcome.outcome, "uploaded");
+    const { sha256 } = outcome.level2?.archive ?? { sha256: "" };
+    for (const path of await archivesOf(serve))
+      if ((await run("sha256sum", [path])).stdout.startsWith(sha256)) cabinet = path;
+    const directory = join(place.directory, "reference");
+    await run("cabextract", ["-q", "-d", directory, cabinet]);
+    const names = await readdir(directory);
+    expected = Object.fromEntries(
+      await Promise.all(names.map(async (name) => [name, await readFile(join(directory, name), "latin1")])),
+    );
+  });
+
+  test("hold names that Windows can have, each once", () => {
+    const attached = Object.keys(expected).filter(
+      (name) => !/^(report\.xml|manifest\.json|wql.*)$/i.test(name),
+    );
+    assert.deepEqual(attached.sort(), ["SETUP (2).LOG", "Setup.log", "_CON", "_aux.txt"]);
+  });
+
+  for (const [program, args] of [
+    ["expand", (from: string, to: string) => [from, "-F:*", to]],
+    ["extrac32", (from: string, to: string) => ["/E", "/L", to, from]],
+    ["cabarc", (from: string, to: string) => ["-p", "x", from, `${to}\\`]],
+  ] as const)
+    test(`${program} gives every file back`, async () => {
+      await mkdir(join(drive, program));
+      const unpacked = await wine.run(program, args(wine.windowsPath(cabinet), `C:\\${program}`));
+      assert.equal(unpacked.exitCode, 0, unpacked.stdout.toString() + unpacked.stderr.toString());
+      assert.deepEqual(await contentsOf(program), expected);
+    });
+});
+
+describe("an NSIS installer that fails", () => {
+  const SCRIPT = `
+Unicode true
+SilentInstall silent
+RequestExecutionLevel user
+Name "Agent"
+OutFile "setup.exe"
+Section
+  ExecWait '"$SYSDIR\\cmd.exe" /c exit 1603' $0
+  StrCmp $0 0 done
+  ReadEnvStr $1 HOOK
+  StrCmp $1 "" +2
+  ExecWait '$1 submit --event-type SetupFailed -p Product=Agent -p Code=$0 --quiet --max-time 60' $2
+  SetErrorLevel $0
+done:
+SectionEnd
+`;
+
+  test("exits as it would have without the hook, and the failure is reported", async () => {
+    const source = join(place.directory, "setup.nsi");
+    await writeFile(source, SCRIPT);
+    await run("makensis", ["-V2", "-XTarget amd64-unicode", source]);
+    const setup = wine.windowsPath(join(place.directory, "setup.exe"));
+    const temporary = join(drive, "temp");
+    await mkdir(temporary);
+    const env = {
+      ...UNSET,
+      CER_SERVER: serve.url,
+      CER_JOURNAL: "C:\\journal",
+      TEMP: "C:\\temp",
+      TMP: "C:\\temp",
+    };
+    const bare = await wine.run(setup, ["/S"], { env });
+    const hook = `"${wine.nodeExe}" "${wine.windowsPath(PROGRAM)}"`;
+    const before = serve.exchanges().length;
+    const hooked = await wine.run(setup, ["/S"], { env: { ...env, HOOK: hook }, timeoutMs: 120_000 });
+    // Unix sees the low byte.
+    assert.deepEqual([bare.exitCode, hooked.exitCode], [1603 & 0xff, 1603 & 0xff]);
+    assert.deepEqual(serve.exchanges().slice(before), ["report", "archive"]);
+    assert.deepEqual(await readdir(temporary), []);
+  });
+});
