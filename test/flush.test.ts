@@ -3,9 +3,9 @@ import { test } from "node:test";
 import { CerError } from "../src/errors.ts";
 import { flushDue } from "../src/flush.ts";
 import type { Journal } from "../src/journal/journal.ts";
-import { FORCED, mustAdd, sampleReport } from "./journal/sample.ts";
 import { keepReport, NOON, onStage, type Stage } from "./delivery/stage.ts";
 import { answer, busy, type Fault, neverAnswer, ok, refusingPort, startFaults } from "./faults.ts";
+import { FORCED, mustAdd, sampleReport } from "./journal/sample.ts";
 
 const TAKES = ok("Bucket=7\r\n");
 
