@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Outcome } from "../../src/outcome.ts";
-import { type Fault, type FaultServer, neverAnswer, ok, startFaults } from "../faults.ts";
+import { busy, type Fault, type FaultServer, neverAnswer, ok, startFaults } from "../faults.ts";
 import { bundleProgram, type Ended, inDirectory, type Program, type Started } from "./program.ts";
 
 const ASKS = ok("Bucket=7\r\nBucketTable=2\r\niData=1\r\nDumpFile=\\Cabs\\7.cab\r\n");
@@ -106,6 +106,25 @@ test("SIGTERM while the server thinks about level 2: exit code 143, only level 2
   assertKept(submitted, 143);
   assertFlushed(flushed);
   assert.deepEqual(server.received, ["POST", "PUT", "PUT"]);
+});
+
+test("SIGTERM during the wait before a quick try: the report keeps the time that the server asked for", async () => {
+  const { submitted, flushed, ...server } = await interrupt({
+    faults: [busy("8"), ASKS],
+    moment: async (started, faults) => {
+      await arrived(1)(started, faults);
+      await sleep(500);
+    },
+    signals: ["SIGTERM"],
+  });
+  const { outcome, error, journal } = JSON.parse(submitted.stdout) as Outcome;
+  assert.deepEqual(
+    [submitted.code, outcome, error?.code, journal?.state],
+    [143, "deferred", "CER_STATUS", "pending"],
+  );
+  assert.notEqual(journal?.at, null);
+  assert.equal(flushed.stdout, '{\n  "outcomes": [],\n  "waiting": 1\n}\n');
+  assert.deepEqual(server.received, ["POST"]);
 });
 
 test("SIGTERM while a large file is packed: nothing was sent of it, and level 1 is not sent again", async () => {
