@@ -109,7 +109,7 @@ describe("cer on Windows", () => {
     await run("cabextract", ["-q", "-d", unpacked, cabinet]);
     assert.equal(await readFile(join(unpacked, "setup.LOG"), "latin1"), LOG);
     const report = (await readFile(join(unpacked, "report.xml"))).toString("utf16le");
-    assert.match(report, / os="10\.0\.\d+\.2\./);
+    assert.match(report, / os="\d+\.\d+\.\d+\.2\.\d+\.\d+\.\d+\.\d+" /);
     const verified = await cerOnWindows([
       "verify",
       "C:\\receipt.json",
@@ -198,8 +198,8 @@ describe("cabinets of cer's, unpacked by Wine's own programs", () => {
     assert.deepEqual(attached.sort(), ["SETUP (2).LOG", "Setup.log", "_CON", "_aux.txt"]);
   });
 
+  // Not expand: Wine's knows no way to have more than one file out of a cabinet.
   for (const [program, args] of [
-    ["expand", (from: string, to: string) => [from, "-F:*", to]],
     ["extrac32", (from: string, to: string) => ["/E", "/L", to, from]],
     ["cabarc", (from: string, to: string) => ["-p", "x", from, `${to}\\`]],
   ] as const)
