@@ -87,7 +87,10 @@ async function contentsOf(name: string): Promise<Record<string, string>> {
 
 describe("cer on Windows", () => {
   test("runs the smoke test without a word on standard error", async () => {
-    const smoke = await cerOnWindows(["smoke"]);
+    let smoke = await cerOnWindows(["smoke"]);
+    // Wine's WMI may take longer than cer waits, on a machine with other things to do; nothing else is tried again.
+    for (let tries = 1; tries < 4 && smoke.stderr.includes("the query took more than 20000 ms"); tries++)
+      smoke = await cerOnWindows(["smoke"]);
     assert.deepEqual([smoke.exitCode, smoke.stderr], [0, ""]);
     assert.match(smoke.stdout, /\nOK: all nine steps\.\n$/);
   });
