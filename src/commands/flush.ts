@@ -33,16 +33,16 @@ export async function runFlush(command: FlushCommand, around: Surroundings): Pro
     await closeJournal(journal, around);
   }
   const waiting = await journal.list(["pending"]);
-  if (json) terminal.print(JSON.stringify({ outcomes, waiting: waiting.length }, null, 2));
-  else if (!quiet) terminal.print(summary(outcomes, waiting.length));
-  const codes = outcomes.map(exitCodeFor).filter((code) => code !== EXIT.ok);
   const isLeft = waiting.some(({ label }) => isDue(parseTime(label.mark) ?? 0, now()));
+  if (json) terminal.print(JSON.stringify({ outcomes, waiting: waiting.length }, null, 2));
+  else if (!quiet) terminal.print(summary(outcomes, waiting.length, isLeft));
+  const codes = outcomes.map(exitCodeFor).filter((code) => code !== EXIT.ok);
   return codes.find((code) => code !== EXIT.deferred) ?? codes[0] ?? (isLeft ? EXIT.deferred : EXIT.ok);
 }
 
-function summary(outcomes: readonly Outcome[], waiting: number): string {
+function summary(outcomes: readonly Outcome[], waiting: number, isLeft: boolean): string {
   const delivered = outcomes.filter(({ error }) => error === null).length;
   if (outcomes.length === 0 && waiting === 0) return "Nothing waits.";
-  if (outcomes.length === 0) return `Nothing is due; ${waiting} waiting.`;
+  if (outcomes.length === 0) return `Nothing ${isLeft ? "could be sent" : "is due"}; ${waiting} waiting.`;
   return `${delivered} of ${outcomes.length} delivered; ${waiting} waiting.`;
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Outcome } from "../../src/outcome.ts";
-import { type Ended, inDirectory, type Program, bundleProgram } from "./program.ts";
+import { bundleProgram, type Ended, inDirectory, type Program } from "./program.ts";
 import { type Recorder, startRecorder } from "./recorder.ts";
 
 let program: Program;

@@ -1,7 +1,7 @@
-/** A few of the steps at which the lanes kill the program: where a report changes its state, and where its bytes leave. */
+/** A few of the steps at which the lanes kill the program: where bytes have left, and where what came of it is written. */
 
 import { killEverywhere, SCENARIOS } from "./killed.ts";
 
-killEverywhere([SCENARIOS.submitFailingOnce], (step) =>
-  /^(POST|PUT): (half the body|body|reply)$|^after rename .*(entry|answer|receipt)\.json$/.test(step),
+killEverywhere([SCENARIOS.submit], (step) =>
+  /^POST: body$|^PUT: (half the )?body$|^after rename .*(answer|receipt)\.json$/.test(step),
 );

@@ -217,7 +217,7 @@ test("a receipt: written where asked, shown, checked, and found out when changed
         "",
       ].concat(["Declined", "Redacted", "Consent", "Attempt", "Attempt", ""]),
     );
-    assert.match(shown.out, /\nAttempt {4}TIME level 2: status 200, 127\.0\.0\.1\n$/);
+    assert.match(shown.out, /\nAttempt {4}TIME level 2: status 200, "127\.0\.0\.1"\n$/);
   }));
 
 test("a receipt that cannot be written where asked does not make a delivered report undelivered", () =>
@@ -267,15 +267,15 @@ test("attached files that vanish or grow after the report was made", () => {
     assert.ok(left?.includes("something else"));
 
     isBusy = true;
-    assert.equal((await submit("copied again", "")).code, 75);
-    assert.equal((await submit("left again", "--no-copy")).code, 75);
+    assert.equal((await submit("copied-again", "")).code, 75);
+    assert.equal((await submit("left-again", "--no-copy")).code, 75);
     await rm(join(directory, "setup.log"));
     isBusy = false;
     const later = await cer("flush");
     assert.equal(later.code, 0, later.err);
     assert.deepEqual(
       later.out.split("\n").filter((line) => line.startsWith("Not sent")),
-      ["Not sent: File setup.log: it does not exist"],
+      ["Not sent: File setup.log: there is no such file"],
     );
   });
 });
