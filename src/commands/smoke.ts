@@ -158,9 +158,10 @@ async function compare(outcome: Outcome, arrived: Arrived): Promise<Outcome> {
   const sent = outcome.level2?.archive;
   const found = arrived.path === null ? null : await hashOf(arrived.path);
   if (sent !== undefined && found === sent.sha256) return outcome;
+  const reasons = outcome.declined.map(({ kind, item, reason }) => ` ${kind} ${item}: ${reason}.`).join("");
   const message =
     sent === undefined
-      ? "Level 2 was not carried out, though the embedded server asks for it."
+      ? `Level 2 was not carried out, though the embedded server asks for it.${reasons}`
       : `The archive that arrived (SHA-256 ${found ?? "none"}) is not the one that was sent (${sent.sha256}).`;
   const hint = "Is level 2 switched off by --consent, CER_CONSENT or a configuration file?";
   const error = new CerError("CER_MISMATCH", message, sent === undefined ? { hint } : {});

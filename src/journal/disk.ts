@@ -3,12 +3,17 @@
  * journal does goes through this table, so that a test can stop the program before and after every single step. Hides
  * what platforms do differently: directories cannot be synced on Windows, and its scanners make a rename fail for a
  * moment.
+ *
+ * Operations that take microseconds are done at once, on the main thread: handing each of the hundred that a report
+ * needs to another thread and back costs ten times what they do. What can take long (copies, large writes and their
+ * syncs) does not hold up timers and signals.
  */
 
-import { constants, createReadStream } from "node:fs";
-import * as fs from "node:fs/promises";
+import * as fs from "node:fs";
+import { copyFile, open } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 
 /** What a path is, a symbolic link not followed. */
 export type Facts = {
@@ -73,16 +78,19 @@ export type Disk = {
 const RENAME_PAUSES = [10, 30, 100, 300, 600];
 
 /** Opening a pipe returns at once; Windows has no such flag and no such pipes. */
-const NO_WAIT = constants.O_NONBLOCK ?? 0;
+const NO_WAIT = fs.constants.O_NONBLOCK ?? 0;
+
+/** Bytes from which on writing and syncing is left to another thread. */
+const LARGE = 1024 * 1024;
 
 /** The real disk. */
 export function openDisk(platform: string): Disk {
   const isWindows = platform === "win32";
   return {
-    makeDirectory: (path) => fs.mkdir(path, { mode: 0o700 }),
-    names: (directory) => fs.readdir(directory),
+    makeDirectory: async (path) => void fs.mkdirSync(path, { mode: 0o700 }),
+    names: async (directory) => fs.readdirSync(directory),
     facts: async (path) => {
-      const stat = await fs.lstat(path);
+      const stat = fs.lstatSync(path);
       return {
         kind: kindOf(stat),
         size: stat.size,
@@ -91,21 +99,23 @@ export function openDisk(platform: string): Disk {
         mtime: stat.mtimeMs,
       };
     },
-    resolve: (path) => fs.realpath(path),
-    read: readSmall,
+    resolve: async (path) => fs.realpathSync(path),
+    read: async (path, limit) => readSmall(path, limit),
     openSource,
     readStream: (path, size) =>
-      size === 0 ? Readable.from([]) : createReadStream(path, { end: size - 1, highWaterMark: 256 * 1024 }),
-    create: async (path) => diskFile(await fs.open(path, "w", 0o600)),
-    append: (path, bytes) => fs.appendFile(path, bytes, { mode: 0o600 }),
+      size === 0
+        ? Readable.from([])
+        : fs.createReadStream(path, { end: size - 1, highWaterMark: 256 * 1024 }),
+    create: async (path) => diskFile(fs.openSync(path, "w", 0o600)),
+    append: async (path, bytes) => fs.appendFileSync(path, bytes, { mode: 0o600 }),
     // Windows flushes only what was opened for writing.
-    syncFile: (path) => syncPath(path, isWindows ? "r+" : "r"),
-    clone: (from, to) => fs.copyFile(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL),
-    link: (from, to) => fs.link(from, to),
-    rename: (from, to) => (isWindows ? renamePatiently(from, to) : fs.rename(from, to)),
-    unlink: (path) => fs.unlink(path),
-    removeDirectory: (path) => fs.rmdir(path),
-    syncDirectory: (path) => (isWindows ? Promise.resolve() : syncPath(path, "r")),
+    syncFile: async (path) => syncPath(path, isWindows ? "r+" : "r"),
+    clone: (from, to) => copyFile(from, to, fs.constants.COPYFILE_FICLONE_FORCE | fs.constants.COPYFILE_EXCL),
+    link: async (from, to) => fs.linkSync(from, to),
+    rename: async (from, to) => (isWindows ? renamePatiently(from, to) : fs.renameSync(from, to)),
+    unlink: async (path) => fs.unlinkSync(path),
+    removeDirectory: async (path) => fs.rmdirSync(path),
+    syncDirectory: async (path) => (isWindows ? undefined : syncPath(path, "r")),
   };
 }
 
@@ -127,19 +137,19 @@ export function systemCode(thrown: unknown): string | null {
   return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : null;
 }
 
-async function readSmall(path: string, limit: number): Promise<Buffer> {
-  const handle = await fs.open(path, constants.O_RDONLY | NO_WAIT);
+function readSmall(path: string, limit: number): Buffer {
+  const file = fs.openSync(path, fs.constants.O_RDONLY | NO_WAIT);
   try {
-    const { size } = await handle.stat();
+    const { size } = fs.fstatSync(file);
     if (size > limit) throw systemError("EFBIG", `${path} is ${size} bytes long, the bound is ${limit}`);
-    return await handle.readFile();
+    return fs.readFileSync(file);
   } finally {
-    await handle.close();
+    fs.closeSync(file);
   }
 }
 
 async function openSource(path: string): Promise<Source> {
-  const handle = await fs.open(path, constants.O_RDONLY | NO_WAIT);
+  const handle = await open(path, fs.constants.O_RDONLY | NO_WAIT);
   const stat = await handle.stat();
   if (!stat.isFile()) {
     await handle.close();
@@ -155,34 +165,47 @@ async function openSource(path: string): Promise<Source> {
   return { size: stat.size, mtime: stat.mtimeMs, stream, close };
 }
 
-function diskFile(handle: fs.FileHandle): DiskFile {
+const writeAway = promisify(fs.write);
+const syncAway = promisify(fs.fsync);
+
+function diskFile(file: number): DiskFile {
+  let written = 0;
   return {
     write: async (bytes) => {
-      for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at)).bytesWritten;
+      for (let at = 0; at < bytes.length; ) {
+        const isLarge = written + bytes.length > LARGE;
+        const count = isLarge
+          ? (await writeAway(file, bytes, at)).bytesWritten
+          : fs.writeSync(file, bytes, at);
+        at += count;
+      }
+      written += bytes.length;
     },
-    sync: () => handle.sync(),
-    close: () => handle.close(),
+    sync: async () => (written > LARGE ? syncAway(file) : fs.fsyncSync(file)),
+    close: async () => fs.closeSync(file),
   };
 }
 
 async function renamePatiently(from: string, to: string): Promise<void> {
   for (const pause of RENAME_PAUSES) {
     try {
-      return await fs.rename(from, to);
+      return fs.renameSync(from, to);
     } catch (error) {
       if (!["EPERM", "EACCES", "EBUSY"].includes(systemCode(error) ?? "")) throw error;
       await sleep(pause);
     }
   }
-  return fs.rename(from, to);
+  fs.renameSync(from, to);
 }
 
+/** Of a large file, on another thread. */
 async function syncPath(path: string, flags: "r" | "r+"): Promise<void> {
-  const handle = await fs.open(path, flags);
+  const file = fs.openSync(path, flags);
   try {
-    await handle.sync();
+    if (fs.fstatSync(file).size > LARGE) await syncAway(file);
+    else fs.fsyncSync(file);
   } finally {
-    await handle.close();
+    fs.closeSync(file);
   }
 }
 

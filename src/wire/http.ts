@@ -53,7 +53,7 @@ export async function openHttp(origin: Origin, options: HttpOptions): Promise<Ht
 }
 
 function openClient(origin: Origin, options: HttpOptions, peer: { current: Peer }): Client {
-  const connect = buildConnector({ timeout: options.connectTimeout });
+  const connect = buildConnector(connectorOptions(options));
   return new Client(formatUrl(origin, ""), {
     connect: (target, callback) => {
       connect(target, (...result) => {
@@ -75,12 +75,17 @@ async function openProxy(proxy: string, options: HttpOptions): Promise<Dispatche
     uri: origin,
     // Proxies commonly allow CONNECT to 443 only; plain http is asked for by its whole URL instead.
     proxyTunnel: false,
-    proxyTls: { timeout: options.connectTimeout },
-    requestTls: { timeout: options.connectTimeout },
+    proxyTls: connectorOptions(options),
+    requestTls: connectorOptions(options),
     // Loaded alone, a client lacks the methods that undici's own index gives to all of them.
     clientFactory: (url, settings) => Object.assign(new Client(url, settings), { connect }),
     ...(username === "" ? {} : { token: `Basic ${Buffer.from(credentials).toString("base64")}` }),
   });
+}
+
+/** Without TCP's own probes: a silent connection is given up long before they begin, and Wine refuses to set them. */
+function connectorOptions({ connectTimeout }: HttpOptions) {
+  return { timeout: connectTimeout, keepAlive: false };
 }
 
 function describePeer(socket: object): Peer {

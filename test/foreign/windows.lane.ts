@@ -16,6 +16,8 @@ import { freePorts } from "./daemon.ts";
 
 const run = promisify(execFile);
 const LOG = "Error 1603: the service did not start\r\n".repeat(500);
+/** What the servers ask for: no WQL, for which Wine may take longer than cer waits; see test/collect/wine.lane.ts. */
+const ATTACHED_ONLY = ["--request", "iData=1"];
 const NOTE = "an aux file\r\n";
 
 let place: Place;
@@ -26,8 +28,10 @@ let drive = "";
 
 before(async () => {
   place = await openPlace();
-  serve = await startServe(place, "kept");
+  serve = await startServe(place, "kept", ATTACHED_ONLY);
   wine = await openWine();
+  // The first query starts more of Windows than cer waits for on a busy machine.
+  await wine.run("wmic", ["cpu", "get", "Family"], { timeoutMs: 120_000 });
   drive = join(wine.directory, "prefix", "drive_c");
   await mkdir(join(drive, "Work Dir"));
   await writeFile(join(drive, "Work Dir", "Setup.log"), LOG);
@@ -83,7 +87,10 @@ async function contentsOf(name: string): Promise<Record<string, string>> {
 
 describe("cer on Windows", () => {
   test("runs the smoke test without a word on standard error", async () => {
-    const smoke = await cerOnWindows(["smoke"]);
+    let smoke = await cerOnWindows(["smoke"]);
+    // Wine's WMI may take longer than cer waits, on a machine with other things to do; nothing else is tried again.
+    for (let tries = 1; tries < 4 && smoke.stderr.includes("the query took more than 20000 ms"); tries++)
+      smoke = await cerOnWindows(["smoke"]);
     assert.deepEqual([smoke.exitCode, smoke.stderr], [0, ""]);
     assert.match(smoke.stdout, /\nOK: all nine steps\.\n$/);
   });
@@ -109,7 +116,7 @@ describe("cer on Windows", () => {
     await run("cabextract", ["-q", "-d", unpacked, cabinet]);
     assert.equal(await readFile(join(unpacked, "setup.LOG"), "latin1"), LOG);
     const report = (await readFile(join(unpacked, "report.xml"))).toString("utf16le");
-    assert.match(report, / os="10\.0\.\d+\.2\./);
+    assert.match(report, / os="\d+\.\d+\.\d+\.2\.\d+\.\d+\.\d+\.\d+" /);
     const verified = await cerOnWindows([
       "verify",
       "C:\\receipt.json",
@@ -132,7 +139,7 @@ describe("cer on Windows", () => {
       `http://127.0.0.1:${port}: the connection was refused (ECONNREFUSED).`,
     );
     const id = kept.outcome.journal?.id ?? "";
-    const late = await startServe(place, "late", ["--port", String(port)]);
+    const late = await startServe(place, "late", ["--port", String(port), ...ATTACHED_ONLY]);
     try {
       assert.equal((await cerOnWindows(["queue", "retry", id])).exitCode, 0);
       const flushed = await cerOnWindows(["flush"]);
@@ -198,8 +205,8 @@ describe("cabinets of cer's, unpacked by Wine's own programs", () => {
     assert.deepEqual(attached.sort(), ["SETUP (2).LOG", "Setup.log", "_CON", "_aux.txt"]);
   });
 
+  // Not expand: Wine's knows no way to have more than one file out of a cabinet.
   for (const [program, args] of [
-    ["expand", (from: string, to: string) => [from, "-F:*", to]],
     ["extrac32", (from: string, to: string) => ["/E", "/L", to, from]],
     ["cabarc", (from: string, to: string) => ["-p", "x", from, `${to}\\`]],
   ] as const)
@@ -223,7 +230,7 @@ Section
   StrCmp $0 0 done
   ReadEnvStr $1 HOOK
   StrCmp $1 "" +2
-  ExecWait '$1 submit --event-type SetupFailed -p Product=Agent -p Code=$0 --quiet --max-time 60' $2
+  ExecWait '$1 submit --event-type SetupFailed -p Product=Agent -p Code=$0 --file "C:\\Work Dir\\Setup.log" --quiet --max-time 60' $2
   SetErrorLevel $0
 done:
 SectionEnd
