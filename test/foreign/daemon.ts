@@ -57,9 +57,11 @@ async function stop(child: ChildProcess): Promise<void> {
 function takesConnections(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1");
-    socket.on("connect", () => resolve(true));
     socket.on("error", () => resolve(false));
-    socket.on("connect", () => socket.destroy());
+    socket.on("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
   });
 }
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
@@ -33,7 +33,7 @@ async function withNginx(
   use: (nginx: Nginx) => Promise<void>,
 ): Promise<void> {
   const directory = join(place.directory, `nginx-${++count}`);
-  await run("mkdir", [directory]);
+  await mkdir(directory);
   const nginx = await startNginx({ directory, answer: ANSWER, ...options });
   try {
     await use(nginx);
@@ -108,9 +108,9 @@ describe("nginx with its DAV module", () => {
     });
   });
 
-  test("a retry after a 500 puts the very bytes, and posts nothing again", async () => {
+  test("a retry after a 503 puts the very bytes, and posts nothing again", async () => {
     const directory = join(place.directory, "twice");
-    await run("mkdir", [directory]);
+    await mkdir(directory);
     const gate = join(directory, "shut");
     await writeFile(gate, "");
     const level2 = `if (-f ${gate}) { return 503; }`;
@@ -125,7 +125,7 @@ describe("nginx with its DAV module", () => {
         message: `http://127.0.0.1:${nginx.port}/PersistedCabs/Generic/Foreign/here/dump.cab answered 503 and did not take the archive.`,
         hint: "The server has trouble. Try again later.",
       });
-      await Promise.all([run("rm", [gate]), run("rm", [log])]);
+      await Promise.all([rm(gate), rm(log)]);
       const id = first.outcome.journal?.id ?? "";
       assert.equal((await cer(place, ["queue", "retry", id])).exitCode, 0);
       const flushed = await cer(place, ["flush", "--json"]);
