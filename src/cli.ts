@@ -160,7 +160,7 @@ function addQueue(parser: Parser, onCommand: (command: Command) => void): void {
   addJournalOptions(
     queue
       .command("export")
-      .description("write a waiting report to a tar, to be carried to another machine")
+      .description("write a waiting report to a tar, to be sent from another machine and no more from here")
       .argument("<id>")
       .argument("<file>"),
   ).action((id: string, file: string, options: JournalOptions) =>

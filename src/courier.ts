@@ -42,7 +42,7 @@ export async function deliverHeld(held: Held, options: TriesOptions): Promise<De
 }
 
 async function tryHeld(held: Held, dossier: Dossier, keep: Keep, options: TriesOptions): Promise<TriesEnd> {
-  const { destination, settings } = held.record;
+  const { destination, settings, imported } = held.record;
   const { around } = options;
   const parsed = await parseRetrySettings(settings).catch(asCerError);
   // What this program cannot read any more it will not be able to read later.
@@ -53,6 +53,7 @@ async function tryHeld(held: Held, dossier: Dossier, keep: Keep, options: TriesO
       level1: await bytesOf(held.level1),
       destination: { ...destination, from: "the journal" },
       settings: parsed,
+      imported,
       beginExchange: (level) => keep(() => held.beginAttempt(level), undefined),
       endExchange: (exchange) => keep(() => held.endAttempt(exchange), undefined),
     },

@@ -9,7 +9,7 @@ import { writeCabinet } from "./archive/cab/write.ts";
 import type { ArchiveFlags } from "./cli/command.ts";
 import { type Collection, type CollectOptions, collectEntries } from "./collect/collect.ts";
 import { notCollected } from "./collect/manifest.ts";
-import { applyAnswers, type CollectionPlan, planCollection } from "./collect/plan.ts";
+import { applyAnswers, type CollectionPlan, keepToAttached, planCollection } from "./collect/plan.ts";
 import { queryWmi, type WmiHost } from "./collect/wmi.ts";
 import type { ResolvedPolicy } from "./consent.ts";
 import type { Event } from "./event.ts";
@@ -23,6 +23,8 @@ export type PackOptions = {
   readonly level1: Buffer;
   readonly rules: ResolvedPolicy;
   readonly archive: ArchiveFlags;
+  /** The report was made on another machine: nothing is collected from this one. */
+  readonly imported?: boolean;
   readonly around: Surroundings;
   /** Asks the user about the items that wait for an answer; keys are places in the plan's items. */
   readonly confirm?: (plan: CollectionPlan) => Promise<ReadonlyMap<number, boolean>>;
@@ -39,9 +41,10 @@ const REGISTRY_DEPTH = 32;
 /** What would be collected; `response` is null while there is no answer. */
 export function planFor(
   response: Level1Response | null,
-  { event, rules, around }: PackOptions,
+  { event, rules, imported, around }: PackOptions,
 ): CollectionPlan {
-  return planCollection(response, event, rules.policy, around);
+  const plan = planCollection(response, event, rules.policy, around);
+  return imported === true ? keepToAttached(plan) : plan;
 }
 
 /** Collects and packs. The archive is the caller's to dispose of. */

@@ -88,6 +88,25 @@ export function applyAnswers(plan: CollectionPlan, answers: ReadonlyMap<number, 
   return { ...plan, items: items.map((item) => followFiles(item, items)) };
 }
 
+/**
+ * The plan for a report that was made on another machine: what its user attached there travels with it. Nothing of this
+ * machine answers what the server asked of that one.
+ */
+export function keepToAttached(plan: CollectionPlan): CollectionPlan {
+  const items = plan.items.map((item) =>
+    ANSWERED_BY_ATTACHED.has(item.kind) ? item : withVerdict(item, FROM_ELSEWHERE),
+  );
+  return { ...plan, items };
+}
+
+const ANSWERED_BY_ATTACHED: ReadonlySet<ItemKind> = new Set(["File", "MemoryDump", "fDoc"]);
+
+const FROM_ELSEWHERE: Verdict = {
+  decision: "decline",
+  rule: "system",
+  reason: "the report was made on another machine, and nothing of this one answers for it",
+};
+
 /** A MemoryDump or fDoc line goes with the files that answer it. */
 function followFiles(item: PlanItem, items: readonly PlanItem[]): PlanItem {
   if (item.target?.type !== "answered-by") return item;

@@ -194,7 +194,8 @@ async function sendUnprotected(submission: Submission, why: CerError): Promise<O
   warnings.push(`This report is not protected against loss: ${why.message}`);
   const dossier = passingDossier(event, level1, (bytes) => Readable.from([bytes]));
   const settings = { rules, archive: command.archive };
-  const { outcome } = await tryQuickly({ dossier, level1, destination, settings }, triesOptions(submission));
+  const undertaking = { dossier, level1, destination, settings, imported: false };
+  const { outcome } = await tryQuickly(undertaking, triesOptions(submission));
   return outcome;
 }
 

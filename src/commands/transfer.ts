@@ -44,18 +44,23 @@ async function exportTo(file: string, word: string, journal: Journal, around: Su
         hint: "cer queue retry ID makes a report that was given up wait again.",
       },
     );
+  let size: number;
   try {
     const parts = await exportParts(openDisk(around.platform), held);
-    const size = await writeAside(file, parts, around);
-    return {
-      lines: [
-        `${id} is written to ${file} (${formatBytes(size)}). It still waits here: once it was imported elsewhere, cer queue drop ${id} removes it.`,
-      ],
-      json: { id, file, bytes: size },
-    };
-  } finally {
-    await held.settle({ state: "pending", due: time, reason: null });
+    size = await writeAside(file, parts, around);
+  } catch (thrown) {
+    await held.settle({ state: "pending", due: time, reason: held.reason });
+    throw thrown;
   }
+  // Given up here, so that the two machines cannot both send it.
+  await held.settle({ state: "abandoned", reason: "exported" });
+  return {
+    lines: [
+      `${id} is written to ${file} (${formatBytes(size)}), to be sent where it is imported.`,
+      `It is no longer sent from here; cer queue retry ${id} brings it back should the file be lost.`,
+    ],
+    json: { id, file, bytes: size, state: "abandoned" },
+  };
 }
 
 /** The whole tar, or none: written beside the file and moved into place. */

@@ -4,6 +4,7 @@ import type { PathFacts } from "../../src/collect/local-path.ts";
 import {
   applyAnswers,
   type CollectionPlan,
+  keepToAttached,
   MAX_ITEM_LENGTH,
   type PlanItem,
   planCollection,
@@ -380,4 +381,31 @@ test("an item of a mebibyte is declined and shown shortened, and a hundred thous
   const started = performance.now();
   assert.equal(planCollection(many, eventWith(), policyOf("all"), LINUX).items.length, 1000);
   assert.ok(performance.now() - started < 20_000);
+});
+
+test("of a report made on another machine only what its user attached is sent, whatever this machine has", () => {
+  const asked = answer(
+    "MemoryDump=1",
+    "fDoc=1",
+    "RegKey=HKLM\\Software\\App",
+    "WQL=SELECT * FROM Win32_Processor",
+    "GetFile=%HOME%/.config/app.json",
+    "GetFileVersion=/usr/bin/app",
+  );
+  const event = eventWith(attached("a.log", 5), attached("a.mdmp", 2));
+  const plan = planCollection(asked, event, policyOf("all", { allow: { GetFile: ["**"] } }), LINUX);
+  const reason = "the report was made on another machine, and nothing of this one answers for it";
+  assert.deepEqual(
+    keepToAttached(plan).items.map((item) => [item.kind, item.decision, item.reason]),
+    [
+      ["File", "collect", null],
+      ["File", "collect", null],
+      ["MemoryDump", "collect", null],
+      ["RegKey", "decline", reason],
+      ["fDoc", "missing", "no document that may be sent is attached to the event"],
+      ["WQL", "decline", reason],
+      ["GetFile", "decline", reason],
+      ["GetFileVersion", "decline", reason],
+    ],
+  );
 });

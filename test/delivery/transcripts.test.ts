@@ -279,3 +279,74 @@ test("attached files that vanish or grow after the report was made", () => {
     );
   });
 });
+
+test("a report carried to another machine: not sent from here any more, and nothing is collected there for it", () => {
+  let isBusy = true;
+  const asks = "Bucket=7\r\niData=1\r\nDumpFile=\\Cabs\\7.cab\r\nWQL=SELECT * FROM Win32_Processor\r\n";
+  const script: Script = (method) => {
+    if (isBusy) return { status: 503, headers: { "retry-after": "0" } };
+    return method === "POST" ? { status: 200, body: `${asks}GetFile=/etc/hostname\r\n` } : null;
+  };
+  return at(script, async (cer, server, directory) => {
+    const submit = `submit ${EVENT} -p 1 --consent all --retries 0 --file setup.log`;
+    assert.equal((await cer(submit)).code, 75);
+    const exported = [
+      "ID is written to DIR/report.tar (SIZE), to be sent where it is imported.",
+      "It is no longer sent from here; cer queue retry ID brings it back should the file be lost.",
+      "",
+    ].join("\n");
+    assert.deepEqual(await cer("queue export 2 report.tar"), { code: 0, out: exported, err: "" });
+    assert.deepEqual(await cer("flush"), { code: 0, out: "Nothing waits.\n", err: "" });
+    assert.match(
+      (await cer("queue show 2")).out,
+      /^ID {2}abandoned\n(.*\n)*because {2}exported\nsettled {2}TIME\n$/,
+    );
+    const again = await cer("queue export 2 report.tar");
+    assert.deepEqual(
+      [again.code, again.err.split("\n")[0]],
+      [75, "cer: Report ID is not waiting (abandoned); it cannot be exported."],
+    );
+
+    await rm(join(directory, "setup.log"));
+    const imported = "ID is taken in and waits; cer flush sends it to http://SERVER/stage2.htm.\n";
+    assert.deepEqual(await cer("queue import report.tar --journal there"), {
+      code: 0,
+      out: imported,
+      err: "",
+    });
+    isBusy = false;
+    const { code, out } = await cer("flush --journal there --json");
+    const { outcomes } = JSON.parse(out.replaceAll("SIZE", "0")) as {
+      outcomes: {
+        outcome: string;
+        declined: unknown[];
+        level2: { archive: { files: { name: string }[] } };
+      }[];
+    };
+    const reason = "the report was made on another machine, and nothing of this one answers for it";
+    assert.deepEqual(
+      [
+        code,
+        outcomes.map(({ outcome, declined, level2 }) => [
+          outcome,
+          declined,
+          level2.archive.files.map(({ name }) => name),
+        ]),
+      ],
+      [
+        0,
+        [
+          [
+            "uploaded",
+            [
+              { kind: "WQL", item: "SELECT * FROM Win32_Processor", reason },
+              { kind: "GetFile", item: "/etc/hostname", reason },
+            ],
+            ["report.xml", "setup.log", "manifest.json"],
+          ],
+        ],
+      ],
+    );
+    assert.equal(server.whole("PUT").length, 1);
+  });
+});
