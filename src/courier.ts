@@ -53,6 +53,7 @@ async function tryHeld(held: Held, dossier: Dossier, keep: Keep, options: TriesO
       level1: await bytesOf(held.level1),
       destination: { ...destination, from: "the journal" },
       settings: parsed,
+      stored: held.event.files.map(({ path }) => path),
       beginExchange: (level) => keep(() => held.beginAttempt(level), undefined),
       endExchange: (exchange) => keep(() => held.endAttempt(exchange), undefined),
     },
@@ -104,7 +105,7 @@ async function bytesOf({ open }: Held["level1"]): Promise<Buffer> {
 function dossierOf(held: Held, keep: Keep): Dossier {
   return {
     id: held.id,
-    event: held.event,
+    event: held.record.event,
     level1: held.level1,
     answer: held.answer,
     archive: held.archive === null ? null : keptArchive(held.archive),

@@ -33,6 +33,8 @@ export type Undertaking = Pick<Conversation, "beginExchange" | "endExchange"> & 
   readonly level1: Buffer;
   readonly destination: Destination;
   readonly settings: RetrySettings;
+  /** Where the bytes of the attached files lie, in the event's order; where the event says when left out. */
+  readonly stored?: readonly string[];
 };
 
 /** How the last try ended; `tried` is what a policy needs to know of it, null once the report is delivered. */
@@ -69,12 +71,18 @@ export async function tryQuickly(undertaking: Undertaking, options: TriesOptions
 }
 
 async function tryOnce(
-  { dossier, level1, destination, settings, beginExchange, endExchange }: Undertaking,
+  { dossier, level1, destination, settings, stored, beginExchange, endExchange }: Undertaking,
   { around, until, idleTimeout, confirm, onStep, onUpload }: TriesOptions,
   disposable: Packed[],
 ): Promise<{ outcome: Outcome; last: Exchange | null }> {
   let last: Exchange | null = null;
-  const packOptions = { event: dossier.event, level1, ...settings, ...(confirm && { confirm }) };
+  const packOptions = {
+    event: dossier.event,
+    level1,
+    ...settings,
+    ...(stored && { stored }),
+    ...(confirm && { confirm }),
+  };
   const outcome = await deliver(dossier, {
     destination,
     proxy: proxyFor(destination.origin, around.env),
