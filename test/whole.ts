@@ -56,7 +56,18 @@ export async function submitTo(answer: Buffer, setup: SubmitSetup): Promise<Subm
   await writeFile(join(run, "cer.json"), JSON.stringify(config));
   const server = await startFaults([ok(answer), ok()]);
   const said = await runProgram(
-    ["submit", "e.json", "--server", server.url, "--config", "cer.json", "--json", "--receipt", "receipt.json", ...args],
+    [
+      "submit",
+      "e.json",
+      "--server",
+      server.url,
+      "--config",
+      "cer.json",
+      "--json",
+      "--receipt",
+      "receipt.json",
+      ...args,
+    ],
     run,
     { HOME: join(place, "home"), CER_JOURNAL: join(run, "journal"), TMPDIR: join(run, "tmp"), ...env },
   );
@@ -81,7 +92,11 @@ export async function submitTo(answer: Buffer, setup: SubmitSetup): Promise<Subm
 }
 
 /** The program with these arguments and nothing on standard input. */
-export async function runProgram(args: readonly string[], cwd: string, env: Readonly<Record<string, string>>) {
+export async function runProgram(
+  args: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>>,
+) {
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     cwd,
     env: { PATH: process.env.PATH ?? "", ...env },
