@@ -54,6 +54,7 @@ async function tryHeld(held: Held, dossier: Dossier, keep: Keep, options: TriesO
       destination: { ...destination, from: "the journal" },
       settings: parsed,
       imported,
+      stored: held.event.files.map(({ path }) => path),
       beginExchange: (level) => keep(() => held.beginAttempt(level), undefined),
       endExchange: (exchange) => keep(() => held.endAttempt(exchange), undefined),
     },
@@ -105,7 +106,7 @@ async function bytesOf({ open }: Held["level1"]): Promise<Buffer> {
 function dossierOf(held: Held, keep: Keep): Dossier {
   return {
     id: held.id,
-    event: held.event,
+    event: held.record.event,
     level1: held.level1,
     answer: held.answer,
     archive: held.archive === null ? null : keptArchive(held.archive),

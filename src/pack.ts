@@ -26,6 +26,8 @@ export type PackOptions = {
   /** The report was made on another machine: nothing is collected from this one. */
   readonly imported?: boolean;
   readonly around: Surroundings;
+  /** Where the bytes of the attached files lie, in the event's order; where the event says when left out. */
+  readonly stored?: readonly string[];
   /** Asks the user about the items that wait for an answer; keys are places in the plan's items. */
   readonly confirm?: (plan: CollectionPlan) => Promise<ReadonlyMap<number, boolean>>;
   /** Bytes read so far, of all entries together. */
@@ -103,12 +105,16 @@ async function writeArchive(collection: Collection, options: PackOptions): Promi
   });
 }
 
-function collectOptions(response: Level1Response, { level1, rules, around }: PackOptions): CollectOptions {
+function collectOptions(
+  response: Level1Response,
+  { level1, rules, around, stored }: PackOptions,
+): CollectOptions {
   const { platform, env, home, tempDir, version, signal } = around;
   return {
     policy: rules.policy,
     facts: { platform, env, home },
     report: level1,
+    ...(stored && { stored }),
     bucket: response.bucket,
     bucketTable: response.bucketTable,
     version,

@@ -13,8 +13,8 @@ export type Terminal = {
   readonly paint: Paint;
   /** Somebody reads standard error and can answer on standard input. */
   readonly isInteractive: boolean;
-  /** The line typed in answer, trimmed; empty at the end of input. */
-  ask(question: string, signal: AbortSignal): Promise<string>;
+  /** The line typed in answer, trimmed; null at the end of input. @throws the signal's reason when it fires */
+  ask(question: string, signal: AbortSignal): Promise<string | null>;
   /** Shows an upload's progress; the identity where nobody watches. Call `stop` before anything else is said. */
   progress(total: number): Promise<{ update(done: number): void; stop(): void }>;
 };
@@ -46,12 +46,20 @@ export function openTerminal(
   };
 }
 
+/** The terminal keeps its own line discipline, so that Ctrl-C is a signal like everywhere else. */
 async function askLine(question: string, stdin: NodeJS.ReadStream, stderr: Stream, signal: AbortSignal) {
   const { createInterface } = await import("node:readline/promises");
-  const lines = createInterface({ input: stdin, output: stderr as NodeJS.WritableStream });
-  const ended = new Promise<string>((resolve) => lines.once("close", () => resolve("")));
+  signal.throwIfAborted();
+  if (stdin.readableEnded) return null;
+  const output = stderr as NodeJS.WritableStream;
+  const lines = createInterface({ input: stdin, output, terminal: false });
+  const ended = new Promise<null>((resolve) => lines.once("close", () => resolve(null)));
   try {
-    return (await Promise.race([lines.question(question, { signal }), ended])).trim();
+    const line = await Promise.race([lines.question(question, { signal }), ended]);
+    return line === null ? null : line.trim();
+  } catch (thrown) {
+    signal.throwIfAborted();
+    throw thrown;
   } finally {
     lines.close();
   }

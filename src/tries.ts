@@ -35,6 +35,8 @@ export type Undertaking = Pick<Conversation, "beginExchange" | "endExchange"> & 
   readonly settings: RetrySettings;
   /** The report was made on another machine. */
   readonly imported: boolean;
+  /** Where the bytes of the attached files lie, in the event's order; where the event says when left out. */
+  readonly stored?: readonly string[];
 };
 
 /** How the last try ended; `tried` is what a policy needs to know of it, null once the report is delivered. */
@@ -71,12 +73,19 @@ export async function tryQuickly(undertaking: Undertaking, options: TriesOptions
 }
 
 async function tryOnce(
-  { dossier, level1, destination, settings, imported, beginExchange, endExchange }: Undertaking,
+  { dossier, level1, destination, settings, imported, stored, beginExchange, endExchange }: Undertaking,
   { around, until, idleTimeout, confirm, onStep, onUpload }: TriesOptions,
   disposable: Packed[],
 ): Promise<{ outcome: Outcome; last: Exchange | null }> {
   let last: Exchange | null = null;
-  const packOptions = { event: dossier.event, level1, ...settings, imported, ...(confirm && { confirm }) };
+  const packOptions = {
+    event: dossier.event,
+    level1,
+    ...settings,
+    imported,
+    ...(stored && { stored }),
+    ...(confirm && { confirm }),
+  };
   const outcome = await deliver(dossier, {
     destination,
     proxy: proxyFor(destination.origin, around.env),

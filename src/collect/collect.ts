@@ -9,7 +9,7 @@ import { type Body, type BodyNotes, bodyOfFile } from "./file-body.ts";
 import type { FileVersion, NamedVersion } from "./file-version.ts";
 import { type Opened, openRegular, type Refused, realPathOf, refusalOf } from "./files.ts";
 import { type Judge, judgeKey, judgePath, keySegments, makeJudge, prefixesOf } from "./judge.ts";
-import type { PathFacts } from "./local-path.ts";
+import { normalizePath, type PathFacts } from "./local-path.ts";
 import { formatManifest, type ManifestItem } from "./manifest.ts";
 import { type CollectionPlan, clauseOf } from "./plan.ts";
 import { MIN_SIZE, type Policy } from "./policy.ts";
@@ -46,6 +46,11 @@ export type CollectOptions = {
   readonly facts: PathFacts;
   /** The bytes of level 1, as they were sent. */
   readonly report: Buffer;
+  /**
+   * Where the bytes of the attached files lie, in the event's order, when that is not where the event says. The policy
+   * is about where they come from.
+   */
+  readonly stored?: readonly string[];
   readonly bucket: string | null;
   readonly bucketTable: string | null;
   /** This program's version. */
@@ -177,7 +182,7 @@ function entriesOf(run: Run, record: ItemRecord, index: number): ArchiveEntry[] 
   if (record.state !== "collected" || target === null) return [];
   switch (target.type) {
     case "attached":
-      return [itemEntry(run, record, storedName(target.file.name), () => openAttached(run, record))];
+      return [itemEntry(run, record, storedName(target.file.name), () => openAttached(run, record, index))];
     case "path":
       if (kind === "GetFileVersion") return versionEntries(run, index);
       return [itemEntry(run, record, storedName(target.path), () => openAsked(run, record, target.path))];
@@ -208,14 +213,27 @@ function storedName(path: string): string {
 }
 
 /** The user named it, so a link at its end is followed; what it leads to is still to be a regular file. */
-async function openAttached(run: Run, record: ItemRecord): Promise<Made | null> {
+async function openAttached(run: Run, record: ItemRecord, index: number): Promise<Made | null> {
   const { target } = record.item;
   if (target?.type !== "attached") return null;
   const judge = await run.judge();
-  const path = (await realPathOf(target.file.path)) ?? target.file.path;
-  const opened = await openRegular(path, run.facts.platform, (real) => judgePath(judge, "File", real));
+  const origin = (await realPathOf(target.file.path)) ?? target.file.path;
+  const stored = run.stored?.[index] ?? target.file.path;
+  const isCopy = stored !== target.file.path;
+  const refused = isCopy ? refusedOrigin(judge, origin, run.facts) : null;
+  if (refused !== null) return refuseRecord(record, refused);
+  const opened = await openRegular(isCopy ? stored : origin, run.facts.platform, (real) =>
+    isCopy ? { decision: "collect", rule: "attached", reason: null } : judgePath(judge, "File", real),
+  );
   if (!opened.ok) return refuseRecord(record, opened);
   return bodyOfFile(opened.file, { limit: null, redact: run.redact, signal: run.signal });
+}
+
+/** A copy is no more agreed to than what it is a copy of. */
+function refusedOrigin(judge: Judge, origin: string, { platform }: PathFacts): Omit<Refused, "ok"> | null {
+  const parsed = normalizePath(origin, platform);
+  const verdict = parsed.ok ? judgePath(judge, "File", parsed) : null;
+  return verdict?.decision === "decline" ? { ...verdict, state: "declined" } : null;
 }
 
 async function openAsked(run: Run, record: ItemRecord, path: string): Promise<Made | null> {

@@ -26,11 +26,6 @@ export function matches(pattern: Pattern, name: readonly string[]): boolean {
   return matchSequence(pattern.segments, name, isAnySegments, matchSegment);
 }
 
-/**
- * Whether something below the name could match: the name, extended by further segments. Errs on the side of yes when
- * the pattern begins with `**`.
- */
-
 function isAnySegments(segment: string): boolean {
   return segment === "**";
 }

@@ -262,5 +262,5 @@ function planQuery(item: string, judge: Judge): PlanItem {
 
 /** A collector's sentence as a reason is written in plan and manifest: a clause without a final stop. */
 export function clauseOf(sentence: string): string {
-  return sentence.replace(/\.$/, "").replace(/^[A-Z](?=[a-z ])/, (letter) => letter.toLowerCase());
+  return sentence.replace(/\.$/, "").replace(/^[A-Z](?=[a-z]* )/, (letter) => letter.toLowerCase());
 }

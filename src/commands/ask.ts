@@ -6,18 +6,30 @@ import { CerError } from "../errors.ts";
 import type { Surroundings } from "../surroundings.ts";
 import { formatItem, formatPlan } from "./plan-lines.ts";
 
-/** Without a terminal nobody can be asked, and nothing is guessed. @throws CerError CER_USAGE */
+/**
+ * Where nobody can be asked, nothing is guessed.
+ * @param event where the event comes from: `-` takes up standard input
+ * @throws CerError CER_USAGE
+ */
 export function requireSomebodyToAsk(
   { policy, consentFrom }: ResolvedPolicy,
   { terminal }: Surroundings,
+  event: string | null,
 ): void {
-  if (policy.consent !== "ask" || terminal.isInteractive) return;
-  throw new CerError("CER_USAGE", `Consent is "ask" (${consentFrom}), but there is no terminal to ask at.`, {
-    hint: "Nothing was sent. Give --consent parameters, safe or all.",
+  if (policy.consent !== "ask" || (terminal.isInteractive && event !== "-")) return;
+  const why =
+    event === "-"
+      ? "standard input holds the event and cannot hold answers as well"
+      : "there is no terminal to ask at";
+  throw new CerError("CER_USAGE", `Consent is "ask" (${consentFrom}), but ${why}.`, {
+    hint:
+      event === "-"
+        ? "Nothing was sent. Give the event as a file, or --consent parameters, safe or all."
+        : "Nothing was sent. Give --consent parameters, safe or all.",
   });
 }
 
-/** The answers by place in the plan's items. End of input, and every answer that is no yes, mean no. */
+/** The answers by place in the plan's items. What is no yes means no, and the end of input means no to all the rest. */
 export async function askForItems(
   plan: CollectionPlan,
   { terminal, signal }: Surroundings,
@@ -31,9 +43,9 @@ export async function askForItems(
     if (forTheRest === null) {
       const line = await formatItem(item, terminal.paint);
       const answer = await terminal.ask(`${line}\nSend it? [y]es, [N]o, [a]ll, n[o]ne of the rest: `, signal);
-      if (/^a(ll)?$/i.test(answer)) forTheRest = true;
-      if (/^(o|none)$/i.test(answer)) forTheRest = false;
-      answers.set(place, forTheRest ?? /^y(es)?$/i.test(answer));
+      if (answer !== null && /^a(ll)?$/i.test(answer)) forTheRest = true;
+      if (answer === null || /^(o|none)$/i.test(answer)) forTheRest = false;
+      answers.set(place, forTheRest ?? /^y(es)?$/i.test(answer ?? ""));
     } else answers.set(place, forTheRest);
   }
   return answers;

@@ -60,7 +60,7 @@ export async function runSubmit(command: SubmitCommand, around: Surroundings): P
   // What is wrong with this run's own settings is said before anything is kept.
   proxyFor(destination.origin, around.env);
   const rules = resolvePolicy(sources);
-  requireSomebodyToAsk(rules, around);
+  requireSomebodyToAsk(rules, around, command.event);
   const { maxTime } = command.times;
   const submission: Submission = {
     command,
