@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import type { EntryResult } from "./entry.ts";
-import type { Spool } from "./spool.ts";
+import { READ_SIZE, type Spool } from "./spool.ts";
 
 export type Archive = {
   /** Bytes `open` gives. */
@@ -32,7 +32,7 @@ export async function sealArchive(
     size: head.length + spool.size,
     sha256: hash.digest("hex"),
     files,
-    open: () => Readable.from(inOrder(head, spool), { objectMode: false, highWaterMark: 256 * 1024 }),
+    open: () => Readable.from(inOrder(head, spool), { objectMode: false, highWaterMark: READ_SIZE }),
     dispose: () => spool.dispose(),
   };
 }

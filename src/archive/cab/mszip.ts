@@ -61,12 +61,11 @@ export async function deflateSegment(
   stopped: () => boolean,
 ): Promise<number> {
   const encoder = new SegmentEncoder(level);
-  const payload = Buffer.allocUnsafeSlow(CHUNK_SIZE);
   let at = 0;
   try {
     for (const { block, history } of blocksOf(segment)) {
       if (stopped()) break;
-      at += writeBlock(await encoder.encode(block, history), block, payload, out, at);
+      at += writeBlock(await encoder.encode(block, history), block, out, at);
     }
   } finally {
     encoder.close();
@@ -193,14 +192,11 @@ function* blocksOf({
   }
 }
 
+/** Where one block's payload is put together: a checksum wants it at an aligned place. */
+const payload = Buffer.allocUnsafeSlow(BLOCK_SIZE + STORED_OVERHEAD);
+
 /** Writes one CFDATA at `at` of `out`, with the block stored when deflating it gains nothing; its size. */
-function writeBlock(
-  deflated: readonly Uint8Array[] | null,
-  block: Buffer,
-  payload: Buffer,
-  out: Buffer,
-  at: number,
-): number {
+function writeBlock(deflated: readonly Uint8Array[] | null, block: Buffer, out: Buffer, at: number): number {
   let end = payload.write("CK", "latin1");
   if (deflated === null || end + sizeOf(deflated) > block.length + STORED_OVERHEAD) {
     end = payload.writeUInt8(0x01, end);

@@ -11,9 +11,14 @@ import { CabError } from "./error.ts";
 const readAsync = promisify(read);
 const writeAsync = promisify(write);
 
-export const DEFAULT_MEMORY_LIMIT = 8 * 1024 * 1024;
-/** Bytes read from the file at a time. */
-const READ_SIZE = 256 * 1024;
+export const DEFAULT_MEMORY_LIMIT = 4 * 1024 * 1024;
+/**
+ * Bytes a reader gets at a time. Chunks given away are freed by the garbage collector, which runs by the number of
+ * objects rather than by their size: large chunks would pile up to 32 MiB.
+ */
+export const READ_SIZE = 32 * 1024;
+/** Bytes read at a time into memory that is used again. */
+const RING_SIZE = 256 * 1024;
 
 /**
  * Windows cannot remove the name of an open file, but removes the file with its last handle when asked for that at
@@ -72,7 +77,7 @@ export class Spool {
   /** Calls `take` with all bytes in order. A chunk is good until `take` returns. */
   async each(take: (chunk: Uint8Array) => void): Promise<void> {
     if (this.#file === null) return this.#chunks.forEach(take);
-    let [current, next] = [Buffer.allocUnsafeSlow(READ_SIZE), Buffer.allocUnsafeSlow(READ_SIZE)];
+    let [current, next] = [Buffer.allocUnsafeSlow(RING_SIZE), Buffer.allocUnsafeSlow(RING_SIZE)];
     let reading = this.#readAt(current, 0);
     for (let at = 0; at < this.#size; [current, next] = [next, current]) {
       const chunk = await reading;

@@ -7,7 +7,6 @@
  * that cannot fit is `left-out`; the result says why. The last entry always finds room, for one file and 16 MiB, so
  * that it can be the one that tells what happened to the others.
  */
-import { createHash, type Hash } from "node:crypto";
 import { type Archive, sealArchive } from "./archive.ts";
 import type { Body } from "./body.ts";
 import { absentEntry, type Compression, type Entry, type EntryResult, type WriteOptions } from "./entry.ts";
@@ -26,6 +25,7 @@ import {
   MAX_FILES,
   MAX_FOLDER_SIZE,
 } from "./format.ts";
+import { ContentHash } from "./hash.ts";
 import { worstSize } from "./mszip.ts";
 import { MAX_SAFE_NAME_SIZE, UniqueNames } from "./names.ts";
 import { messageOf, openEntry, orderEntries } from "./order.ts";
@@ -79,14 +79,14 @@ type PackedFile = {
   readonly folderOffset: number;
   size: number;
   /** Of this file alone; null unless it may be one of several. */
-  readonly hash: Hash | null;
+  readonly hash: ContentHash | null;
 };
 
 type Packed = {
   /** One, or several if the body was split. */
   readonly files: PackedFile[];
   size: number;
-  readonly hash: Hash;
+  readonly hash: ContentHash;
   /** Why the end is missing. */
   missing: string | null;
   /** Whether it is missing because there was no more room. */
@@ -180,7 +180,13 @@ class CabinetWriter {
     const { folderSize } = this.#segments;
     if (folderSize > 0 && folderSize + (body.size ?? HALF_FOLDER) > MAX_FOLDER_SIZE)
       this.#segments.startFolder();
-    const packed: Packed = { files: [], size: 0, hash: createHash("sha256"), missing: null, full: false };
+    const packed: Packed = {
+      files: [],
+      size: 0,
+      hash: new ContentHash(body.size),
+      missing: null,
+      full: false,
+    };
     do {
       const file = await this.#packFile(body, packed, isLast);
       if (file.size > 0 || packed.files.length === 0) packed.files.push(file);
@@ -195,7 +201,7 @@ class CabinetWriter {
   async #packFile(body: Body, packed: Packed, isLast: boolean): Promise<PackedFile> {
     const segments = this.#segments;
     const { folderIndex, folderSize: folderOffset } = segments;
-    const hash = this.#splits(body) ? createHash("sha256") : null;
+    const hash = this.#splits(body) ? new ContentHash(null) : null;
     const file = { folderIndex, folderOffset, size: 0, hash };
     for (;;) {
       this.#options.signal?.throwIfAborted();
@@ -260,12 +266,12 @@ class CabinetWriter {
     const { size, missing } = packed;
     if (size === 0 && missing !== null)
       return absentEntry(entry, packed.full ? "left-out" : "failed", missing);
-    const sha256 = packed.hash.digest("hex");
+    const sha256 = packed.hash.digest();
     const isSplit = packed.files.length > 1;
     const parts = packed.files.map((file, index) => ({
       name: this.#encodeRecord(entry, isSplit ? partName(entry.name, index) : entry.name, file),
       size: file.size,
-      sha256: file.hash?.digest("hex") ?? sha256,
+      sha256: file.hash?.digest() ?? sha256,
     }));
     return {
       name: parts[0]?.name ?? null,
