@@ -143,7 +143,10 @@ function addFlush(parser: Parser, onCommand: (command: Command) => void): void {
 }
 
 function addQueue(parser: Parser, onCommand: (command: Command) => void): void {
-  const queue = parser.command("queue").description("look at the journal and act on single reports");
+  const queue = parser
+    .command("queue")
+    .description("look at the journal and act on single reports")
+    .helpCommand(false);
   addJournalOptions(queue.command("list").description("list what waits, was delivered or given up")).action(
     (options: JournalOptions) => onCommand({ name: "queue", action: "list", ...journalFlags(options) }),
   );
@@ -259,14 +262,14 @@ function addServe(parser: Parser, onCommand: (command: Command) => void): void {
     )
     .option("--host <address>", "address to listen on", "127.0.0.1")
     .option("--dir <dir>", "where reports and archives are kept; a temporary directory when left out")
-    .option("--request <key=value>", "what it asks for, WQL='SELECT …' for example (repeatable)", collect, [])
-    .action((options: { port?: number; host: string; dir?: string; request: string[] }) =>
+    .option("--request <key=value>", "what it asks for, WQL='SELECT …' for example (repeatable)", collect)
+    .action((options: { port?: number; host: string; dir?: string; request?: string[] }) =>
       onCommand({
         name: "serve",
         port: options.port ?? DEFAULT_PORT,
         host: options.host,
         dir: options.dir ?? null,
-        requests: options.request,
+        requests: options.request ?? [],
       }),
     );
 }

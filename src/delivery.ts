@@ -29,7 +29,7 @@ export async function deliver(dossier: Dossier, options: DeliveryOptions): Promi
   const { destination, idleTimeout, proxy, maxTime, version } = options;
   const connectTimeout = Math.min(CONNECT_TIMEOUT, maxTime ?? CONNECT_TIMEOUT);
   const limit = new AbortController();
-  const timer = maxTime === null ? undefined : setTimeout(() => limit.abort(outOfTime(maxTime)), maxTime);
+  const timer = maxTime === null ? undefined : setTimeout(() => limit.abort(outOfTime()), maxTime);
   const http = await openHttp(destination.origin, { connectTimeout, idleTimeout, proxy });
   try {
     return await converse(dossier, {
@@ -44,8 +44,8 @@ export async function deliver(dossier: Dossier, options: DeliveryOptions): Promi
   }
 }
 
-function outOfTime(milliseconds: number): CerError {
-  return new CerError("CER_TIMEOUT", `The whole took longer than ${milliseconds / 1000} s.`, {
+function outOfTime(): CerError {
+  return new CerError("CER_TIMEOUT", "The time given for the whole was over.", {
     hint: "--max-time SECONDS allows more.",
   });
 }

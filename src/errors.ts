@@ -64,7 +64,7 @@ const CATALOGUE = {
   CER_DUMP_PATH: EXIT.refused,
   /** What arrived is not what was sent. */
   CER_MISMATCH: EXIT.failed,
-  /** The archive could not be made. */
+  /** The archive could not be made, or not be read while it was sent. */
   CER_ARCHIVE: EXIT.failed,
   /** A file could not be written. */
   CER_WRITE: EXIT.failed,

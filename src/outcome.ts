@@ -73,7 +73,7 @@ export function describeError(error: CerError): NonNullable<Outcome["error"]> {
 }
 
 export function failedOutcome(error: CerError): Outcome {
-  return { ...NOTHING_EXCHANGED, outcome: "failed", error: describeError(error) };
+  return { outcome: "failed", ...NOTHING_EXCHANGED, error: describeError(error) };
 }
 
 export function exitCodeFor({ outcome, error }: Outcome): ExitCode {

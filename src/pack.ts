@@ -5,6 +5,7 @@
 
 import { arch, hostname, release, userInfo } from "node:os";
 import type { Archive } from "./archive/cab/archive.ts";
+import { CabError } from "./archive/cab/error.ts";
 import { writeCabinet } from "./archive/cab/write.ts";
 import type { ArchiveFlags } from "./cli/command.ts";
 import { type Collection, type CollectOptions, collectEntries } from "./collect/collect.ts";
@@ -12,6 +13,7 @@ import { notCollected } from "./collect/manifest.ts";
 import { applyAnswers, type CollectionPlan, keepToAttached, planCollection } from "./collect/plan.ts";
 import { queryWmi, type WmiHost } from "./collect/wmi.ts";
 import type { ResolvedPolicy } from "./consent.ts";
+import { CerError } from "./errors.ts";
 import type { Event } from "./event.ts";
 import type { Packed } from "./submit.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -96,12 +98,22 @@ function describe(archive: Archive, collection: Collection, { archive: { format 
 async function writeArchive(collection: Collection, options: PackOptions): Promise<Archive> {
   const { archive, around, onProgress } = options;
   const write = archive.format === "cab" ? writeCabinet : (await import("./archive/tar.ts")).writeTar;
-  return write(collection.entries, {
+  const writing = write(collection.entries, {
     spoolDir: around.tempDir,
     signal: around.signal,
     splitLarge: archive.splitLarge,
     ...(archive.compression === null ? {} : { compression: archive.compression }),
     ...(onProgress === undefined ? {} : { onProgress }),
+  });
+  return writing.catch((thrown: unknown) => {
+    throw thrown instanceof CabError ? notMade(thrown, around) : thrown;
+  });
+}
+
+function notMade(cause: CabError, { tempDir }: Surroundings): CerError {
+  return new CerError("CER_ARCHIVE", `The archive could not be made: ${cause.message}.`, {
+    hint: `Is there room in ${tempDir}?`,
+    cause,
   });
 }
 

@@ -245,7 +245,7 @@ test("the time given for the whole ends an exchange that is under way", async ()
   await against([neverAnswer()], async (server, stage) => {
     const { outcome } = await deliverTo(stage, server.port, { until: NOON + 200 });
     assert.equal(outcome.outcome, "deferred");
-    assert.equal(outcome.error?.message, "The whole took longer than 0.2 s.");
+    assert.equal(outcome.error?.message, "The time given for the whole was over.");
   });
 });
 

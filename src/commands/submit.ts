@@ -36,6 +36,8 @@ const DEFAULT_RETRIES = 2;
 /** Milliseconds that earlier reports may take after this one was delivered: an installer waits. */
 const FLUSH_TIME = 10_000;
 const HOUR = 3_600_000;
+/** Times the journal is asked about the same event before it is left to other processes. */
+const LOOKS = 3;
 
 /** Everything a submission is made of. */
 type Submission = {
@@ -89,9 +91,29 @@ export async function runSubmit(command: SubmitCommand, around: Surroundings): P
   }
 }
 
+/** A report that this one seems to repeat may be delivered, dropped or found damaged meanwhile: then all is asked anew. */
 async function keepAndSend(submission: Submission, journal: Journal): Promise<Delivery> {
+  for (let look = 0; look < LOOKS; look++) {
+    const delivery = await tryToKeepAndSend(submission, journal);
+    if (delivery !== null) return delivery;
+  }
+  throw new CerError("CER_ENTRY_BUSY", "Other processes kept moving the report of the same event.", {
+    hint: "It is theirs to send. See: cer queue list",
+  });
+}
+
+/** Null: the report that this one seemed to repeat is not where it was. */
+async function tryToKeepAndSend(submission: Submission, journal: Journal): Promise<Delivery | null> {
+  const added = await addTo(journal, submission);
+  if (added.outcome === "kept") return deliverHeld(added.held, triesOptions(submission));
+  if (added.outcome === "unprotected")
+    return { outcome: await sendUnprotected(submission, added.why), receipt: null };
+  return notSent(added, submission, journal);
+}
+
+async function addTo(journal: Journal, submission: Submission): Promise<Added> {
   const { command, event, timeGiven, level1, destination, rules, sources } = submission;
-  const added = await journal.add(
+  return journal.add(
     {
       event,
       timeGiven,
@@ -106,10 +128,6 @@ async function keepAndSend(submission: Submission, journal: Journal): Promise<De
       dropOldest: command.keeping.dropOldest,
     },
   );
-  if (added.outcome === "kept") return deliverHeld(added.held, triesOptions(submission));
-  if (added.outcome === "unprotected")
-    return { outcome: await sendUnprotected(submission, added.why), receipt: null };
-  return notSent(added, submission, journal);
 }
 
 function admissionOf(sources: readonly Source[]): Admission {
@@ -139,19 +157,21 @@ function askUser(around: Surroundings) {
   return (plan: Parameters<typeof askForItems>[0]) => askForItems(plan, around);
 }
 
-/** The report was sent before, waits already, or is one too many of its kind. */
+/** The report was sent before, waits already, or is one too many of its kind; null when that is not true any more. */
 async function notSent(
   added: Exclude<Added, { outcome: "kept" | "unprotected" }>,
   submission: Submission,
   journal: Journal,
-): Promise<Delivery> {
+): Promise<Delivery | null> {
   if (added.outcome === "suppressed") {
     const journalNote = { id: "", state: "suppressed", at: new Date(added.until).toISOString() } as const;
-    return { outcome: { ...NOTHING_EXCHANGED, outcome: "suppressed", journal: journalNote }, receipt: null };
+    return { outcome: { outcome: "suppressed", ...NOTHING_EXCHANGED, journal: journalNote }, receipt: null };
   }
-  const shown = await journal.show(await journal.find(added.of));
+  const found = (await journal.list()).find(({ label }) => label.id === added.of);
+  if (found === undefined) return null;
+  const shown = await journal.show(found);
   const { listed, receipt, time } = shown;
-  const nothing = { ...NOTHING_EXCHANGED, outcome: "duplicate" } as const;
+  const nothing = { outcome: "duplicate", ...NOTHING_EXCHANGED } as const;
   if (listed.state === "done") {
     const at = new Date(added.deliveredAt ?? time ?? 0).toISOString();
     const { bucket = null, bucketTable = null } = receipt ?? {};
@@ -163,6 +183,7 @@ async function notSent(
   if (isToldToWait(shown, submission.around.now())) return { outcome: stillWaiting(shown), receipt: null };
   const held = await journal.claim(listed);
   if (held !== null) return deliverHeld(held, triesOptions(submission));
+  if (listed.state !== "claimed") return null;
   return { outcome: { ...nothing, journal: { id: added.of, state: "claimed", at: null } }, receipt: null };
 }
 
@@ -181,8 +202,8 @@ function stillWaiting({ listed, progress, time }: Shown): Outcome {
   );
   const at = time === null ? null : new Date(time).toISOString();
   return {
-    ...NOTHING_EXCHANGED,
     outcome: "deferred",
+    ...NOTHING_EXCHANGED,
     journal: { id, state: "pending", at },
     error: describeError(error),
   };

@@ -137,9 +137,13 @@ function exchange(
       options.onProgress?.(sent);
     });
     body.on("error", (error) => {
-      reason ??= new CerError("CER_FILE", `The body of ${method} ${path} cannot be read: ${error.message}.`, {
-        cause: error,
-      });
+      reason ??= new CerError(
+        "CER_ARCHIVE",
+        `The body of ${method} ${path} cannot be read: ${error.message}.`,
+        {
+          cause: error,
+        },
+      );
     });
     let head: { status: number; headers: Record<string, string> } = { status: 0, headers: {} };
     const chunks: Buffer[] = [];

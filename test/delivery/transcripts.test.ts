@@ -1,7 +1,7 @@
 /** What the program says and exits with, whole, where reports are kept, held back, looked at and checked. */
 
 import assert from "node:assert/strict";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { bundleProgram, inDirectory, type Program } from "./program.ts";
@@ -350,3 +350,26 @@ test("a report carried to another machine: not sent from here any more, and noth
     assert.equal(server.whole("PUT").length, 1);
   });
 });
+
+test("a waiting report found damaged when the same event comes again: set aside, and the new one is sent", () =>
+  at(good, async (cer, server, directory) => {
+    server.isDown = true;
+    assert.equal((await cer(`submit ${EVENT} -p 1 --no-level2 --retries 0`)).code, 75);
+    const pending = join(directory, "journal", "v1", "pending");
+    const [entry = ""] = await readdir(pending);
+    await writeFile(join(pending, entry, "level1"), "torn");
+    server.isDown = false;
+    const { code, out, err } = await cer(`submit ${EVENT} -p 1 --no-level2`);
+    assert.deepEqual(
+      [code, out.split("\n")[0]],
+      [0, "Reported to http://SERVER/stage2.htm: bucket 501 in table 5"],
+    );
+    assert.match(
+      err,
+      /^warning: Report ID cannot be used: level1 is not what was written: its SHA-256 differs\. It was set aside as /,
+    );
+    assert.deepEqual(
+      await cer(`queue list`).then((said) => said.out.split("\n")[0]),
+      "ID  done       TIME  SIZE",
+    );
+  }));

@@ -347,7 +347,7 @@ test("a body that cannot be read, and one whose length changes, are no delivery"
             },
           }),
       },
-      "CER_FILE",
+      "CER_ARCHIVE",
       () => "The body of POST /stage2.htm cannot be read: EIO: the disk is gone.",
     ],
     [
