@@ -6,12 +6,23 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { ManifestItem } from "../src/collect/manifest.ts";
-import { asking, type Submitted, submitTo } from "./whole.ts";
+import { ok, startFaults } from "./faults.ts";
+import { asking, runProgram, type Submitted, submitTo } from "./whole.ts";
 
 const place = mkdtempSync(join(tmpdir(), "cer-hostile-"));
 after(() => rmSync(place, { recursive: true, force: true }));
@@ -228,4 +239,46 @@ test("a hundred thousand items and one of half a mebibyte: looked at up to a bou
   assert.equal(version?.reason, "it is 300000 characters long; at most 8192 are looked at");
   assert.ok((version?.item.length ?? 0) < 1100);
   assert.match(run.stderr, /The server sent 100000 items in GetFile; only the first 1000 are looked at\./);
+});
+
+test("ask without a terminal, or with the event on standard input: exit code 2, and nothing leaves or is kept", async () => {
+  const run = await submitHostile(["--consent", "ask"]);
+  assert.deepEqual([run.code, run.requests.length, run.receipt], [2, 0, ""]);
+  assert.match(run.stderr, /Consent is "ask" \(the command line\), but there is no terminal to ask at\./);
+  const server = await startFaults([ok()]);
+  const journal = join(place, "never-made");
+  const args = ["submit", "-", "--consent", "ask", "--server", server.url, "--journal", journal];
+  const piped = await runProgram(args, place, { HOME: home });
+  await server.close();
+  assert.deepEqual(piped, {
+    code: 2,
+    stdout: "",
+    stderr:
+      'cer: Consent is "ask" (the command line), but standard input holds the event and cannot hold answers as well.\n' +
+      "Nothing was sent. Give the event as a file, or --consent parameters, safe or all.\n",
+  });
+  assert.deepEqual([server.connections(), existsSync(journal)], [0, false]);
+});
+
+test("answers of the collectors are what the system's own programs say", async () => {
+  const answer = asking(
+    "WQL=SELECT NumberOfLogicalProcessors, Name FROM Win32_Processor;SELECT Size FROM Win32_LogicalDisk WHERE DeviceID = '/';" +
+      "SELECT TotalVisibleMemorySize FROM Win32_OperatingSystem",
+    `GetFileVersion=${open}`,
+  );
+  const run = await submitTo(answer, { place, args: ["--consent", "safe"] });
+  const [processor, , memory] = [
+    "wql-1-Win32_Processor",
+    "wql-2-Win32_LogicalDisk",
+    "wql-3-Win32_OperatingSystem",
+  ].map((name) => JSON.parse(run.files.get(`${name}.json`)?.toString() ?? "[]")[0]);
+  assert.equal(
+    processor.Name,
+    /^model name\s*: (.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1]?.trim(),
+  );
+  const total = /^MemTotal:\s*(\d+) kB/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1];
+  assert.equal(memory.TotalVisibleMemorySize, total);
+  const [version] = JSON.parse(run.files.get("file-versions.json")?.toString() ?? "[]");
+  const sum = execFileSync("sha256sum", [open], { encoding: "utf8" }).slice(0, 64);
+  assert.deepEqual([version.File, version.Size, version.SHA256], [open, 13, sum]);
 });

@@ -27,6 +27,8 @@ export type Submitted = {
   /** What is in it, by name. */
   readonly files: ReadonlyMap<string, Buffer>;
   readonly manifest: Manifest | null;
+  /** The text of the receipt; empty where there is none. */
+  readonly receipt: string;
   /** Every byte that came out of the run, or was kept by it. */
   readonly everything: Buffer;
 };
@@ -38,6 +40,8 @@ export type SubmitSetup = {
   readonly place: string;
   readonly config?: object;
   readonly env?: Readonly<Record<string, string>>;
+  /** False: the outcome is said to people. */
+  readonly json?: boolean;
 };
 
 /** An answer that asks for a cabinet, then for what the lines say. */
@@ -48,7 +52,7 @@ export function asking(...lines: readonly string[]): Buffer {
 
 /** `cer submit` of an event, answered with these bytes. */
 export async function submitTo(answer: Buffer, setup: SubmitSetup): Promise<Submitted> {
-  const { place, args = [], event = {}, config = {}, env = {} } = setup;
+  const { place, args = [], event = {}, config = {}, env = {}, json = true } = setup;
   const run = await mkdtemp(join(place, "run-"));
   await mkdir(join(run, "journal"), { mode: 0o700 });
   await mkdir(join(run, "tmp"));
@@ -63,7 +67,7 @@ export async function submitTo(answer: Buffer, setup: SubmitSetup): Promise<Subm
       server.url,
       "--config",
       "cer.json",
-      "--json",
+      ...(json ? ["--json"] : []),
       "--receipt",
       "receipt.json",
       ...args,
@@ -82,6 +86,7 @@ export async function submitTo(answer: Buffer, setup: SubmitSetup): Promise<Subm
     archive,
     files,
     manifest: manifest === undefined ? null : parseManifest(manifest.toString()),
+    receipt: await readFile(join(run, "receipt.json"), "utf8").catch(() => ""),
     everything: Buffer.concat([
       Buffer.from(said.stdout + said.stderr),
       ...server.requests.map(({ head, body }) => Buffer.concat([Buffer.from(head), body])),

@@ -4,7 +4,7 @@
  * item that fails fails alone; only the caller's signal stops everything.
  */
 
-import type { Event } from "../event.ts";
+import type { Event, FileType } from "../event.ts";
 import { type Body, type BodyNotes, bodyOfFile } from "./file-body.ts";
 import type { FileVersion, NamedVersion } from "./file-version.ts";
 import { type Opened, openRegular, type Refused, realPathOf, refusalOf } from "./files.ts";
@@ -212,6 +212,9 @@ function storedName(path: string): string {
   return OWN_NAMES.test(base.normalize("NFKC")) ? `file-${base}` : base || "file";
 }
 
+/** Microdump, minidump and heap dump (WerReportAddFile): a byte changed makes them useless. */
+const DUMP_TYPES: ReadonlySet<FileType> = new Set<FileType>([1, 2, 3]);
+
 /** The user named it, so a link at its end is followed; what it leads to is still to be a regular file. */
 async function openAttached(run: Run, record: ItemRecord, index: number): Promise<Made | null> {
   const { target } = record.item;
@@ -226,7 +229,8 @@ async function openAttached(run: Run, record: ItemRecord, index: number): Promis
     isCopy ? { decision: "collect", rule: "attached", reason: null } : judgePath(judge, "File", real),
   );
   if (!opened.ok) return refuseRecord(record, opened);
-  return bodyOfFile(opened.file, { limit: null, redact: run.redact, signal: run.signal });
+  const isBinary = DUMP_TYPES.has(target.file.type);
+  return bodyOfFile(opened.file, { limit: null, redact: run.redact, isBinary, signal: run.signal });
 }
 
 /** A copy is no more agreed to than what it is a copy of. */

@@ -35,6 +35,8 @@ export type BodyOptions = {
   readonly limit: number | null;
   /** Null: text is not redacted. */
   readonly redact: Pick<RedactorOptions, "anonymize"> | null;
+  /** It is data, whatever it begins with: never redacted. */
+  readonly isBinary?: boolean;
   readonly signal: AbortSignal;
 };
 
@@ -44,7 +46,8 @@ export async function bodyOfFile(
   options: BodyOptions,
 ): Promise<{ body: Body; notes: BodyNotes }> {
   try {
-    const encoding = sniffText(await readHead(file.handle, Math.min(SNIFF_LENGTH, file.size)));
+    const head = await readHead(file.handle, Math.min(SNIFF_LENGTH, file.size));
+    const encoding = options.isBinary === true ? null : sniffText(head);
     return makeBody(file, encoding, options);
   } catch (thrown) {
     await file.handle.close();

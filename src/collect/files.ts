@@ -106,6 +106,12 @@ export function refusalOf(thrown: unknown): Refused {
   return refuse("failed", code === "" ? "it could not be read" : `it could not be read (${code})`);
 }
 
+/** What was thrown, in a word that names nothing of this machine: a system's own message holds paths. */
+export function wordOf(thrown: unknown): string {
+  const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
+  return code || (thrown instanceof Error ? thrown.name : "unknown");
+}
+
 /** Bytes read at a time. */
 const CHUNK = 64 * 1024;
 

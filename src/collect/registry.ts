@@ -7,6 +7,7 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { quote } from "../foreign-text.ts";
+import { wordOf } from "./files.ts";
 import { runProgram, windowsProgram } from "./program.ts";
 import { formatRegistryPath, parseRegistryPath, type RegistryPath, splitLastName } from "./registry-path.ts";
 import { encodeRegistryFile, parseRegistryText, type RegistrySection } from "./registry-text.ts";
@@ -54,7 +55,7 @@ export async function collectRegistry(
   try {
     return await collectPath(parsed.path, kind, options);
   } catch (thrown) {
-    return failed(thrown instanceof Error ? thrown.message : String(thrown));
+    return failed(`The registry could not be asked (${wordOf(thrown)}).`);
   }
 }
 

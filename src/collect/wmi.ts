@@ -5,6 +5,7 @@
  */
 
 import { quote } from "../foreign-text.ts";
+import { wordOf } from "./files.ts";
 import { LINUX_READERS } from "./linux/readers.ts";
 import { systemTree } from "./linux/tree.ts";
 import { CLASSES, type ClassName, type ClassReaders, classNamed, classNames } from "./wmi-classes.ts";
@@ -58,9 +59,7 @@ export async function queryWmi(query: WqlQuery, host: WmiHost, limits: WmiLimits
   } catch (thrown) {
     if (limits.signal.aborted) return failed("The query was interrupted.");
     if (clock.signal.aborted) return failed(`The query took more than ${limits.timeoutMs} ms.`);
-    return failed(
-      `The system could not be asked: ${thrown instanceof Error ? thrown.message : String(thrown)}.`,
-    );
+    return failed(`The system could not be asked (${wordOf(thrown)}).`);
   } finally {
     clearTimeout(timer);
   }
