@@ -169,7 +169,9 @@ export async function* readTar(
       () => error,
       (reason) => reason,
     );
-    return new CerError("CER_DAMAGED", `not a whole tar: ${messageOf(cause)}`, { cause });
+    return new CerError("CER_DAMAGED", `Not a whole tar: ${messageOf(cause).replace(/(?<![.?!])$/, ".")}`, {
+      cause,
+    });
   };
   async function* contentOf(entry: AsyncIterable<unknown>): AsyncGenerator<Buffer> {
     try {

@@ -93,7 +93,7 @@ test("a full journal refuses the new report, and --drop-oldest gives up the olde
         {
           code: "CER_JOURNAL_FULL",
           message: `The journal ${directory}/journal is full: 50 reports wait already, the bound is 50. The report was neither kept nor sent.`,
-          hint: "Send what waits with cer flush, look at it with cer queue list, or give up the oldest with --drop-oldest.",
+          hint: "Send what waits with cer flush, see it with cer queue list, give up the oldest with --drop-oldest, or leave attached files where they are with --no-copy.",
         },
       ],
     );

@@ -151,7 +151,9 @@ test("a second signal leaves at once, and the next run finds the report", async 
     moment: arrived(2),
     signals: ["SIGINT", "SIGTERM"],
   });
-  assert.deepEqual([submitted.code, submitted.stdout], [130, ""]);
+  // Of two signals that wait, the system says not which one comes first.
+  assert.ok(submitted.code === 130 || submitted.code === 143, String(submitted.code));
+  assert.equal(submitted.stdout, "");
   assertFlushed(flushed);
   assert.deepEqual(server.received, ["POST", "PUT", "PUT"]);
 });
