@@ -192,11 +192,11 @@ test("a tar that is not ours, not whole or not safe is refused", async (t) => {
   const whole = await hostile({ name: "whole" }, "x".repeat(3000));
   assert.deepEqual(await extractError(whole.subarray(0, 2000), folder), [
     "CER_DAMAGED",
-    "not a whole tar: Unexpected end of data",
+    "Not a whole tar: Unexpected end of data.",
   ]);
   assert.deepEqual(await extractError(Buffer.from("x".repeat(1024)), folder), [
     "CER_DAMAGED",
-    "not a whole tar: Invalid tar header. Maybe the tar is corrupted or it needs to be gunzipped?",
+    "Not a whole tar: Invalid tar header. Maybe the tar is corrupted or it needs to be gunzipped?.",
   ]);
   assert.deepEqual(await extractError(whole, folder, 2999), [
     "CER_DAMAGED",
