@@ -169,9 +169,7 @@ export async function* readTar(
       () => error,
       (reason) => reason,
     );
-    return new CerError("CER_DAMAGED", `Not a whole tar: ${messageOf(cause).replace(/(?<![.?!])$/, ".")}`, {
-      cause,
-    });
+    return new CerError("CER_DAMAGED", `Not a whole tar: ${messageOf(cause)}.`, { cause });
   };
   async function* contentOf(entry: AsyncIterable<unknown>): AsyncGenerator<Buffer> {
     try {

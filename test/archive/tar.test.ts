@@ -196,7 +196,7 @@ test("a tar that is not ours, not whole or not safe is refused", async (t) => {
   ]);
   assert.deepEqual(await extractError(Buffer.from("x".repeat(1024)), folder), [
     "CER_DAMAGED",
-    "Not a whole tar: Invalid tar header. Maybe the tar is corrupted or it needs to be gunzipped?",
+    "Not a whole tar: Invalid tar header. Maybe the tar is corrupted or it needs to be gunzipped?.",
   ]);
   assert.deepEqual(await extractError(whole, folder, 2999), [
     "CER_DAMAGED",
