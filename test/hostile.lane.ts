@@ -47,7 +47,8 @@ const key = plant(
 const denied = plant(join(logs, "denied/deep/down.log"));
 plant(open, "an open line\n");
 plant(join(home, "app/open.log"), "a line at home\n");
-plant(join(home, ".aws/credentials"));
+for (const name of [".aws/credentials", ".sqlite_history", ".config/rclone/rclone.conf"])
+  plant(join(home, name));
 symlinkSync(key, join(logs, "link.log"));
 symlinkSync(join(home, ".ssh"), join(logs, "linked"));
 symlinkSync(logs, join(place, "alias"));
@@ -67,6 +68,10 @@ const SECRET_FILES = [
   "%HOME%/.SSH/ID_ED25519",
   "~/.ssh/id_ed25519",
   "$HOME/.aws/credentials",
+  "/run/secrets/db",
+  "/var/run/secrets/kubernetes.io/serviceaccount/token",
+  "$HOME/.sqlite_history",
+  "$HOME/.config/rclone/rclone.conf",
   "/dev/zero",
   "/dev/stdin",
   "/proc/self/environ",
@@ -267,7 +272,7 @@ test("answers of the collectors are what the system's own programs say", async (
     `GetFileVersion=${open}`,
   );
   const run = await submitTo(answer, { place, args: ["--consent", "safe"] });
-  const [processor, , memory] = [
+  const [processor, disk, memory] = [
     "wql-1-Win32_Processor",
     "wql-2-Win32_LogicalDisk",
     "wql-3-Win32_OperatingSystem",
@@ -276,6 +281,8 @@ test("answers of the collectors are what the system's own programs say", async (
     processor.Name,
     /^model name\s*: (.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1]?.trim(),
   );
+  const df = execFileSync("df", ["-B1", "--output=size", "/"], { encoding: "utf8" });
+  assert.equal(disk?.Size, df.split("\n")[1]?.trim());
   const total = /^MemTotal:\s*(\d+) kB/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1];
   assert.equal(memory.TotalVisibleMemorySize, total);
   const [version] = JSON.parse(run.files.get("file-versions.json")?.toString() ?? "[]");
