@@ -99,7 +99,7 @@ export function formatOutcome(outcome: Outcome, paint: Paint): string[] {
       `${paint("good", "Uploaded")} ${level2.archive.name} (${formatBytes(level2.archive.bytes)}, ${count(level2.archive.files.length, "file")}) to ${level2.url}`,
     );
   if (outcome.outcome === "reported")
-    lines.push(outcome.declined.length > 0 ? "Nothing was uploaded." : "The server asks for nothing more.");
+    lines.push(outcome.declined.length > 0 ? "Nothing was uploaded." : "There is nothing to upload.");
   lines.push(...formatDeclined(outcome.declined));
   if (outcome.responseUrl !== null) lines.push(`The server points to ${outcome.responseUrl}`);
   if (error !== null) {

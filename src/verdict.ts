@@ -30,7 +30,7 @@ export function parseAnswer(body: Buffer, url: string, truncated: boolean): Pars
       hint: "A login page, a proxy or another web server may be in the way; check host, port and path.",
     });
   };
-  if (truncated) refuse("more than a mebibyte of text");
+  if (truncated) refuse("more than 4 MiB of text");
   const text = body.toString("latin1").trim();
   if (/^(?:\u00ef\u00bb\u00bf)?\s*</.test(text)) refuse(describePage(text));
   const parsed = parseResponse(body);

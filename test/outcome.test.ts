@@ -64,18 +64,14 @@ function declined(items: number): Declined[] {
 
 test("the lines for people, outcome by outcome", () => {
   const cases: [outcome: Outcome, lines: string[]][] = [
-    [REPORTED, [`Reported to ${URL1}: bucket 502 in table 5`, "The server asks for nothing more."]],
+    [REPORTED, [`Reported to ${URL1}: bucket 502 in table 5`, "There is nothing to upload."]],
     [
       { ...REPORTED, bucketTable: null, responseUrl: "http://x/" },
-      [
-        `Reported to ${URL1}: bucket 502`,
-        "The server asks for nothing more.",
-        "The server points to http://x/",
-      ],
+      [`Reported to ${URL1}: bucket 502`, "There is nothing to upload.", "The server points to http://x/"],
     ],
     [
       { ...REPORTED, bucket: null, bucketTable: null },
-      [`Reported to ${URL1}`, "The server asks for nothing more."],
+      [`Reported to ${URL1}`, "There is nothing to upload."],
     ],
     [
       { ...REPORTED, declined: declined(1) },
@@ -151,7 +147,7 @@ test("what the journal holds is said last", () => {
   const cases: [outcome: Outcome, lines: string[]][] = [
     [
       { ...REPORTED, ...note("done") },
-      [`Reported to ${URL1}: bucket 502 in table 5`, "The server asks for nothing more."],
+      [`Reported to ${URL1}: bucket 502 in table 5`, "There is nothing to upload."],
     ],
     [
       { ...later, outcome: "deferred", ...note("pending") },

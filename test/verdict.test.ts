@@ -59,11 +59,11 @@ test("a success status with anything else is no delivery", async () => {
     });
 });
 
-test("an answer that was longer than a mebibyte is none, whatever it began with", async () => {
+test("an answer that was longer than is read is none, whatever it began with", async () => {
   const long = { ...reply(200, "Bucket=5\r\n".repeat(100)), truncated: true };
   assert.deepEqual(await complaintOf(() => judgeLevel1(long, URL1)), {
     code: "CER_NOT_CER",
-    message: `${URL1} answered with more than a mebibyte of text, which is not a CER answer.`,
+    message: `${URL1} answered with more than 4 MiB of text, which is not a CER answer.`,
     hint: NOT_CER_HINT,
   });
 });

@@ -115,12 +115,12 @@ async function smoke(
       signal: around.signal,
       now: around.now,
       version: around.version,
-      pack: (response) =>
+      pack: (response, signal) =>
         pack(response, {
           event: EXAMPLE,
           level1,
           rules,
-          around,
+          around: { ...around, signal },
           archive: { format: "cab", compression: null, splitLarge: false },
         }),
     },
@@ -237,7 +237,7 @@ function show(
     );
     if (outcome.error.hint !== null) say(outcome.error.hint);
   } else if (!output.quiet && !output.json) {
-    const whole = steps.length === 9 ? "all nine steps" : "level 1; the server asked for nothing more";
+    const whole = steps.length === 9 ? "all nine steps" : "level 1; there was nothing to upload";
     print(`${paint("good", "OK")}: ${whole}.`);
   }
 }

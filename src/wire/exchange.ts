@@ -59,8 +59,8 @@ export type SendOptions = {
  */
 export type Send = (request: Request, options?: SendOptions) => Promise<Reply>;
 
-/** Bytes of a reply that are read at most. A CER answer is a few hundred. */
-export const MAX_REPLY_SIZE = 1024 * 1024;
+/** Bytes of a reply that are read at most. A CER answer is a few hundred; a server may name an item of a mebibyte, and still gets its report. */
+export const MAX_REPLY_SIZE = 4 * 1024 * 1024;
 
 /** An origin and a path as the URL people know, the port spelled out. */
 export function formatUrl(origin: Origin, path: string): string {

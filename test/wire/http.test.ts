@@ -273,7 +273,7 @@ test("a slow server that keeps moving is not given up", async () => {
   );
 });
 
-test("of an endless answer a mebibyte is read, and no more", async () => {
+test("of an endless answer a bounded part is read, and no more", async () => {
   await withFaults([flood(), ok()], async (http, server) => {
     const reply = await http.send(request(at(server.port)));
     assert.deepEqual([reply.status, reply.body.length, reply.truncated], [200, MAX_REPLY_SIZE, true]);
@@ -281,7 +281,7 @@ test("of an endless answer a mebibyte is read, and no more", async () => {
   });
 });
 
-test("an answer of exactly a mebibyte is whole", async () => {
+test("an answer of exactly the bound is whole", async () => {
   await withFaults([ok(Buffer.alloc(MAX_REPLY_SIZE, "x"))], async (http, server) => {
     const { body, truncated } = await http.send(request(at(server.port)));
     assert.deepEqual([body.length, truncated], [MAX_REPLY_SIZE, false]);
