@@ -8,8 +8,8 @@ import { BLOCK_SIZE } from "./format.ts";
 import { deflateSegment, type Segment, storeSegment, worstSize } from "./mszip.ts";
 import type { Spool } from "./spool.ts";
 
-/** 8 blocks: long enough that starting a deflate stream costs nothing, short enough to keep four in memory. */
-const SEGMENT_SIZE = 8 * BLOCK_SIZE;
+/** 16 blocks: long enough that starting a deflate stream costs nothing, short enough to keep four in memory. */
+const SEGMENT_SIZE = 16 * BLOCK_SIZE;
 
 /** Segments being compressed at a time. One of the four threads of Node's pool stays free for files. */
 const LANES = 3;
