@@ -9,7 +9,7 @@ import { deflateSegment, type Segment, storeSegment, worstSize } from "./mszip.t
 import type { Spool } from "./spool.ts";
 
 /** 16 blocks: long enough that starting a deflate stream costs nothing, short enough to keep four in memory. */
-const SEGMENT_SIZE = 16 * BLOCK_SIZE;
+const SEGMENT_SIZE = 32 * BLOCK_SIZE;
 
 /** Segments being compressed at a time. One of the four threads of Node's pool stays free for files. */
 const LANES = 3;
