@@ -8,7 +8,7 @@ import { BLOCK_SIZE } from "./format.ts";
 import { deflateSegment, type Segment, storeSegment, worstSize } from "./mszip.ts";
 import type { Spool } from "./spool.ts";
 
-/** 16 blocks: long enough that starting a deflate stream costs nothing, short enough to keep four in memory. */
+/** A mebibyte: shorter ones spend a tenth more of the processor on starting deflate streams, longer ones gain nothing. */
 const SEGMENT_SIZE = 32 * BLOCK_SIZE;
 
 /** Segments being compressed at a time. One of the four threads of Node's pool stays free for files. */
