@@ -1,7 +1,7 @@
 /** Other people's cabinet programs, as Debian packages them: what each makes of a cabinet, by name and hash. */
 import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, readFileSync, statSync } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -43,7 +43,11 @@ export async function hashesIn(folder: string): Promise<Map<string, string>> {
   return new Map([...hashes].sort());
 }
 
+/** Bytes up to which a file is read at once: a stream for each of sixty thousand takes minutes. */
+const SMALL = 1024 * 1024;
+
 export async function hashOf(path: string): Promise<string> {
+  if (statSync(path).size <= SMALL) return createHash("sha256").update(readFileSync(path)).digest("hex");
   const hash = createHash("sha256");
   await pipeline(createReadStream(path, { highWaterMark: 1024 * 1024 }), hash);
   return hash.digest("hex");
