@@ -4,7 +4,7 @@
  * item that fails fails alone; only the caller's signal stops everything.
  */
 
-import type { Event, FileType } from "../event.ts";
+import { type Event, type FileType, fromFileTime } from "../event.ts";
 import { type Body, type BodyNotes, bodyOfFile } from "./file-body.ts";
 import type { FileVersion, NamedVersion } from "./file-version.ts";
 import { type Opened, openRegular, type Refused, realPathOf, refusalOf } from "./files.ts";
@@ -97,7 +97,7 @@ export function collectEntries(plan: CollectionPlan, event: Event, options: Coll
   const records = plan.items.map(startRecord);
   const run: Run = {
     ...options,
-    time: dateOf(event.eventTime),
+    time: fromFileTime(event.eventTime),
     records,
     judge: once(() => realJudge(options)),
     budget: { bytesLeft: options.policy.maxTotalSize, until: null },
@@ -118,11 +118,6 @@ export function collectEntries(plan: CollectionPlan, event: Event, options: Coll
     { name: MANIFEST_NAME, time: run.time, open: manifest },
   ];
   return { entries, items: () => finishItems(records, results), manifest: () => bytes };
-}
-
-/** A FILETIME as a date. */
-function dateOf(eventTime: bigint): Date {
-  return new Date(Number((eventTime - 116444736000000000n) / 10000n));
 }
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {

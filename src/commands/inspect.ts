@@ -8,7 +8,7 @@ import { extractCabinet } from "../archive/cab/extract.ts";
 import { readCabinet } from "../archive/cab/read.ts";
 import { openSource } from "../archive/cab/source.ts";
 import { extractTar, readTar } from "../archive/tar.ts";
-import { asDamage, verifyArchive } from "../archive/verify.ts";
+import { asDamage } from "../archive/verify.ts";
 import type { InspectCommand } from "../cli/command.ts";
 import { CerError, EXIT, type ExitCode } from "../errors.ts";
 import { stripControls } from "../foreign-text.ts";
@@ -101,16 +101,20 @@ async function describeCabinet(path: string, verify: boolean, out: string | null
 }
 
 async function describeTar(path: string, verify: boolean, out: string | null): Promise<Described> {
-  if (out !== null) await extractTar(createReadStream(path), out);
-  else if (verify) await verifyArchive(path, "tar");
+  const files = out === null ? await listTar(path) : await extractTar(createReadStream(path), out);
+  const source = await openSource(path);
+  await source.close();
+  return tell("Tar", { files, size: source.size, out, verify }, []);
+}
+
+/** A tar can be listed only by reading all of it, which also shows that it is whole. */
+async function listTar(path: string): Promise<Listed[]> {
   const files: Listed[] = [];
   for await (const { file, content } of readTar(createReadStream(path))) {
     for await (const _ of content);
     files.push(file);
   }
-  const source = await openSource(path);
-  await source.close();
-  return tell("Tar", { files, size: source.size, out, verify }, []);
+  return files;
 }
 
 type Listed = { readonly name: string; readonly size: number; readonly time: Date | null };
