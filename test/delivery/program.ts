@@ -28,6 +28,8 @@ export type RunOptions = {
   readonly steps?: string;
   /** The step, counted from 1, at which the process kills itself. */
   readonly killAt?: number;
+  /** The signal that follows when it settles after SIGINT, on a disk that takes a minute over it. */
+  readonly secondSignal?: NodeJS.Signals;
   /** Milliseconds by which the program's clock is ahead. */
   readonly ahead?: number;
 };
@@ -85,12 +87,13 @@ const steppedJournal: Plugin = {
 };
 
 function startNode(args: readonly string[], options: RunOptions): Started {
-  const { env = {}, cwd, stdin, steps, killAt, ahead, uid } = options;
+  const { env = {}, cwd, stdin, steps, killAt, secondSignal, ahead, uid } = options;
   const child = spawn(process.execPath, args, {
     cwd: cwd ?? tmpdir(),
     env: {
       PATH: process.env["PATH"],
       ...(steps === undefined ? {} : { TEST_STEPS: steps, TEST_KILL_AT: `${killAt ?? 0}` }),
+      ...(secondSignal === undefined ? {} : { TEST_SECOND_SIGNAL: secondSignal }),
       ...(ahead === undefined ? {} : { TEST_AHEAD: `${ahead}` }),
       ...env,
     },
