@@ -98,7 +98,7 @@ function changedFiles({ attachments, archive }: Held): string[] {
 
 async function bytesOf({ open }: Held["level1"]): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of open()) chunks.push(chunk as Buffer);
+  for await (const chunk of open()) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks);
 }
 

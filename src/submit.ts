@@ -4,7 +4,6 @@
  * is sent byte for byte as it was.
  */
 
-import type { Readable } from "node:stream";
 import type { Destination } from "./config.ts";
 import { asCerError, CerError, type CerErrorCode } from "./errors.ts";
 import type { Event } from "./event.ts";
@@ -275,7 +274,11 @@ class Talk {
 }
 
 /** A dossier that outlives nothing: for a report that is kept nowhere. */
-export function passingDossier(event: Event, level1: Buffer, open: (bytes: Buffer) => Readable): Dossier {
+export function passingDossier(
+  event: Event,
+  level1: Buffer,
+  open: (bytes: Buffer) => AsyncIterable<Uint8Array>,
+): Dossier {
   return rememberingDossier({
     id: "",
     event,

@@ -15,6 +15,7 @@ import {
 import type { Reply, Request, Send } from "../src/wire/exchange.ts";
 import { buildReport, encodeReport } from "../src/wire/report.ts";
 import type { Level1Response } from "../src/wire/response.ts";
+import { readAll } from "./chunks.ts";
 import { EXAMPLES } from "./fixtures/examples.ts";
 
 const ORIGIN = { scheme: "http", host: "testserver.corp.xyz.com", port: 1273 } as const;
@@ -72,7 +73,7 @@ async function play({ replies, dossier, example = "4.4", pack }: Scene): Promise
   const send: Send = async ({ body, origin, ...request }, options) => {
     assert.deepEqual(origin, ORIGIN);
     played.log.push(request.method);
-    const content = Buffer.concat(await body.open().toArray());
+    const content = await readAll(body.open());
     played.sent.push({ ...request, size: body.size, body: content });
     options?.onProgress?.(content.length);
     const next = replies[played.sent.length - 1];

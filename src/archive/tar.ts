@@ -146,8 +146,13 @@ class TarWriter {
     };
     const sink = this.#pack.entry(header);
     // Written through a stream: an entry takes all of a content at once otherwise.
-    await pipeline(content.read(), sink);
+    await pipeline(copies(content.read()), sink);
   }
+}
+
+/** tar-stream lets chunks wait, beyond the time that those of a spool are good for. */
+async function* copies(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) yield Buffer.from(chunk);
 }
 
 export type TarFile = { readonly name: string; readonly size: number; readonly time: Date };

@@ -3,10 +3,8 @@
  * one. With --out the very bytes are written, so that whoever approves them approves bytes.
  */
 
-import { createWriteStream } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { pipeline } from "node:stream/promises";
 import type { PreviewCommand, SubmitCommand } from "../cli/command.ts";
 import type { CollectionPlan } from "../collect/plan.ts";
 import { readSources, resolveDestination, type Source } from "../config.ts";
@@ -79,7 +77,7 @@ async function writePacked(folder: string, packed: Packed, format: "cab" | "tar"
   if (packed.archive === null) return [];
   try {
     const path = join(folder, `archive.${format}`);
-    await pipeline(packed.archive.open(), createWriteStream(path, { mode: 0o600 })).catch((cause) =>
+    await writeFile(path, packed.archive.open(), { mode: 0o600 }).catch((cause) =>
       refuseToWrite(path, cause),
     );
     return [path, await writeBytes(folder, "manifest.json", packed.manifest)];

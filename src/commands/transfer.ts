@@ -1,9 +1,8 @@
 /** `cer queue export` and `cer queue import`: a waiting report carried across an air gap as a tar. */
 
-import { createReadStream, createWriteStream } from "node:fs";
-import { rename, rm, stat } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { rename, rm, stat, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { readTar, writeTar } from "../archive/tar.ts";
 import type { QueueCommand } from "../cli/command.ts";
 import { CerError } from "../errors.ts";
@@ -73,7 +72,7 @@ async function writeAside(
   const archive = await writeTar(entries, { spoolDir: tempDir, signal });
   const aside = `${file}.part`;
   try {
-    await pipeline(archive.open(), createWriteStream(aside, { mode: 0o600 }), { signal });
+    await writeFile(aside, archive.open(), { mode: 0o600, signal });
     await rename(aside, file);
     return archive.size;
   } catch (cause) {

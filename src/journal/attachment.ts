@@ -98,7 +98,7 @@ async function copyFile(disk: Disk, source: Source, to: string): Promise<{ size:
   const file = await disk.create(to);
   let size = 0;
   try {
-    for await (const chunk of source.stream()) {
+    for await (const chunk of source.chunks()) {
       hash.update(chunk);
       size += chunk.length;
       await file.write(chunk);

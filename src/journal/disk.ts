@@ -10,8 +10,7 @@
  */
 
 import * as fs from "node:fs";
-import { copyFile, open } from "node:fs/promises";
-import { Readable } from "node:stream";
+import { copyFile, type FileHandle, open } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 
@@ -39,8 +38,8 @@ export type DiskFile = {
 export type Source = {
   readonly size: number;
   readonly mtime: number;
-  /** The first `size` bytes; closes the file when it ends or is destroyed. */
-  stream(): Readable;
+  /** The first `size` bytes; closes the file when it ends or is left. A chunk is good until the next is asked for. */
+  chunks(): AsyncIterable<Uint8Array>;
   close(): Promise<void>;
 };
 
@@ -56,8 +55,8 @@ export type Disk = {
   read(path: string, limit: number): Promise<Buffer>;
   /** A regular file for streaming; EINVAL for anything else. Never waits for a pipe's other end. */
   openSource(path: string): Promise<Source>;
-  /** The first `size` bytes of a file; fails as a stream does, when it is read. */
-  readStream(path: string, size: number): Readable;
+  /** The first `size` bytes of a file, which is opened when they are asked for. A chunk is good until the next is. */
+  readChunks(path: string, size: number): AsyncIterable<Uint8Array>;
   /** A new empty file of mode 0600 to write to; what was there is cut off. */
   create(path: string): Promise<DiskFile>;
   /** Adds to a file (mode 0600), made if need be, in one write. */
@@ -82,6 +81,8 @@ const NO_WAIT = fs.constants.O_NONBLOCK ?? 0;
 
 /** Bytes from which on writing and syncing is left to another thread. */
 const LARGE = 1024 * 1024;
+/** Bytes of a file that are read at a time. */
+const CHUNK_SIZE = 512 * 1024;
 
 /** The real disk. */
 export function openDisk(platform: string): Disk {
@@ -102,10 +103,9 @@ export function openDisk(platform: string): Disk {
     resolve: async (path) => fs.realpathSync(path),
     read: async (path, limit) => readSmall(path, limit),
     openSource,
-    readStream: (path, size) =>
-      size === 0
-        ? Readable.from([])
-        : fs.createReadStream(path, { end: size - 1, highWaterMark: 256 * 1024 }),
+    readChunks: async function* (path, size) {
+      yield* chunksOf(await open(path), size);
+    },
     create: async (path) => diskFile(fs.openSync(path, "w", 0o600)),
     append: async (path, bytes) => fs.appendFileSync(path, bytes, { mode: 0o600 }),
     // Windows flushes only what was opened for writing.
@@ -156,13 +156,22 @@ async function openSource(path: string): Promise<Source> {
     throw systemError("EINVAL", `${path} is not a regular file`);
   }
   const close = () => handle.close();
-  const stream = () => {
-    if (stat.size > 0) return handle.createReadStream({ start: 0, end: stat.size - 1 });
-    // A read stream's end is inclusive: it cannot be told to read nothing of a file that grows.
-    void close();
-    return Readable.from([]);
-  };
-  return { size: stat.size, mtime: stat.mtimeMs, stream, close };
+  return { size: stat.size, mtime: stat.mtimeMs, chunks: () => chunksOf(handle, stat.size), close };
+}
+
+/** Closes the file afterwards. The chunks lie in the same memory one after another. */
+async function* chunksOf(file: FileHandle, size: number): AsyncGenerator<Buffer> {
+  try {
+    const memory = Buffer.allocUnsafeSlow(Math.min(size, CHUNK_SIZE));
+    for (let at = 0; at < size; ) {
+      const { bytesRead } = await file.read(memory, 0, Math.min(memory.length, size - at), at);
+      if (bytesRead === 0) return;
+      at += bytesRead;
+      yield memory.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
 }
 
 const writeAway = promisify(fs.write);

@@ -48,7 +48,7 @@ export class Held {
   readonly event: Event;
   /** For each of the event's files: how it was kept, and whether it still is as it was. */
   readonly attachments: readonly HeldAttachment[];
-  readonly level1: { readonly size: number; open(): Readable };
+  readonly level1: { readonly size: number; open(): AsyncIterable<Uint8Array> };
   readonly #shelf: Shelf;
   readonly #label: Label;
   /** The directory it lies in while it is held. */
@@ -118,7 +118,7 @@ export class Held {
   }
 
   async keepArchive(
-    archive: { readonly size: number; readonly sha256: string; open(): Readable },
+    archive: { readonly size: number; readonly sha256: string; open(): AsyncIterable<Uint8Array> },
     about: Json,
   ): Promise<KeptArchive> {
     const kept = await this.#guard(() => writeArchive(this.#shelf.disk, this.path, archive, about));

@@ -1,7 +1,6 @@
 /** The level 2 bytes in an entry: every retry of the upload sends exactly these. */
 
 import { createHash } from "node:crypto";
-import type { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
 import { type Disk, systemCode, writeFile, writeWhole } from "./disk.ts";
 import { readDocument } from "./entry.ts";
@@ -12,7 +11,8 @@ export type KeptArchive = {
   readonly sha256: string;
   /** What the conversation says of it (its files, what was declined, …); the journal does not look at it. */
   readonly about: Json;
-  open(): Readable;
+  /** A chunk is good until the next one is asked for. */
+  open(): AsyncIterable<Uint8Array>;
 };
 
 type ArchiveFacts = Omit<KeptArchive, "open">;
@@ -24,7 +24,7 @@ type ArchiveFacts = Omit<KeptArchive, "open">;
 export async function writeArchive(
   disk: Disk,
   entry: string,
-  archive: { readonly size: number; readonly sha256: string; open(): Readable },
+  archive: { readonly size: number; readonly sha256: string; open(): AsyncIterable<Uint8Array> },
   about: Json,
 ): Promise<KeptArchive> {
   const hash = createHash("sha256");
@@ -82,5 +82,5 @@ export function parseArchiveFacts(text: string): ArchiveFacts {
 }
 
 function openArchive(disk: Disk, entry: string, facts: ArchiveFacts): KeptArchive {
-  return { ...facts, open: () => disk.readStream(`${entry}/archive`, facts.size) };
+  return { ...facts, open: () => disk.readChunks(`${entry}/archive`, facts.size) };
 }

@@ -4,7 +4,6 @@
  */
 
 import { createHash } from "node:crypto";
-import type { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
 import { type Attempt, encodeAttempt, parseAttempt } from "./attempt.ts";
 import { parseId } from "./layout.ts";
@@ -193,7 +192,7 @@ export type Check = {
   readonly detail: string;
 };
 
-type Bytes = { open(): Readable };
+type Bytes = { open(): AsyncIterable<Uint8Array> };
 
 /**
  * Checks the receipt's seal, and the hashes and sizes of what is given.

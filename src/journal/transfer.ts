@@ -29,7 +29,7 @@ import type { Listed } from "./layout.ts";
 import { encodeRecord, parseRecord } from "./record.ts";
 
 /** One file of the tar, its bytes to be opened as often as needed. */
-export type Part = { readonly name: string; readonly size: number; open(): Readable };
+export type Part = { readonly name: string; readonly size: number; open(): AsyncIterable<Uint8Array> };
 
 /** One entry of a tar being read, in the order of the tar; `content` is to be read to its end before the next. */
 export type TarEntry = {
@@ -84,7 +84,7 @@ async function filePart(disk: Disk, name: string, path: string): Promise<Part | 
     const source = await disk.openSource(path);
     await source.close();
     const { size } = source;
-    return { name, size, open: () => disk.readStream(path, size) };
+    return { name, size, open: () => disk.readChunks(path, size) };
   } catch (error) {
     if (systemCode(error) === "ENOENT") return null;
     throw error;

@@ -3,13 +3,12 @@
  * network, the embedded server and a test's list of expectations are interchangeable.
  */
 
-import type { Readable } from "node:stream";
-
 /** A body that knows its length and can be opened again: every retry sends the same bytes. */
 export type Body = {
   /** Bytes. */
   readonly size: number;
-  open(): Readable;
+  /** From the start. A chunk is good until the next one is asked for. */
+  open(): AsyncIterable<Uint8Array>;
 };
 
 /** Where a server is. The port is always explicit: 80 and 443 are ports like any other. */

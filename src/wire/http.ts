@@ -4,7 +4,7 @@
  */
 
 import { unescape as decodeLeniently } from "node:querystring";
-import { pipeline, Transform } from "node:stream";
+import type { Readable } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { setFlagsFromString } from "node:v8";
 import type { Dispatcher } from "undici";
@@ -136,15 +136,6 @@ function exchange(
       idle.refresh();
       options.onProgress?.(sent);
     });
-    body.on("error", (error) => {
-      reason ??= new CerError(
-        "CER_ARCHIVE",
-        `The body of ${method} ${path} cannot be read: ${error.message}.`,
-        {
-          cause: error,
-        },
-      );
-    });
     let head: { status: number; headers: Record<string, string> } = { status: 0, headers: {} };
     const chunks: Buffer[] = [];
     let size = 0;
@@ -162,7 +153,8 @@ function exchange(
         origin: formatUrl(origin, ""),
         path,
         method,
-        body,
+        // undici takes any iterable, says its documentation; its types do not.
+        body: body as unknown as Readable,
         headers: { ...request.headers, "content-length": String(request.body.size) },
         headersTimeout: 0,
         bodyTimeout: 0,
@@ -191,18 +183,25 @@ function exchange(
   });
 }
 
-/** The body, counted as it is handed to the connection, which takes it no faster than it can send. */
-function countedBody(request: Request, onSent: (sent: number) => void): Transform {
+/**
+ * The body, counted as it is handed to the connection, which takes it no faster than it can send: undici asks for the
+ * next chunk when the socket has drained, so that the memory of the last one may be used again.
+ */
+async function* countedBody(
+  { method, path, body }: Request,
+  onSent: (sent: number) => void,
+): AsyncGenerator<Uint8Array> {
   let sent = 0;
-  const counter = new Transform({
-    transform(chunk: Buffer, _, done) {
+  try {
+    for await (const chunk of body.open()) {
       sent += chunk.length;
       onSent(sent);
-      done(null, chunk);
-    },
-  });
-  pipeline(request.body.open(), counter, () => {});
-  return counter;
+      yield chunk;
+    }
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new CerError("CER_ARCHIVE", `The body of ${method} ${path} cannot be read: ${reason}.`, { cause });
+  }
 }
 
 function asAbortReason(reason: unknown): Error {

@@ -9,7 +9,8 @@ import { openFile } from "../../src/archive/cab/body.ts";
 import type { Entry, WriteOptions } from "../../src/archive/cab/entry.ts";
 import { extractTar, readTar, writeTar } from "../../src/archive/tar.ts";
 import { logText, randomBytes } from "../bench/inputs.ts";
-import { entry, makeFolder, readAll, sha256, TIME } from "./cab/packing.ts";
+import { readAll } from "../chunks.ts";
+import { entry, makeFolder, sha256, TIME } from "./cab/packing.ts";
 
 const run = promisify(execFile);
 

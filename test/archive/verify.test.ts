@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buffer } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { writeCabinet } from "../../src/archive/cab/write.ts";
 import { writeTar } from "../../src/archive/tar.ts";
 import { verifyArchive } from "../../src/archive/verify.ts";
 import { CerError } from "../../src/errors.ts";
+import { readAll } from "../chunks.ts";
 
 let place = "";
 before(async () => {
@@ -22,7 +22,7 @@ const ENTRIES = [
 
 async function make(write: typeof writeCabinet | typeof writeTar): Promise<Buffer> {
   const archive = await write(ENTRIES, { spoolDir: place });
-  const bytes = await buffer(archive.open());
+  const bytes = await readAll(archive.open());
   await archive.dispose();
   return bytes;
 }

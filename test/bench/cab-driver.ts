@@ -5,9 +5,9 @@
  *   cab-driver verify CABINET
  *   cab-driver idle
  */
-import { createWriteStream, readdirSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { openFile } from "../../src/archive/cab/body.ts";
 import { verifyCabinet } from "../../src/archive/cab/contents.ts";
 import type { Compression } from "../../src/archive/cab/entry.ts";
@@ -25,7 +25,7 @@ async function write([level = "4", out = "", ...paths]: string[]): Promise<void>
   const entries = files.map((path) => ({ name: path, time, open: () => openFile(path) }));
   const compression = Number(level) as Compression;
   const archive = await writeCabinet(entries, { compression, spoolDir: dirname(out) });
-  await pipeline(archive.open(), createWriteStream(out));
+  await writeFile(out, archive.open());
   await archive.dispose();
 }
 

@@ -1,8 +1,8 @@
 /** The cabinet against gcab, tar, pigz and 7-Zip: time, processor time, size and peak memory. */
-import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build } from "esbuild";
+import { buildModules } from "../modules.ts";
 import { compareCommands, type Figures } from "./command.ts";
 import { INPUTS } from "./inputs.ts";
 
@@ -26,17 +26,11 @@ export async function measure(print: (line: string) => void): Promise<void> {
 }
 
 async function bundleDriver(folder: string): Promise<string[]> {
-  const outfile = join(folder, "driver.mjs");
-  await build({
-    entryPoints: [join(import.meta.dirname, "cab-driver.ts")],
-    bundle: true,
-    minify: true,
-    platform: "node",
-    format: "esm",
-    outfile,
-    logLevel: "warning",
-  });
-  return [process.execPath, outfile];
+  await mkdir(join(folder, "driver"));
+  return [
+    process.execPath,
+    await buildModules(join(import.meta.dirname, "cab-driver.ts"), join(folder, "driver")),
+  ];
 }
 
 /** What to hand to a program: the one file, or the folder of the many. */
@@ -98,12 +92,12 @@ async function measureReading(name: keyof typeof ROUNDS, folder: string, driver:
 /** The largest file: how much memory grows. */
 async function measureLargest(folder: string, driver: string[]): Promise<string> {
   for (const name of await readdir(folder)) {
-    if (name !== "driver.mjs") await rm(join(folder, name), { recursive: true });
+    if (name !== "driver") await rm(join(folder, name), { recursive: true });
   }
   const { paths, size } = await makeInput("big", folder);
   const commands = {
     "ours, idle": [...driver, "idle"],
-    "ours, tiny": [...driver, "write", "4", "tiny.cab", "driver.mjs"],
+    "ours, tiny": [...driver, "write", "4", "tiny.cab", "driver/cab-driver.js"],
     ours: [...driver, "write", "4", "ours.cab", ...paths],
     "ours, verifying": [...driver, "verify", "ours.cab"],
   };

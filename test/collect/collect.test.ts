@@ -17,6 +17,7 @@ import { type Consent, DEFAULT_POLICY, type Policy } from "../../src/collect/pol
 import { queryWmi } from "../../src/collect/wmi.ts";
 import type { AttachedFile, Event, FileType } from "../../src/event.ts";
 import { parseResponse } from "../../src/wire/response.ts";
+import { readAll } from "../chunks.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "cer-collect-"));
 after(() => rmSync(dir, { recursive: true, force: true }));
@@ -93,7 +94,7 @@ async function pack(lines: readonly string[], setup: Setup = {}) {
     ...options,
   });
   const archive = await writeCabinet(collection.entries, { spoolDir: dir });
-  const source = bytesSource(await buffer(archive.open()));
+  const source = bytesSource(await readAll(archive.open()));
   await archive.dispose();
   const files = new Map<string, Buffer>();
   for await (const { file, content } of readContents(source, await readCabinet(source)))

@@ -8,7 +8,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build, type Plugin } from "esbuild";
+import type { Plugin } from "esbuild";
+import { buildModules } from "../modules.ts";
 
 export type Ended = {
   readonly code: number | null;
@@ -50,25 +51,8 @@ const HERE = import.meta.dirname;
 /** Bundles it as package.json's build does, the journal's disk exchanged for one that reports its steps. */
 export async function bundleProgram(): Promise<Program> {
   const outdir = await mkdtemp(join(tmpdir(), "cer-program-"));
-  await build({
-    entryPoints: [join(HERE, "program.child.ts")],
-    outdir,
-    outExtension: { ".js": ".mjs" },
-    bundle: true,
-    splitting: true,
-    platform: "node",
-    format: "esm",
-    target: "node20.18",
-    external: ["./tables/*"],
-    alias: { "node:http2": "node:fs" },
-    banner: {
-      js: "import{createRequire as __cerRequire}from'node:module';const require=__cerRequire(import.meta.url);",
-    },
-    logLevel: "warning",
-    plugins: [steppedJournal],
-  });
+  const program = await buildModules(join(HERE, "program.child.ts"), outdir, [steppedJournal]);
   await chmod(outdir, 0o755);
-  const program = join(outdir, "program.child.mjs");
   const start = (args: readonly string[], options: RunOptions = {}) => startNode([program, ...args], options);
   return {
     start,

@@ -24,6 +24,7 @@ import type { Journal, JournalDeps } from "../../src/journal/journal.ts";
 import { formatTime, type Listed } from "../../src/journal/layout.ts";
 import { LIMITS } from "../../src/journal/limits.ts";
 import { openJournal } from "../../src/journal/open.ts";
+import { readAll } from "../chunks.ts";
 import {
   ARCHIVE,
   DAY,
@@ -90,7 +91,7 @@ test("what was kept is found by the next run: event, bytes, destination, consent
   const second = await open();
   const held = await claimOnly(second);
   assert.deepEqual(held.event, report.event);
-  assert.deepEqual(await held.level1.open().toArray(), [report.level1]);
+  assert.deepEqual(await readAll(held.level1.open()), report.level1);
   assert.equal(held.level1.size, report.level1.length);
   const { destination, consent, settings, createdAt, id } = held.record;
   assert.deepEqual(
@@ -116,14 +117,14 @@ test("the answer and the archive outlive the run that got them, byte for byte", 
   await held.keepAnswer({ status: 203, body, receivedAt: NOON + 5 });
   const about = { files: [{ name: "a", bytes: 1 }], declined: [] };
   const kept = await held.keepArchive(archiveOf(ARCHIVE), about);
-  assert.deepEqual(Buffer.concat(await kept.open().toArray()), ARCHIVE);
+  assert.deepEqual(await readAll(kept.open()), ARCHIVE);
   await held.settle(wait);
   const again = await claimOnly(first);
   assert.deepEqual(again.answer, { status: 203, body, receivedAt: NOON + 5 });
   assert.deepEqual(again.archive?.about, about);
   assert.equal(again.archive?.sha256, createHash("sha256").update(ARCHIVE).digest("hex"));
   for (let time = 0; time < 2; time++)
-    assert.deepEqual(Buffer.concat((await again.archive?.open().toArray()) ?? []), ARCHIVE);
+    assert.deepEqual(await readAll(again.archive?.open() ?? Readable.from([])), ARCHIVE);
   await again.settle(wait);
   await first.close();
 });

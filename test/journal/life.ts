@@ -6,6 +6,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { Readable } from "node:stream";
 import type { JournalDeps } from "../../src/journal/journal.ts";
 import { LIMITS } from "../../src/journal/limits.ts";
+import { readAll } from "../chunks.ts";
 import {
   ARCHIVE,
   DAY,
@@ -129,7 +130,7 @@ export async function checkRecovery(directory: string, acks: ReadonlySet<string>
       assert.deepEqual(await readFile(dump?.path ?? ""), DUMP);
       if (acks.has("answered")) assert.deepEqual(held.answer?.body, Buffer.from("iData=1\r\n"));
       if (acks.has("packed")) {
-        assert.deepEqual(Buffer.concat((await held.archive?.open().toArray()) ?? []), ARCHIVE);
+        assert.deepEqual(await readAll(held.archive?.open() ?? Readable.from([])), ARCHIVE);
         assert.deepEqual(held.archive?.about, { files: ["setup.log"] });
       }
     }

@@ -9,6 +9,7 @@ import { extract, type Header, pack } from "tar-stream";
 import type { Held } from "../../src/journal/held.ts";
 import type { Journal } from "../../src/journal/journal.ts";
 import { exportParts, importReport, type Part, type TarEntry } from "../../src/journal/transfer.ts";
+import { readAll } from "../chunks.ts";
 import { ARCHIVE, hastyDisk, mustAdd, mustOpen, PEER, PLAIN, sampleDeps, sampleReport } from "./sample.ts";
 
 const disk = hastyDisk();
@@ -52,7 +53,7 @@ async function membersOf(held: Held): Promise<Member[]> {
 }
 
 async function bytesOf({ open }: Part): Promise<Buffer> {
-  return Buffer.concat(await open().toArray());
+  return readAll(open());
 }
 
 /** A tar of these members, by tar-stream and back, as the tar module of this program reads it. */
@@ -83,9 +84,9 @@ test("a report that was carried over is the same one: bytes, answer, archive, fi
   const copy = await there.claim(listed);
   assert.ok(copy);
   assert.deepEqual({ ...copy.record, attachments: [] }, { ...held.record, attachments: [], imported: true });
-  assert.deepEqual(await copy.level1.open().toArray(), await held.level1.open().toArray());
+  assert.deepEqual(await readAll(copy.level1.open()), await readAll(held.level1.open()));
   assert.deepEqual([copy.answer, copy.attempts], [held.answer, held.attempts]);
-  assert.deepEqual(Buffer.concat((await copy.archive?.open().toArray()) ?? []), ARCHIVE);
+  assert.deepEqual(await readAll(copy.archive?.open() ?? Readable.from([])), ARCHIVE);
   assert.equal(await readFile(copy.event.files[0]?.path ?? "", "utf8"), "the log");
   assert.deepEqual(
     copy.attachments.map(({ how, state }) => [how, state]),

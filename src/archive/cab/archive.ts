@@ -3,9 +3,8 @@
  * are a head made last and a spool filled first.
  */
 import { createHash } from "node:crypto";
-import { Readable } from "node:stream";
 import type { EntryResult } from "./entry.ts";
-import { READ_SIZE, type Spool } from "./spool.ts";
+import type { Spool } from "./spool.ts";
 
 export type Archive = {
   /** Bytes `open` gives. */
@@ -14,9 +13,12 @@ export type Archive = {
   readonly sha256: string;
   /** What became of each entry, in the order they were written. */
   readonly files: readonly EntryResult[];
-  /** The archive's bytes from the start: the same every time, also while another stream of them is being read. */
-  open(): Readable;
-  /** Gives up memory and temporary file; open streams fail. May be called more than once. */
+  /**
+   * The archive's bytes from the start: the same every time, also while they are being read elsewhere. A chunk is good
+   * until the next one is asked for: its memory is used again.
+   */
+  open(): AsyncIterable<Buffer>;
+  /** Gives up memory and temporary file; reading on fails. May be called more than once. */
   dispose(): Promise<void>;
 };
 
@@ -27,12 +29,12 @@ export async function sealArchive(
   files: readonly EntryResult[],
 ): Promise<Archive> {
   const hash = createHash("sha256").update(head);
-  await spool.each((chunk) => hash.update(chunk));
+  for await (const chunk of spool.read()) hash.update(chunk);
   return {
     size: head.length + spool.size,
     sha256: hash.digest("hex"),
     files,
-    open: () => Readable.from(inOrder(head, spool), { objectMode: false, highWaterMark: READ_SIZE }),
+    open: () => inOrder(head, spool),
     dispose: () => spool.dispose(),
   };
 }

@@ -1,38 +1,34 @@
 /**
- * The data of a cabinet on its way into the spool: bytes are filled into segments, segments are compressed side by
- * side and their blocks spooled in order. Hides the overlap of reading, compressing and writing, and the few buffers
- * that all of it runs in.
+ * The data of a cabinet on its way into the spool: bytes are filled into segments, segments are compressed here and in
+ * a second thread, and their blocks spooled in order. Hides the overlap of reading, compressing and writing, and the
+ * few buffers that all of it runs in.
  */
 import type { Compression } from "./entry.ts";
 import { BLOCK_SIZE } from "./format.ts";
-import { deflateSegment, type Segment, storeSegment, worstSize } from "./mszip.ts";
+import { deflateSegment, MAX_SEGMENT_SIZE, type Segment, storeSegment, worstSize } from "./mszip.ts";
+import { SecondThread } from "./second-thread.ts";
 import type { Spool } from "./spool.ts";
 
-/** A mebibyte: shorter ones spend a tenth more of the processor on starting deflate streams, longer ones gain nothing. */
-const SEGMENT_SIZE = 32 * BLOCK_SIZE;
-
-/** Segments being compressed at a time. One of the four threads of Node's pool stays free for files. */
-const LANES = 3;
+/** Segments in memory: two with the second thread, one done and waiting for them, one being filled or compressed here. */
+const MAX_SEGMENTS = 4;
 
 /** Where a folder's data starts in the spool, and how many blocks it has. */
 export type FolderExtent = { readonly spoolOffset: number; readonly blockCount: number };
-
-/** A segment being filled or compressed, and the room for its CFDATA structures. */
-type Buffers = { readonly bytes: Buffer; readonly out: Buffer };
 
 type OpenFolder = { spoolOffset: number | null; size: number };
 
 export class Segments {
   readonly #spool: Spool;
   readonly #level: Compression;
+  readonly #secondThread = new SecondThread();
   readonly #folders: OpenFolder[] = [{ spoolOffset: null, size: 0 }];
   /** The last block of the segment before, which the next one starts with. */
   readonly #history = Buffer.allocUnsafeSlow(BLOCK_SIZE);
   #hasHistory = false;
-  #current: Buffers | null = null;
+  #current: Buffer | null = null;
   #filled = 0;
 
-  readonly #free: Buffers[] = [];
+  readonly #free: Buffer[] = [];
   #allocated = 0;
   #onFree: (() => void) | null = null;
   /** Fulfilled when everything handed over so far is in the spool or has failed. */
@@ -65,14 +61,14 @@ export class Segments {
   /** Room to put the next bytes in: never empty, all of one segment at most. */
   async room(): Promise<Buffer> {
     this.#current ??= await this.#start();
-    return this.#current.bytes.subarray(BLOCK_SIZE + this.#filled);
+    return this.#current.subarray(BLOCK_SIZE + this.#filled);
   }
 
-  /** Takes the first `count` bytes of `room` into the folder. */
+  /** Takes the first `count` bytes of `room` into the folder; they are not there any more afterwards. */
   take(count: number): void {
     this.#filled += count;
     this.#folder.size += count;
-    if (this.#filled === SEGMENT_SIZE) this.#handOver();
+    if (this.#filled === MAX_SEGMENT_SIZE) this.#handOver();
   }
 
   /** What comes next goes into another folder. */
@@ -92,6 +88,7 @@ export class Segments {
   async finish(): Promise<FolderExtent[]> {
     this.#handOver();
     await this.settle();
+    await this.#secondThread.stop();
     return this.#folders.map(({ spoolOffset, size }) => ({
       spoolOffset: spoolOffset ?? this.#spool.size,
       blockCount: Math.ceil(size / BLOCK_SIZE),
@@ -101,6 +98,7 @@ export class Segments {
   /** Stops as soon as may be; nothing is under way when the promise is fulfilled. */
   async abandon(): Promise<void> {
     this.#stopped = true;
+    await this.#secondThread.stop();
     await this.#spooled;
   }
 
@@ -108,16 +106,16 @@ export class Segments {
     return this.#folders[this.#folders.length - 1] as OpenFolder;
   }
 
-  async #start(): Promise<Buffers> {
-    const buffers = await this.#takeFree();
-    this.#history.copy(buffers.bytes);
-    return buffers;
+  async #start(): Promise<Buffer> {
+    const bytes = await this.#takeFree();
+    this.#history.copy(bytes);
+    return bytes;
   }
 
-  async #takeFree(): Promise<Buffers> {
-    if (this.#free.length === 0 && this.#allocated <= LANES) {
+  async #takeFree(): Promise<Buffer> {
+    if (this.#free.length === 0 && this.#allocated < MAX_SEGMENTS) {
       this.#allocated++;
-      return allocateBuffers();
+      return allocateSegment();
     }
     while (this.#free.length === 0) {
       await new Promise<void>((resolve) => {
@@ -125,41 +123,46 @@ export class Segments {
       });
     }
     if (this.#failure !== null) throw this.#failure.error;
-    return this.#free.pop() ?? allocateBuffers();
+    return this.#free.pop() ?? allocateSegment();
   }
 
   /** Starts compressing the current segment and queues it for the spool. */
   #handOver(): void {
     if (this.#current === null || this.#filled === 0) return;
-    const { bytes, out } = this.#current;
+    const bytes = this.#current;
     const [folder, length] = [this.#folder, this.#filled];
     const segment = { bytes, length, hasHistory: this.#hasHistory };
     bytes.copy(this.#history, 0, length, length + BLOCK_SIZE);
-    [this.#current, this.#filled, this.#hasHistory] = [null, 0, true];
+    [this.#current, this.#filled] = [null, 0];
 
-    const encoding = this.#encode(segment, out);
+    // After one whole segment another: there is likely to be more.
+    if (this.#level > 0 && segment.hasHistory && length === MAX_SEGMENT_SIZE) this.#secondThread.start();
+    this.#hasHistory = true;
+    const encoding = this.#encode(segment);
     // Looked at in its turn, which may be after it failed.
     encoding.catch(() => undefined);
     this.#inFlight += worstSize(length);
     this.#spooled = this.#spooled.then(async () => {
-      await this.#spoolSegment(folder, encoding, out);
+      await this.#spoolSegment(folder, encoding, bytes);
       this.#inFlight -= worstSize(length);
-      this.#free.push({ bytes, out });
+      this.#free.push(bytes);
       this.#onFree?.();
     });
   }
 
-  async #encode(segment: Segment, out: Buffer): Promise<number> {
-    if (this.#level === 0) return storeSegment(segment, out);
-    return deflateSegment(segment, this.#level, out, () => this.#stopped);
+  async #encode(segment: Segment): Promise<number> {
+    if (this.#level === 0) return storeSegment(segment);
+    return (
+      this.#secondThread.deflate({ segment, level: this.#level }) ?? deflateSegment(segment, this.#level)
+    );
   }
 
-  async #spoolSegment(folder: OpenFolder, encoding: Promise<number>, out: Buffer): Promise<void> {
+  async #spoolSegment(folder: OpenFolder, encoding: Promise<number>, bytes: Buffer): Promise<void> {
     try {
       const size = await encoding;
       if (this.#failure !== null || this.#stopped) return;
       folder.spoolOffset ??= this.#spool.size;
-      await this.#spool.append(out.subarray(0, size));
+      await this.#spool.append(bytes.subarray(0, size));
     } catch (error) {
       this.#failure ??= { error };
       this.#stopped = true;
@@ -167,9 +170,7 @@ export class Segments {
   }
 }
 
-function allocateBuffers(): Buffers {
-  return {
-    bytes: Buffer.allocUnsafeSlow(BLOCK_SIZE + SEGMENT_SIZE),
-    out: Buffer.allocUnsafeSlow(worstSize(SEGMENT_SIZE)),
-  };
+/** In memory that the second thread can see. */
+function allocateSegment(): Buffer {
+  return Buffer.from(new SharedArrayBuffer(BLOCK_SIZE + MAX_SEGMENT_SIZE));
 }

@@ -11,14 +11,9 @@ import { CabError } from "./error.ts";
 const readAsync = promisify(read);
 const writeAsync = promisify(write);
 
-export const DEFAULT_MEMORY_LIMIT = 4 * 1024 * 1024;
-/**
- * Bytes a reader gets at a time. Chunks given away are freed by the garbage collector, which runs by the number of
- * objects rather than by their size: large chunks would pile up to 32 MiB.
- */
-export const READ_SIZE = 32 * 1024;
-/** Bytes read at a time into memory that is used again. */
-const RING_SIZE = 256 * 1024;
+export const DEFAULT_MEMORY_LIMIT = 2 * 1024 * 1024;
+/** Bytes read from the file at a time. */
+const READ_SIZE = 512 * 1024;
 
 /**
  * Windows cannot remove the name of an open file, but removes the file with its last handle when asked for that at
@@ -60,31 +55,15 @@ export class Spool {
     this.#size += bytes.length;
   }
 
-  /** All bytes, from the start. A chunk is the caller's to keep. */
+  /** All bytes, from the start. A chunk is good until the next one is asked for: its memory is used again. */
   async *read(): AsyncGenerator<Buffer> {
     this.#refuseDisposed();
-    if (this.#file === null) {
-      for (const chunk of this.#chunks) yield chunk;
-      return;
-    }
+    if (this.#file === null) return yield* this.#chunks;
+    const memory = Buffer.allocUnsafeSlow(Math.min(READ_SIZE, this.#size));
     for (let at = 0; at < this.#size; ) {
-      const chunk = await this.#readAt(Buffer.allocUnsafeSlow(Math.min(READ_SIZE, this.#size - at)), at);
+      const chunk = await this.#readAt(memory, at);
       at += chunk.length;
       yield chunk;
-    }
-  }
-
-  /** Calls `take` with all bytes in order. A chunk is good until `take` returns. */
-  async each(take: (chunk: Uint8Array) => void): Promise<void> {
-    if (this.#file === null) return this.#chunks.forEach(take);
-    let [current, next] = [Buffer.allocUnsafeSlow(RING_SIZE), Buffer.allocUnsafeSlow(RING_SIZE)];
-    let reading = this.#readAt(current, 0);
-    for (let at = 0; at < this.#size; [current, next] = [next, current]) {
-      const chunk = await reading;
-      at += chunk.length;
-      // The next piece is being read while this one is taken.
-      if (at < this.#size) reading = this.#readAt(next, at);
-      take(chunk);
     }
   }
 

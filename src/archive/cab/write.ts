@@ -209,10 +209,9 @@ class CabinetWriter {
       const wanted = Math.min(room.length, MAX_FOLDER_SIZE - segments.folderSize);
       const bytes = await this.#read(body, room.subarray(0, await this.#roomFor(wanted, isLast)), packed);
       if (bytes.length === 0) return file;
-      segments.take(bytes.length);
-      // Only now: compressing has begun meanwhile.
       packed.hash.update(bytes);
       file.hash?.update(bytes);
+      segments.take(bytes.length);
       file.size += bytes.length;
       packed.size += bytes.length;
       this.#bytesRead += bytes.length;

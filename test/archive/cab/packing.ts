@@ -10,6 +10,7 @@ import type { Entry, EntryBody, WriteOptions } from "../../../src/archive/cab/en
 import { type Cabinet, readCabinet } from "../../../src/archive/cab/read.ts";
 import { bytesSource, type Source } from "../../../src/archive/cab/source.ts";
 import { writeCabinet } from "../../../src/archive/cab/write.ts";
+import { readAll } from "../../chunks.ts";
 
 export const TIME = new Date(Date.UTC(2026, 2, 4, 5, 6, 8));
 
@@ -33,12 +34,6 @@ export async function pack(
   const bytes = await readAll(archive.open());
   await archive.dispose();
   return { bytes, archive };
-}
-
-export async function readAll(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
-  return Buffer.concat(chunks);
 }
 
 /** Names and contents, in the order of the data. */

@@ -14,7 +14,8 @@ import { readCabinet } from "../../../src/archive/cab/read.ts";
 import { bytesSource } from "../../../src/archive/cab/source.ts";
 import { writeCabinet } from "../../../src/archive/cab/write.ts";
 import { dumpBytes, logText, randomBytes } from "../../bench/inputs.ts";
-import { entry, makeFolder, pack, readAll, sha256, TIME, unpack } from "./packing.ts";
+import { readAll } from "../../chunks.ts";
+import { entry, makeFolder, pack, sha256, TIME, unpack } from "./packing.ts";
 
 const run = promisify(execFile);
 
