@@ -124,7 +124,7 @@ export type FileRecord = {
 
 /** A CFFILE: the fixed part, then the name's bytes and their terminator. */
 export function encodeFileRecord(record: FileRecord, name: Buffer): Buffer {
-  const bytes = Buffer.alloc(FILE_SIZE + name.length + 1);
+  const bytes = Buffer.allocUnsafe(FILE_SIZE + name.length + 1);
   bytes.writeUInt32LE(record.size, 0);
   bytes.writeUInt32LE(record.folderOffset, 4);
   bytes.writeUInt16LE(record.folderIndex, 8);
@@ -132,6 +132,7 @@ export function encodeFileRecord(record: FileRecord, name: Buffer): Buffer {
   bytes.writeUInt16LE(record.time, 12);
   bytes.writeUInt16LE(record.attributes, 14);
   name.copy(bytes, FILE_SIZE);
+  bytes.writeUInt8(0, FILE_SIZE + name.length);
   return bytes;
 }
 

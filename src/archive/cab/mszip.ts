@@ -31,7 +31,7 @@ const DEFLATED_ZEROS = Buffer.from(`edc10101000000${"8090feafee080a"}${"00".repe
 /**
  * Blocks one after another, with the bytes before them in front: `bytes` holds a block of history, then the data.
  * Encoded, its CFDATA structures take the place of both: a block's never reach as far as the next one's data, because
- * the history leaves them more room than 32 blocks can add.
+ * the history leaves them more room than so few blocks can add.
  */
 export type Segment = {
   /** Starts at a multiple of four in its ArrayBuffer, as every block in it does. */
@@ -42,8 +42,8 @@ export type Segment = {
   readonly hasHistory: boolean;
 };
 
-/** 1 MiB: shorter ones spend more of the processor on starting deflate streams, longer ones gain little. */
-export const MAX_SEGMENT_SIZE = 32 * BLOCK_SIZE;
+/** 768 KiB: shorter ones spend more of the processor on starting deflate streams, longer ones gain little. */
+export const MAX_SEGMENT_SIZE = 24 * BLOCK_SIZE;
 
 /** Room a segment of `length` bytes takes as CFDATA structures, at worst. */
 export function worstSize(length: number): number {

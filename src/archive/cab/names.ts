@@ -22,9 +22,9 @@ const UNSAFE =
  * `file`. Safe names come back as they are.
  */
 export function safeName(wanted: string): string {
-  // Through bytes and back: a lone surrogate becomes U+FFFD, as it would in the archive.
-  const parts = Buffer.from(wanted)
-    .toString()
+  // A lone surrogate becomes U+FFFD, as it would in the archive.
+  const parts = wanted
+    .toWellFormed()
     .split(/[\\/]/)
     .map(safePart)
     .filter((part) => part !== "");

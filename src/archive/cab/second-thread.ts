@@ -13,8 +13,8 @@ export type Job = { readonly segment: Segment; readonly level: Compression };
 /** What it says: once that it is up, then of each job what `deflateSegment` gives. */
 export type Said = "up" | number;
 
-/** The segment being deflated and one more, so that the thread never waits for the next. */
-const MAX_JOBS = 2;
+/** The segment being deflated and enough to do until the next one comes. */
+const MAX_JOBS = 3;
 
 type Pending = { resolve(size: number): void; reject(reason: Error): void };
 

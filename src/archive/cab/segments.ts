@@ -3,14 +3,15 @@
  * a second thread, and their blocks spooled in order. Hides the overlap of reading, compressing and writing, and the
  * few buffers that all of it runs in.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Compression } from "./entry.ts";
 import { BLOCK_SIZE } from "./format.ts";
 import { deflateSegment, MAX_SEGMENT_SIZE, type Segment, storeSegment, worstSize } from "./mszip.ts";
 import { SecondThread } from "./second-thread.ts";
 import type { Spool } from "./spool.ts";
 
-/** Segments in memory: two with the second thread, one done and waiting for them, one being filled or compressed here. */
-const MAX_SEGMENTS = 4;
+/** Segments in memory: three with the second thread, one done and waiting for them, one being filled or deflated here. */
+const MAX_SEGMENTS = 5;
 
 /** Where a folder's data starts in the spool, and how many blocks it has. */
 export type FolderExtent = { readonly spoolOffset: number; readonly blockCount: number };
@@ -60,6 +61,11 @@ export class Segments {
 
   /** Room to put the next bytes in: never empty, all of one segment at most. */
   async room(): Promise<Buffer> {
+    if (this.#filled === MAX_SEGMENT_SIZE) {
+      // Small files are read without ever waiting: time for the second thread to tell what it has done meanwhile.
+      await nextTurn();
+      this.#handOver();
+    }
     this.#current ??= await this.#start();
     return this.#current.subarray(BLOCK_SIZE + this.#filled);
   }
@@ -68,7 +74,6 @@ export class Segments {
   take(count: number): void {
     this.#filled += count;
     this.#folder.size += count;
-    if (this.#filled === MAX_SEGMENT_SIZE) this.#handOver();
   }
 
   /** What comes next goes into another folder. */
@@ -135,8 +140,8 @@ export class Segments {
     bytes.copy(this.#history, 0, length, length + BLOCK_SIZE);
     [this.#current, this.#filled] = [null, 0];
 
-    // After one whole segment another: there is likely to be more.
-    if (this.#level > 0 && segment.hasHistory && length === MAX_SEGMENT_SIZE) this.#secondThread.start();
+    // There is likely to be more.
+    if (this.#level > 0 && length === MAX_SEGMENT_SIZE) this.#secondThread.start();
     this.#hasHistory = true;
     const encoding = this.#encode(segment);
     // Looked at in its turn, which may be after it failed.
