@@ -59,10 +59,16 @@ export class Spool {
   async *read(): AsyncGenerator<Buffer> {
     this.#refuseDisposed();
     if (this.#file === null) return yield* this.#chunks;
-    const memory = Buffer.allocUnsafeSlow(Math.min(READ_SIZE, this.#size));
-    for (let at = 0; at < this.#size; ) {
-      const chunk = await this.#readAt(memory, at);
+    let [memory, other] = [Buffer.allocUnsafeSlow(READ_SIZE), Buffer.allocUnsafeSlow(READ_SIZE)];
+    let reading = this.#readAt(memory, 0);
+    for (let at = 0; at < this.#size; [memory, other] = [other, memory]) {
+      const chunk = await reading;
       at += chunk.length;
+      if (at < this.#size) {
+        // The next one is being read while this one is used; nobody may want it any more.
+        reading = this.#readAt(other, at);
+        reading.catch(() => undefined);
+      }
       yield chunk;
     }
   }
