@@ -23,7 +23,7 @@ type Block = {
 export type FolderEnd = { readonly offset: number };
 
 /**
- * The uncompressed bytes of a folder, block by block; the chunks are the caller's to keep.
+ * The uncompressed bytes of a folder, block by block. A chunk is good until the next one is asked for.
  * @throws {CabError} CAB_UNSUPPORTED, CAB_TRUNCATED, CAB_CORRUPT, CAB_CHECKSUM, with the offset of the block.
  */
 export async function* readFolder(
@@ -37,13 +37,11 @@ export async function* readFolder(
     throw new CabError("CAB_UNSUPPORTED", message, { offset: folder.offset + 6 });
   }
   const cursor = new Cursor(source, folder.dataOffset);
-  let history: Buffer | null = null;
+  const inflater = new Inflater();
   for (let left = folder.blockCount; left > 0; left--) {
     const block = await readBlock(cursor, blockReserve);
     checkBlock(block, blockReserve);
-    const content = compression === "none" ? storedContent(block) : inflate(block, history);
-    history = joinHistory(history, content);
-    yield content;
+    yield compression === "none" ? storedContent(block) : inflater.inflate(block);
   }
   return { offset: cursor.offset };
 }
@@ -99,15 +97,32 @@ function storedContent({ payload, uncompressedSize, offset }: Block): Buffer {
   return payload;
 }
 
-function inflate(block: Block, history: Buffer | null): Buffer {
-  const { payload, uncompressedSize, offset } = block;
-  if (payload.toString("latin1", 0, 2) !== "CK")
-    throw corrupt("an MSZIP block does not start with CK", offset);
-  const content = isStored(block) ? payload.subarray(STORED_OVERHEAD) : inflatePayload(block, history);
-  if (content.length !== uncompressedSize) {
-    throw corrupt(`a block inflates to ${content.length} bytes, not ${uncompressedSize}`, offset);
+/** Inflates the blocks of one folder, in their order. */
+class Inflater {
+  #history: Buffer | null = null;
+  /** Stored blocks lie here by turns: each is the next one's history. */
+  #memory: Buffer = Buffer.alloc(0);
+  #otherMemory: Buffer = Buffer.alloc(0);
+
+  inflate(block: Block): Buffer {
+    const { payload, uncompressedSize, offset } = block;
+    if (payload.toString("latin1", 0, 2) !== "CK")
+      throw corrupt("an MSZIP block does not start with CK", offset);
+    const content = isStored(block)
+      ? this.#keep(payload.subarray(STORED_OVERHEAD))
+      : inflatePayload(block, this.#history);
+    if (content.length !== uncompressedSize) {
+      throw corrupt(`a block inflates to ${content.length} bytes, not ${uncompressedSize}`, offset);
+    }
+    this.#history = joinHistory(this.#history, content);
+    return content;
   }
-  return content;
+
+  #keep(content: Buffer): Buffer {
+    const memory = this.#otherMemory.length > 0 ? this.#otherMemory : Buffer.allocUnsafeSlow(MAX_BLOCK_DATA);
+    [this.#memory, this.#otherMemory] = [memory, this.#memory];
+    return memory.subarray(0, content.copy(memory));
+  }
 }
 
 /** Whether all of it is one stored deflate block. */

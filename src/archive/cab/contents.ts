@@ -14,6 +14,7 @@ export type ReadLimits = {
   readonly signal?: AbortSignal;
 };
 
+/** A chunk of the content is good until the next one is asked for. */
 export type FileContent = { readonly file: CabinetFile; readonly content: AsyncIterable<Buffer> };
 
 /**

@@ -1,19 +1,16 @@
-/**
- * Where a cabinet is read from: a file or bytes, at any place. Hides that a file is read in large pieces while the
- * cabinet's structures are small.
- */
+/** Where a cabinet is read from: a file or bytes, at any place; and a place in it that moves on. */
 import { type FileHandle, open } from "node:fs/promises";
 import { CabError } from "./error.ts";
 
 /** Random access to bytes that do not change while they are read. */
 export type Source = {
   readonly size: number;
-  /** The `length` bytes at `offset`; fewer only where the source ends. The caller may keep them. */
-  read(offset: number, length: number): Promise<Buffer>;
+  /** Fills `target` with the bytes at `offset`; how many there were: fewer only where the source ends. */
+  read(offset: number, target: Buffer): Promise<number>;
 };
 
 export function bytesSource(bytes: Buffer): Source {
-  return { size: bytes.length, read: async (offset, length) => bytes.subarray(offset, offset + length) };
+  return { size: bytes.length, read: async (offset, target) => bytes.copy(target, 0, offset) };
 }
 
 /** A file opened for reading; `close` lets go of it. Errors of the file system come as they are. */
@@ -21,33 +18,33 @@ export async function openSource(path: string): Promise<Source & { close(): Prom
   const file = await open(path);
   try {
     const { size } = await file.stat();
-    return { size, read: (offset, length) => readFrom(file, offset, length), close: () => file.close() };
+    return { size, read: (offset, target) => readFrom(file, offset, target), close: () => file.close() };
   } catch (error) {
     await file.close();
     throw error;
   }
 }
 
-async function readFrom(file: FileHandle, offset: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafeSlow(length);
+async function readFrom(file: FileHandle, offset: number, target: Buffer): Promise<number> {
   let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled);
+  while (filled < target.length) {
+    const { bytesRead } = await file.read(target, filled, target.length - filled, offset + filled);
     if (bytesRead === 0) break;
     filled += bytesRead;
   }
-  return bytes.subarray(0, filled);
+  return filled;
 }
 
 /** Bytes read ahead at first, and at most: a cabinet of sixty thousand tiny folders is not to be read whole for each. */
 const FIRST_AHEAD = 4096;
-const MAX_AHEAD = 256 * 1024;
+const MAX_AHEAD = 512 * 1024;
 
-/** Reads a source from one place on. */
+/** Reads a source from one place on. Hides that it is read in large pieces, into the same memory again and again. */
 export class Cursor {
   readonly #source: Source;
-  #ahead: Buffer = Buffer.alloc(0);
-  #aheadSize = FIRST_AHEAD;
+  #memory: Buffer = Buffer.alloc(0);
+  /** The part of the memory that is read and not yet taken. */
+  #ahead: Buffer = this.#memory;
   /** Offset of the next byte. */
   offset: number;
 
@@ -57,7 +54,7 @@ export class Cursor {
   }
 
   /**
-   * The next `length` bytes, 64 KiB at most; good until the source changes.
+   * The next `length` bytes, 64 KiB at most; good until more are asked for.
    * @throws {CabError} CAB_TRUNCATED when the source ends before; `what` says what was being read.
    */
   async take(length: number, what: string): Promise<Buffer> {
@@ -70,12 +67,10 @@ export class Cursor {
     return bytes;
   }
 
-  /** The next `length` bytes, which stay the next; fewer where the source ends. */
+  /** The next `length` bytes, which stay the next; fewer where the source ends. Good until more are asked for. */
   async peek(length: number): Promise<Buffer> {
     if (this.#ahead.length < length && this.offset + this.#ahead.length < this.#source.size) {
-      const wanted = Math.max(length, this.#aheadSize);
-      this.#ahead = await this.#source.read(this.offset, Math.min(wanted, this.#source.size - this.offset));
-      this.#aheadSize = Math.min(4 * this.#aheadSize, MAX_AHEAD);
+      await this.#readAhead(length);
     }
     return this.#ahead.subarray(0, length);
   }
@@ -84,5 +79,14 @@ export class Cursor {
   skip(length: number): void {
     this.#ahead = this.#ahead.subarray(length);
     this.offset += length;
+  }
+
+  async #readAhead(length: number): Promise<void> {
+    const kept = this.#ahead;
+    const size = Math.max(length, Math.min(MAX_AHEAD, 4 * this.#memory.length || FIRST_AHEAD));
+    if (size > this.#memory.length) this.#memory = Buffer.allocUnsafeSlow(size);
+    kept.copy(this.#memory);
+    const count = await this.#source.read(this.offset + kept.length, this.#memory.subarray(kept.length));
+    this.#ahead = this.#memory.subarray(0, kept.length + count);
   }
 }
