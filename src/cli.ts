@@ -41,7 +41,7 @@ export function parseCommandLine(args: readonly string[], version: string): Comm
   let command: Command | undefined;
   let text = "";
   let complaint = "";
-  const parser = buildParser(version, (parsed) => {
+  const parser = buildParser(args, version, (parsed) => {
     command = parsed;
   });
   for (const one of [parser, ...parser.commands, ...parser.commands.flatMap((command) => command.commands)])
@@ -69,10 +69,8 @@ export function parseCommandLine(args: readonly string[], version: string): Comm
 
 function asUsageError(thrown: CommanderError, args: readonly string[]): CerError {
   const message = thrown.message.replace(/^error: /, "").replace(/\n/g, " ");
-  const word = args.find((arg) => !arg.startsWith("-"));
-  const known = /^(submit|preview|flush|queue|verify|inspect|serve|smoke|schema)$/.test(word ?? "")
-    ? ` ${word}`
-    : "";
+  const word = args.find((arg) => !arg.startsWith("-")) ?? "";
+  const known = Object.hasOwn(COMMANDS, word) ? ` ${word}` : "";
   return new CerError(
     "CER_USAGE",
     `${message.charAt(0).toUpperCase()}${message.slice(1).replace(/\.?$/, ".")}`,
@@ -82,25 +80,35 @@ function asUsageError(thrown: CommanderError, args: readonly string[]): CerError
   );
 }
 
-function buildParser(version: string, onCommand: (command: Command) => void): Parser {
+type AddCommand = (parser: Parser, onCommand: (command: Command) => void) => void;
+
+/** In the order that the help lists them. */
+const COMMANDS: Readonly<Record<string, AddCommand>> = {
+  submit: addSubmit,
+  preview: addPreview,
+  flush: addFlush,
+  queue: addQueue,
+  verify: addVerify,
+  inspect: addInspect,
+  serve: addServe,
+  smoke: addSmoke,
+  schema: addSchema,
+};
+
+/** Knows the command that is named first, or all of them: making the options of nine takes longer than parsing. */
+function buildParser(
+  [first = ""]: readonly string[],
+  version: string,
+  onCommand: (command: Command) => void,
+): Parser {
   const parser = new Parser("cer")
     .description("Reports errors to a Corporate Error Reporting server ([MS-CER2]).")
     .version(version)
     .helpOption("-h, --help", "show this help")
     .helpCommand(false)
     .showSuggestionAfterError();
-  addSubmit(parser, onCommand);
-  addPreview(parser, onCommand);
-  addFlush(parser, onCommand);
-  addQueue(parser, onCommand);
-  addVerify(parser, onCommand);
-  addInspect(parser, onCommand);
-  addServe(parser, onCommand);
-  addSmoke(parser, onCommand);
-  parser
-    .command("schema")
-    .description("print the JSON Schema of the event file")
-    .action(() => onCommand({ name: "schema" }));
+  const wanted = Object.hasOwn(COMMANDS, first) ? [COMMANDS[first]] : Object.values(COMMANDS);
+  for (const add of wanted) add?.(parser, onCommand);
   return parser;
 }
 
@@ -289,4 +297,11 @@ function addSmoke(parser: Parser, onCommand: (command: Command) => void): void {
       output: outputFlags(options),
     }),
   );
+}
+
+function addSchema(parser: Parser, onCommand: (command: Command) => void): void {
+  parser
+    .command("schema")
+    .description("print the JSON Schema of the event file")
+    .action(() => onCommand({ name: "schema" }));
 }

@@ -4,6 +4,7 @@
  * item that fails fails alone; only the caller's signal stops everything.
  */
 
+import { uptime } from "node:os";
 import { type Event, type FileType, fromFileTime } from "../event.ts";
 import { type Body, type BodyNotes, bodyOfFile } from "./file-body.ts";
 import type { FileVersion, NamedVersion } from "./file-version.ts";
@@ -289,8 +290,10 @@ function takeBytes({ policy, budget }: Run, size: number): number | null {
 }
 
 function timeLeft({ budget, itemTimeMs, totalTimeMs }: Run): number {
-  budget.until ??= performance.now() + totalTimeMs;
-  return Math.max(0, Math.min(itemTimeMs, Math.ceil(budget.until - performance.now())));
+  // A clock that nobody sets; Node takes 3 ms to load the finer one of performance.now.
+  const now = uptime() * 1000;
+  budget.until ??= now + totalTimeMs;
+  return Math.max(0, Math.min(itemTimeMs, Math.ceil(budget.until - now)));
 }
 
 /** What the work gives; null when its time is over first. */

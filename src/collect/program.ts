@@ -3,8 +3,6 @@
  * output, ended with the caller's signal. Hides child processes.
  */
 
-import { spawn } from "node:child_process";
-
 export type ProgramOptions = {
   readonly timeoutMs: number;
   /** Bytes of standard output that are kept; at the first byte more the program is ended. */
@@ -28,19 +26,21 @@ export type ProgramResult = {
 const MAX_STDERR = 4096;
 
 /** Runs a program to its end. Never throws: whatever happens is in the result. */
-export function runProgram(
+export async function runProgram(
   file: string,
   args: readonly string[],
   options: ProgramOptions,
 ): Promise<ProgramResult> {
+  // Most reports run none: Node need not load what that takes.
+  const { spawn } = await import("node:child_process");
   const { promise, resolve } = deferred<ProgramResult>();
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
   let kept = 0;
   let end: ProgramResult["end"] = "exited";
-  if (options.signal?.aborted === true) return Promise.resolve(emptyResult("aborted"));
-  const child = startChild(file, args, options.env);
-  if (child === null) return Promise.resolve(emptyResult("not started"));
+  if (options.signal?.aborted === true) return emptyResult("aborted");
+  const child = startChild(spawn, file, args, options.env);
+  if (child === null) return emptyResult("not started");
   const stop = (why: ProgramResult["end"]) => {
     if (end === "exited") end = why;
     child.kill("SIGKILL");
@@ -80,8 +80,10 @@ export function runProgram(
   return promise;
 }
 
+type Spawn = typeof import("node:child_process").spawn;
+
 /** Null for what no program can be given, as a NUL in an argument. */
-function startChild(file: string, args: readonly string[], env: NodeJS.ProcessEnv | undefined) {
+function startChild(spawn: Spawn, file: string, args: readonly string[], env: NodeJS.ProcessEnv | undefined) {
   try {
     return spawn(file, args, {
       stdio: ["ignore", "pipe", "pipe"],

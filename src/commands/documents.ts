@@ -6,7 +6,7 @@ import { FILE_TYPES, fromFileTime, REPORT_TYPES } from "../event.ts";
 import { quote, stripControls } from "../foreign-text.ts";
 import { formatReceipt, parseReceipt } from "../journal/receipt.ts";
 import { formatBytes } from "../outcome.ts";
-import { type ParsedReport, parseReport } from "../wire/report.ts";
+import { type ParsedReport, parseReport } from "../wire/report-reader.ts";
 import { decodeReportText } from "../wire/text.ts";
 import type { Described } from "./inspect.ts";
 

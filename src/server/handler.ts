@@ -8,7 +8,7 @@ import type { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
 import { stripControls } from "../foreign-text.ts";
 import type { Reply } from "../wire/exchange.ts";
-import { MAX_REPORT_SIZE, parseReport } from "../wire/report.ts";
+import { MAX_REPORT_SIZE, parseReport } from "../wire/report-reader.ts";
 import { encodeResponse } from "../wire/response.ts";
 import { answerLines, type Requested } from "./answer.ts";
 import { parseDumpTarget, pathOf } from "./dump-file.ts";

@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildModules } from "../modules.ts";
+import { buildModule } from "../modules.ts";
 import { compareCommands, type Figures } from "./command.ts";
 import { INPUTS } from "./inputs.ts";
 
@@ -29,7 +29,7 @@ async function bundleDriver(folder: string): Promise<string[]> {
   await mkdir(join(folder, "driver"));
   return [
     process.execPath,
-    await buildModules(join(import.meta.dirname, "cab-driver.ts"), join(folder, "driver")),
+    await buildModule(join(import.meta.dirname, "cab-driver.ts"), join(folder, "driver")),
   ];
 }
 

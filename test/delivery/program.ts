@@ -9,7 +9,7 @@ import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Plugin } from "esbuild";
-import { buildModules } from "../modules.ts";
+import { buildModule } from "../modules.ts";
 
 export type Ended = {
   readonly code: number | null;
@@ -51,7 +51,7 @@ const HERE = import.meta.dirname;
 /** Bundles it as package.json's build does, the journal's disk exchanged for one that reports its steps. */
 export async function bundleProgram(): Promise<Program> {
   const outdir = await mkdtemp(join(tmpdir(), "cer-program-"));
-  const program = await buildModules(join(HERE, "program.child.ts"), outdir, [steppedJournal]);
+  const program = await buildModule(join(HERE, "program.child.ts"), outdir, [steppedJournal]);
   await chmod(outdir, 0o755);
   const start = (args: readonly string[], options: RunOptions = {}) => startNode([program, ...args], options);
   return {

@@ -3,7 +3,7 @@
  * or not come up at all, and then the caller does the work itself, with the same result.
  */
 import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { Compression } from "./entry.ts";
 import type { Segment } from "./mszip.ts";
 
@@ -20,22 +20,27 @@ type Pending = { resolve(size: number): void; reject(reason: Error): void };
 
 export class SecondThread {
   #worker: Worker | null = null;
+  #isWanted = false;
   #isUp = false;
   /** In the order the thread answers. */
   readonly #pending: Pending[] = [];
 
   /** Brings it up, if there is a processor for it. It costs some 12 MiB and a twentieth of a second. */
   start(): void {
-    if (this.#worker !== null || availableParallelism() < 2) return;
-    try {
-      // Small, because what it makes is soon done with: V8 lets garbage grow with its limits.
-      const resourceLimits = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 };
-      const url = new URL("./second-thread.worker.js", import.meta.url);
-      this.#worker = new Worker(url, { execArgv: [], resourceLimits });
-    } catch {
-      return;
-    }
-    this.#worker
+    if (this.#isWanted || availableParallelism() < 2) return;
+    this.#isWanted = true;
+    // Without it the caller does all of the work.
+    this.#bringUp().catch(() => undefined);
+  }
+
+  async #bringUp(): Promise<void> {
+    // Most reports are small: they need not wait until Node has loaded what threads take.
+    const { Worker } = await import("node:worker_threads");
+    if (!this.#isWanted) return;
+    // Small, because what it makes is soon done with: V8 lets garbage grow with its limits.
+    const resourceLimits = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 };
+    const url = new URL("./second-thread.worker.js", import.meta.url);
+    this.#worker = new Worker(url, { execArgv: [], resourceLimits })
       .on("message", (said: Said) => {
         if (said === "up") this.#isUp = true;
         else this.#settle((job) => job.resolve(said));
@@ -62,6 +67,7 @@ export class SecondThread {
 
   /** Ends it, in the middle of a segment too. */
   async stop(): Promise<void> {
+    this.#isWanted = false;
     await this.#worker?.terminate();
   }
 

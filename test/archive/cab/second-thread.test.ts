@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { deflateSegment, type Segment } from "../../../src/archive/cab/mszip.ts";
 import { type Job, SecondThread } from "../../../src/archive/cab/second-thread.ts";
 import { logText, randomBytes } from "../../bench/inputs.ts";
-import { buildModules } from "../../modules.ts";
+import { buildModule } from "../../modules.ts";
 import { makeFolder } from "./packing.ts";
 
 const SOURCE = join(import.meta.dirname, "../../../src/archive/cab/second-thread.ts");
@@ -36,7 +36,7 @@ async function handOver(thread: SecondThread, job: Job): Promise<Promise<number>
 }
 
 test("deflates as is done here, takes three jobs at a time, and gives up what it has when it is stopped", async (t) => {
-  const module = await buildModules(SOURCE, await makeFolder(t));
+  const module = await buildModule(SOURCE, await makeFolder(t));
   const Thread = ((await import(pathToFileURL(module).href)) as { SecondThread: typeof SecondThread })
     .SecondThread;
   const thread = new Thread();

@@ -1,0 +1,78 @@
+/**
+ * Builds the program into dist/: `tsx bin/build.ts`. An installer's failure hook waits for every byte of it to be read
+ * and parsed, so what a package brings and this program never uses is left out.
+ */
+
+import { rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
+import { type BuildOptions, build, type Plugin } from "esbuild";
+
+const ROOT = join(import.meta.dirname, "..");
+const CABINET_THREAD = join(ROOT, "src/archive/cab/second-thread.worker.ts");
+
+/** What a module of a package asks for, and what it gets instead of it, as CommonJS. */
+type Omission = { readonly from: RegExp; readonly what: RegExp; readonly instead: string };
+
+const NOTHING = "module.exports = {}";
+
+const OMISSIONS: readonly Omission[] = [
+  // undici: HTTP/2, fetch's bodies, and the faster of its two parsers, for a few hundred bytes of answer.
+  { from: /[\\/]undici[\\/]/, what: /\/client-h2\.js$/, instead: NOTHING },
+  { from: /[\\/]undici[\\/]/, what: /\/fetch\/body\.js$/, instead: NOTHING },
+  { from: /[\\/]undici[\\/]/, what: /\/llhttp_simd-wasm\.js$/, instead: NOTHING },
+  // undici looks there for a limit that src/wire/http.ts sets; commander, for commands that are programs of their own.
+  { from: /[\\/]undici[\\/]/, what: /^node:http$/, instead: NOTHING },
+  { from: /[\\/]commander[\\/]/, what: /^node:child_process$/, instead: NOTHING },
+  // iconv-lite: the code pages of the world but for 1252.
+  { from: /[\\/]iconv-lite[\\/]/, what: /\/tables\//, instead: NOTHING },
+  { from: /[\\/]iconv-lite[\\/]/, what: /\/sbcs-data-generated$/, instead: windows1252() },
+];
+
+function windows1252(): string {
+  const pages = createRequire(import.meta.url)("iconv-lite/encodings/sbcs-data-generated.js") as {
+    readonly windows1252: object;
+  };
+  return `module.exports = ${JSON.stringify({ windows1252: pages.windows1252 })}`;
+}
+
+const omissions: Plugin = {
+  name: "omissions",
+  setup: ({ onResolve, onLoad }) => {
+    for (const [index, { from, what }] of OMISSIONS.entries())
+      onResolve({ filter: what }, ({ importer, path }) =>
+        from.test(importer) ? { path, namespace: "omitted", pluginData: index } : null,
+      );
+    onLoad({ filter: /.*/, namespace: "omitted" }, ({ pluginData }) => ({
+      contents: OMISSIONS[pluginData as number]?.instead ?? NOTHING,
+    }));
+  },
+};
+
+/** Builds modules for Node, `entry` and the cabinet's second thread, each under its own name, into `directory`. */
+export async function buildModules(entry: string, directory: string, more: BuildOptions = {}): Promise<void> {
+  await build({
+    entryPoints: [entry, CABINET_THREAD],
+    entryNames: "[name]",
+    outdir: directory,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    target: "node20.18",
+    // Its own entry for Node cannot be bundled.
+    alias: { "jsonc-parser": "jsonc-parser/lib/esm/main.js" },
+    banner: {
+      js: "import{createRequire as __cerRequire}from'node:module';const require=__cerRequire(import.meta.url);",
+    },
+    logLevel: "warning",
+    ...more,
+    plugins: [omissions, ...(more.plugins ?? [])],
+  });
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const dist = join(ROOT, "dist");
+  await rm(dist, { recursive: true, force: true });
+  await buildModules(resolve(ROOT, "src/main.ts"), dist, { minify: true });
+}
