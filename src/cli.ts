@@ -30,7 +30,8 @@ import {
   targetFlags,
   timeFlags,
 } from "./cli/options.ts";
-import { DEFAULT_PORT, parsePort, type Settings } from "./config.ts";
+import type { Settings } from "./config.ts";
+import { DEFAULT_PORT, parsePort } from "./destination.ts";
 import { CerError } from "./errors.ts";
 
 /**

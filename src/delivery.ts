@@ -1,6 +1,6 @@
 /** One try at delivering a dossier: a connection, the time limits, the conversation, and the connection's end. */
 
-import type { Destination } from "./config.ts";
+import type { Destination } from "./destination.ts";
 import { CerError } from "./errors.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Conversation, converse, type Dossier } from "./submit.ts";

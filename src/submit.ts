@@ -4,7 +4,7 @@
  * is sent byte for byte as it was.
  */
 
-import type { Destination } from "./config.ts";
+import type { Destination } from "./destination.ts";
 import { asCerError, CerError, type CerErrorCode } from "./errors.ts";
 import type { Event } from "./event.ts";
 import {

@@ -3,12 +3,13 @@
  * the one before it ended: level 1 once answered is not sent again, an archive once made is sent as it is.
  */
 
-import { type Destination, proxyFor } from "./config.ts";
 import { deliver } from "./delivery.ts";
+import type { Destination } from "./destination.ts";
 import type { CerErrorCode } from "./errors.ts";
 import { nextAttempt, quickPolicy, type Tried } from "./journal/retry.ts";
 import type { Outcome } from "./outcome.ts";
 import { type PackOptions, pack } from "./pack.ts";
+import { proxyFor } from "./proxy.ts";
 import type { RetrySettings } from "./retry-settings.ts";
 import type { Conversation, Dossier, Exchange, Packed } from "./submit.ts";
 import type { Surroundings } from "./surroundings.ts";

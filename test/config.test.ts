@@ -4,16 +4,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import fc from "fast-check";
-import {
-  configFiles,
-  type Destination,
-  parsePort,
-  proxyFor,
-  readSources,
-  resolveDestination,
-  type Settings,
-  type Source,
-} from "../src/config.ts";
+import { configFiles, readSources, type Settings, type Source } from "../src/config.ts";
+import { type Destination, parsePort, resolveDestination } from "../src/destination.ts";
+import { proxyFor } from "../src/proxy.ts";
 import { formatUrl, type Origin } from "../src/wire/exchange.ts";
 import { complaintOf } from "./complaint.ts";
 
@@ -289,6 +282,15 @@ test("CER_HTTPS and CER_PORT take what they can be", async () => {
   });
 });
 
+const NO_LEVEL2 = "To send nothing at all use --no-level2.";
+const SIZE_FORM = "Write bytes, or a number with KiB, MiB or GiB.";
+
+test("sizes are bytes, or a number with a unit", async () => {
+  const { home } = await homeWith('{"maxFileSize":"64 MiB","maxTotalSize":134217728}');
+  const [, , user] = await read(home);
+  assert.deepEqual(user?.settings, { maxFileSize: 67_108_864, maxTotalSize: 134_217_728 });
+});
+
 test("a configuration file with a mistake is refused with its place, even where flags would win", async () => {
   const cases: [text: string, message: string, hint?: string][] = [
     ["{\n  server: 1}", " is not JSON: invalid symbol at line 2, column 3."],
@@ -297,6 +299,8 @@ test("a configuration file with a mistake is refused with its place, even where 
     ['{"port":"80"}', ': port is "80"; it must be a number.'],
     ['{"port":70000}', ": port is 70000; it must be at most 65535."],
     ['{"https":"yes"}', ': https is "yes"; it must be true or false.'],
+    ['{"maxTotalSize":100}', ": maxTotalSize is 100 bytes; the least is 4096.", NO_LEVEL2],
+    ['{"maxFileSize":"12 MB"}', ': maxFileSize is "12 MB", which is no size.', SIZE_FORM],
   ];
   for (const [text, message, hint] of cases) {
     const { home, file } = await homeWith(text);

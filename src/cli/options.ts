@@ -3,7 +3,8 @@
 import type { Command as Parser } from "commander";
 import type { Compression } from "../archive/cab/entry.ts";
 import { CONSENTS } from "../collect/policy.ts";
-import { parsePort, type Settings } from "../config.ts";
+import type { Settings } from "../config.ts";
+import { parsePort } from "../destination.ts";
 import type { ArchiveFlags, KeepingFlags, OutputFlags, TargetFlags, TimeFlags } from "./command.ts";
 import { choiceOf, present, refuse } from "./word.ts";
 

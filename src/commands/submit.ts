@@ -1,29 +1,23 @@
 /** `cer submit`: from the command line to the outcome, printed. */
 
-import { stat, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Readable } from "node:stream";
 import type { OutputFlags, SubmitCommand } from "../cli/command.ts";
-import {
-  type Destination,
-  proxyFor,
-  readSources,
-  resolveDestination,
-  type Source,
-  strongestSetting,
-} from "../config.ts";
+import { readSources, type Source, strongestSetting } from "../config.ts";
 import { type ResolvedPolicy, resolvePolicy } from "../consent.ts";
 import { type Delivery, deliverHeld } from "../courier.ts";
+import { type Destination, resolveDestination } from "../destination.ts";
 import { asCerError, CerError, type ExitCode } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { flushDue } from "../flush.ts";
 import type { Added } from "../journal/admission.ts";
 import { ADMISSION, type Admission } from "../journal/duplicates.ts";
 import type { Journal, Shown } from "../journal/journal.ts";
-import { LIMITS } from "../journal/limits.ts";
 import { encodeReceipt } from "../journal/receipt.ts";
 import { isDue } from "../journal/retry.ts";
 import { describeError, exitCodeFor, formatOutcome, NOTHING_EXCHANGED, type Outcome } from "../outcome.ts";
+import { proxyFor } from "../proxy.ts";
 import { encodeRetrySettings } from "../retry-settings.ts";
 import { passingDossier } from "../submit.ts";
 import type { Surroundings } from "../surroundings.ts";
@@ -113,12 +107,7 @@ async function tryToKeepAndSend(submission: Submission, journal: Journal): Promi
 }
 
 async function addTo(journal: Journal, submission: Submission): Promise<Added> {
-  const { command, event, timeGiven, level1, destination, rules, sources, warnings } = submission;
-  const copy = command.keeping.copy && (await sizeOf(event)) < LIMITS.maxBytes;
-  if (copy !== command.keeping.copy)
-    warnings.push(
-      "The attached files are larger than a journal may be: they are not copied, and a later try needs them where they are.",
-    );
+  const { command, event, timeGiven, level1, destination, rules, sources } = submission;
   return journal.add(
     {
       event,
@@ -130,23 +119,10 @@ async function addTo(journal: Journal, submission: Submission): Promise<Added> {
     },
     {
       admission: command.keeping.force ? null : admissionOf(sources),
-      copy,
+      copy: command.keeping.copy,
       dropOldest: command.keeping.dropOldest,
     },
   );
-}
-
-/** Bytes of the attached files; one that is gone meanwhile counts nothing. */
-async function sizeOf({ files }: Event): Promise<number> {
-  const sizes = await Promise.all(
-    files.map(({ path }) =>
-      stat(path).then(
-        ({ size }) => size,
-        () => 0,
-      ),
-    ),
-  );
-  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 function admissionOf(sources: readonly Source[]): Admission {

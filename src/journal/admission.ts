@@ -32,7 +32,7 @@ export type NewReport = {
 export type AddOptions = {
   /** Null: neither compared with others nor counted (`--force`, `cer smoke`). */
   readonly admission: Admission | null;
-  /** False keeps only path, size and time of attached files (`--no-copy`). */
+  /** False keeps only path, size and time of attached files (`--no-copy`), as is done with what no journal can hold. */
   readonly copy: boolean;
   /** When the journal is full, the oldest waiting report is given up instead of refusing the new one. */
   readonly dropOldest: boolean;
@@ -67,12 +67,18 @@ async function keep(run: Run, report: NewReport, options: AddOptions): Promise<A
   const made = { ...given, id: formatId(createdAt, randomName()), createdAt, identity, imported: false };
   const label = labelOf(made, owners.token);
   // Looked at before anything is copied, and again when nobody else can be adding.
-  const size = report.level1.length + (options.copy ? await sizeOf(run, report.event) : 0);
+  const attached = options.copy ? await sizeOf(run, report.event) : 0;
+  const copy = options.copy && attached < run.limits.maxBytes;
+  if (copy !== options.copy)
+    shelf.warn(
+      "The attached files are larger than a journal may be: they are not copied, and a later try needs them where they are.",
+    );
+  const size = report.level1.length + (copy ? attached : 0);
   const { verdict } = await judge(run, { ...label, bytes: size }, options);
   if (verdict.outcome !== "admitted") return note(run, label, verdict);
   await owners.enter();
   return orDiscard(run, label, async () => {
-    const record = await writeEntry(shelf.disk, entryPath(shelf.root, "new", label), made, options);
+    const record = await writeEntry(shelf.disk, entryPath(shelf.root, "new", label), made, { copy });
     const claimed = { ...label, bytes: entryBytes(record, 0) };
     const final = await admitWritten(run, label, { state: "claimed", label: claimed }, options);
     if (final.outcome === "admitted") return { outcome: "kept", held: await Held.open(shelf, claimed, now) };

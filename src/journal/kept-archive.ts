@@ -27,26 +27,30 @@ export async function writeArchive(
   archive: { readonly size: number; readonly sha256: string; open(): AsyncIterable<Uint8Array> },
   about: Json,
 ): Promise<KeptArchive> {
+  const aside = `${entry}/archive.new`;
   const hash = createHash("sha256");
   let size = 0;
-  await writeFile(
-    disk,
-    `${entry}/archive.new`,
-    (async function* () {
-      for await (const chunk of archive.open()) {
-        hash.update(chunk);
-        size += chunk.length;
-        yield chunk;
-      }
-    })(),
-  );
+  async function* hashed(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of archive.open()) {
+      hash.update(chunk);
+      size += chunk.length;
+      yield chunk;
+    }
+  }
+  try {
+    await writeFile(disk, aside, hashed());
+  } catch (error) {
+    // Half an archive is of no use, and a full disk has use for the room.
+    await disk.unlink(aside).catch(() => {});
+    throw error;
+  }
   const sha256 = hash.digest("hex");
   if (size !== archive.size || sha256 !== archive.sha256)
     throw new CerError(
       "CER_ARCHIVE",
       `The archive changed while it was kept: ${size} bytes with SHA-256 ${sha256}, expected ${archive.size} with ${archive.sha256}.`,
     );
-  await disk.rename(`${entry}/archive.new`, `${entry}/archive`);
+  await disk.rename(aside, `${entry}/archive`);
   const facts = { size, sha256, about };
   await writeWhole(disk, entry, "archive.json", encodeRecord({ version: 1, ...facts }));
   return openArchive(disk, entry, facts);

@@ -5,9 +5,11 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { chmod, chown, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { afterEach, beforeEach, test } from "node:test";
 import { openJournal } from "../../src/journal/open.ts";
 import { mustAdd, mustOpen, PLAIN, receiptOf, sampleDeps, sampleReport } from "./sample.ts";
@@ -69,6 +71,22 @@ test("a disk that is full when the report has been delivered: it is done all the
   const [entry] = await journal.list();
   assert.equal(entry?.state, "done");
   assert.equal(entry && (await journal.show(entry)).receipt?.id, held.id);
+  await journal.close();
+});
+
+test("an archive that the disk has no room for: told, and none of it is left there", async () => {
+  const disk = await mountSmall(1024 * 1024);
+  const journal = await mustOpen(join(disk, "cer"), await sampleDeps());
+  const held = await mustAdd(journal, sampleReport("a"));
+  const large = Buffer.alloc(2 * 1024 * 1024, "x");
+  const sha256 = createHash("sha256").update(large).digest("hex");
+  const archive = { size: large.length, sha256, open: () => Readable.from([large]) };
+  await assert.rejects(held.keepArchive(archive, {}), {
+    code: "CER_JOURNAL_UNAVAILABLE",
+    message: "The journal cannot be written to: the disk is full (ENOSPC).",
+  });
+  assert.deepEqual((await readdir(held.path)).sort(), ["entry.json", "level1"]);
+  await held.settle({ state: "pending", due: null, reason: null });
   await journal.close();
 });
 

@@ -356,14 +356,28 @@ test("a report that does not fit is refused before its files are copied", async 
     return hastyDisk().create(path);
   };
   const disk = { ...hastyDisk(), create };
-  const journal = await open({ disk, limits: { ...LIMITS, maxBytes: 10_000 } });
+  const journal = await open({ disk, limits: { ...LIMITS, maxBytes: 40_000 } });
   const file = await makeFile("big", Buffer.alloc(20_000));
-  await assert.rejects(journal.add(sampleReport("a", [file]), PLAIN), { code: "CER_JOURNAL_FULL" });
+  await (await mustAdd(journal, sampleReport("a", [file]))).settle(wait);
+  const before = copied.filter((path) => path.includes("files/")).length;
+  await assert.rejects(journal.add(sampleReport("b", [file]), PLAIN), { code: "CER_JOURNAL_FULL" });
+  assert.equal(copied.filter((path) => path.includes("files/")).length, before);
+  assert.equal((await journal.add(sampleReport("b", [file]), { ...PLAIN, copy: false })).outcome, "kept");
+  await journal.close();
+});
+
+test("files larger than the journal may be are not copied, and that is said", async () => {
+  const journal = await open({ limits: { ...LIMITS, maxBytes: 10_000 } });
+  const file = await makeFile("big", Buffer.alloc(20_000));
+  const held = await mustAdd(journal, sampleReport("a", [file]));
   assert.deepEqual(
-    copied.filter((path) => path.includes("files/")),
-    [],
+    held.attachments.map(({ how, path }) => [how, path]),
+    [["left", file.path]],
   );
-  assert.equal((await journal.add(sampleReport("a", [file]), { ...PLAIN, copy: false })).outcome, "kept");
+  assert.deepEqual(warnings, [
+    "The attached files are larger than a journal may be: they are not copied, and a later try needs them where they are.",
+  ]);
+  await held.settle(wait);
   await journal.close();
 });
 
