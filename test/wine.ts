@@ -11,6 +11,9 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { build } from "esbuild";
 
+/** Debian's loader of 64-bit programs. Package wine64 has no command of its own. */
+export const WINE_LOADER = "/usr/lib/wine/wine64";
+
 const NODE_VERSION = "20.20.2";
 const execute = promisify(execFile);
 
@@ -49,7 +52,7 @@ export async function openWine(): Promise<Wine> {
     NODE_SKIP_PLATFORM_CHECK: "1",
   };
   const run = (program: string, args: readonly string[], options: WineRunOptions = {}) =>
-    runToFiles("/usr/lib/wine/wine64", [program, ...args], {
+    runToFiles(WINE_LOADER, [program, ...args], {
       ...options,
       directory,
       env: { ...env, ...options.env },

@@ -6,6 +6,7 @@ import { mkdir, readdir } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
+import { WINE_LOADER } from "../../wine.ts";
 
 const run = promisify(execFile);
 
@@ -27,10 +28,14 @@ export const READERS: Record<"cabextract" | "gcab" | "7z" | "bsdtar", Extract> =
 
 /** Wine's extrac32: file names only, from the folder they are in. */
 export const extractWithWine: Extract = (cabinet, target) =>
-  run("wine", ["extrac32.exe", "/Y", "/E", "/L", relative(dirname(cabinet), target), basename(cabinet)], {
-    ...options,
-    cwd: dirname(cabinet),
-  });
+  run(
+    WINE_LOADER,
+    ["extrac32.exe", "/Y", "/E", "/L", relative(dirname(cabinet), target), basename(cabinet)],
+    {
+      ...options,
+      cwd: dirname(cabinet),
+    },
+  );
 
 /** Every file below `folder`: its path with `/`, and the hash of its content. */
 export async function hashesIn(folder: string): Promise<Map<string, string>> {

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { readCabinet } from "../../../src/archive/cab/read.ts";
 import { openSource } from "../../../src/archive/cab/source.ts";
 import { dumpBytes, logText, randomBytes } from "../../bench/inputs.ts";
+import { WINE_LOADER } from "../../wine.ts";
 import { ENVIRONMENT } from "./foreign.ts";
 import { contentsOf, makeFolder, sha256 } from "./packing.ts";
 
@@ -28,11 +29,11 @@ const commands: Record<string, { command: string[]; compression: string }> = {
   "gcab, MSZIP": { command: ["gcab", "-c", "-z", "it.cab", ...names], compression: "mszip" },
   "gcab, stored": { command: ["gcab", "-c", "it.cab", ...names], compression: "none" },
   "Wine's cabarc, MSZIP": {
-    command: ["wine", "cabarc.exe", "-m", "mszip", "N", "it.cab", ...names],
+    command: [WINE_LOADER, "cabarc.exe", "-m", "mszip", "N", "it.cab", ...names],
     compression: "mszip",
   },
   "Wine's cabarc, stored": {
-    command: ["wine", "cabarc.exe", "-m", "none", "N", "it.cab", ...names],
+    command: [WINE_LOADER, "cabarc.exe", "-m", "none", "N", "it.cab", ...names],
     compression: "none",
   },
 };
