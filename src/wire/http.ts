@@ -110,83 +110,117 @@ function exchange(
   options: ExchangeOptions,
   peer: { readonly current: Peer },
 ): Promise<Reply> {
+  const { signal } = options;
+  if (signal?.aborted === true) return Promise.reject(asAbortReason(signal.reason));
   return new Promise((resolve, reject) => {
-    const { origin, method, path } = request;
-    let controller: Dispatcher.DispatchController | undefined;
-    let reason: Error | undefined;
-    const abort = (error: Error) => {
-      reason ??= error;
-      if (controller === undefined) dispatcher.destroy(error, () => {});
-      else controller.abort(error);
+    const running = new Exchange(request, options, (stop) => dispatcher.destroy(stop, () => {}));
+    const onAbort = () => running.stop(asAbortReason(signal?.reason));
+    signal?.addEventListener("abort", onAbort);
+    running.onSettled = (result) => {
+      signal?.removeEventListener("abort", onAbort);
+      if (result instanceof Error) reject(result);
+      else resolve({ ...result, peer: peer.current });
     };
-    const onAbort = () => abort(asAbortReason(options.signal?.reason));
-    const idle = setTimeout(() => {
-      const seconds = options.idleTimeout / 1000;
-      abort(
-        new CerError("CER_TIMEOUT", `${formatUrl(origin, path)}: nothing moved for ${seconds} s.`, {
-          hint: "The server is busy or stuck. --timeout SECONDS waits longer.",
-        }),
-      );
-    }, options.idleTimeout);
-    const settle = (done: () => void) => {
-      clearTimeout(idle);
-      options.signal?.removeEventListener("abort", onAbort);
-      done();
-    };
-    const fail = (error: Error) =>
-      settle(() => reject(reason ?? explainNetworkError(error, request, options)));
-    if (options.signal?.aborted === true) return fail(asAbortReason(options.signal.reason));
-    options.signal?.addEventListener("abort", onAbort);
+    running.start(dispatcher);
+  });
+}
 
-    const body = countedBody(request, (sent) => {
-      idle.refresh();
-      options.onProgress?.(sent);
+/** One request under way: what undici tells of it becomes a reply, and what stops it an error. */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly #request: Request;
+  readonly #options: ExchangeOptions;
+  readonly #idle: NodeJS.Timeout;
+  /** Ends it at once. */
+  #abort: (error: Error) => void;
+  /** Why it was stopped from this side. */
+  #reason: Error | undefined;
+  #head: { status: number; headers: Record<string, string> } = { status: 0, headers: {} };
+  readonly #chunks: Buffer[] = [];
+  #size = 0;
+  /** Called at the end, perhaps more than once: what counts is the first time. */
+  onSettled: (result: Omit<Reply, "peer"> | Error) => void = () => {};
+
+  /** `abort` ends it as long as undici has not begun. */
+  constructor(request: Request, options: ExchangeOptions, abort: (error: Error) => void) {
+    this.#request = request;
+    this.#options = options;
+    this.#abort = abort;
+    this.#idle = setTimeout(() => this.stop(this.#outOfTime()), options.idleTimeout);
+  }
+
+  start(dispatcher: Dispatcher): void {
+    const { origin, method, path, headers, body } = this.#request;
+    const counted = countedBody(this.#request, (sent) => {
+      this.#idle.refresh();
+      this.#options.onProgress?.(sent);
     });
-    let head: { status: number; headers: Record<string, string> } = { status: 0, headers: {} };
-    const chunks: Buffer[] = [];
-    let size = 0;
-    const finish = (truncated: boolean) =>
-      settle(() =>
-        resolve({
-          ...head,
-          body: Buffer.concat(chunks).subarray(0, MAX_REPLY_SIZE),
-          truncated,
-          peer: peer.current,
-        }),
-      );
     dispatcher.dispatch(
       {
         origin: formatUrl(origin, ""),
         path,
         method,
         // undici takes any iterable, says its documentation; its types do not.
-        body: body as unknown as Readable,
-        headers: { ...request.headers, "content-length": String(request.body.size) },
+        body: counted as unknown as Readable,
+        headers: { ...headers, "content-length": String(body.size) },
         headersTimeout: 0,
         bodyTimeout: 0,
       },
-      {
-        onRequestStart(started) {
-          controller = started;
-          if (reason !== undefined) started.abort(reason);
-        },
-        onResponseStart(_, status, headers) {
-          idle.refresh();
-          head = { status, headers: joinHeaders(headers) };
-        },
-        onResponseData(active, chunk) {
-          idle.refresh();
-          size += chunk.length;
-          chunks.push(chunk);
-          if (size <= MAX_REPLY_SIZE) return;
-          finish(true);
-          active.abort(new Error("the answer is too long"));
-        },
-        onResponseEnd: () => finish(false),
-        onResponseError: (_, error) => fail(error),
-      },
+      this,
     );
-  });
+  }
+
+  stop(reason: Error): void {
+    this.#reason ??= reason;
+    this.#abort(reason);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#abort = (error) => controller.abort(error);
+    if (this.#reason !== undefined) controller.abort(this.#reason);
+  }
+
+  onResponseStart(
+    _: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
+    this.#idle.refresh();
+    this.#head = { status, headers: joinHeaders(headers) };
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#idle.refresh();
+    this.#size += chunk.length;
+    this.#chunks.push(chunk);
+    if (this.#size <= MAX_REPLY_SIZE) return;
+    this.#finish(true);
+    controller.abort(new Error("the answer is too long"));
+  }
+
+  onResponseEnd(): void {
+    this.#finish(false);
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    this.#settle(this.#reason ?? explainNetworkError(error, this.#request, this.#options));
+  }
+
+  #finish(truncated: boolean): void {
+    const body = Buffer.concat(this.#chunks).subarray(0, MAX_REPLY_SIZE);
+    this.#settle({ ...this.#head, body, truncated });
+  }
+
+  #settle(result: Omit<Reply, "peer"> | Error): void {
+    clearTimeout(this.#idle);
+    this.onSettled(result);
+  }
+
+  #outOfTime(): CerError {
+    const place = formatUrl(this.#request.origin, this.#request.path);
+    return new CerError("CER_TIMEOUT", `${place}: nothing moved for ${this.#options.idleTimeout / 1000} s.`, {
+      hint: "The server is busy or stuck. --timeout SECONDS waits longer.",
+    });
+  }
 }
 
 /**
