@@ -1,11 +1,11 @@
 /**
  * Carries a collection plan out, as the entries of an archive: the report, the attached files, what was asked for, and
- * last the manifest, which is made from what the archive says it holds by then. Hides the limits of time and size. An
- * item that fails fails alone; only the caller's signal stops everything.
+ * last the manifest, which is made from what the archive says it holds by then. An item that fails fails alone; only the
+ * caller's signal stops everything.
  */
 
-import { uptime } from "node:os";
 import { type Event, type FileType, fromFileTime } from "../event.ts";
+import { Budget, type Limits, TIME_REACHED, TOTAL_REACHED } from "./budget.ts";
 import { type Body, type BodyNotes, bodyOfFile } from "./file-body.ts";
 import type { FileVersion, NamedVersion } from "./file-version.ts";
 import { type Opened, openRegular, type Refused, realPathOf, refusalOf } from "./files.ts";
@@ -13,7 +13,7 @@ import { type Judge, judgeKey, judgePath, keySegments, makeJudge, prefixesOf } f
 import { normalizePath, type PathFacts } from "./local-path.ts";
 import { formatManifest, type ManifestItem } from "./manifest.ts";
 import { type CollectionPlan, clauseOf } from "./plan.ts";
-import { MIN_SIZE, type Policy } from "./policy.ts";
+import type { Policy } from "./policy.ts";
 import {
   addReason,
   type EntryRecord,
@@ -38,9 +38,6 @@ export type ArchiveEntry = {
   readonly time: Date;
   readonly open: (before: readonly StoredEntry[]) => Promise<Body | null>;
 };
-
-/** Bounds of one collector's run. */
-export type Limits = { readonly timeoutMs: number; readonly maxBytes: number; readonly signal: AbortSignal };
 
 export type CollectOptions = {
   readonly policy: Policy;
@@ -89,8 +86,7 @@ type Run = CollectOptions & {
   readonly time: Date;
   readonly records: readonly ItemRecord[];
   readonly judge: () => Promise<Judge>;
-  /** What is left of the size, and when the time is over, for all that was asked for. */
-  readonly budget: { bytesLeft: number; until: number | null };
+  readonly budget: Budget;
 };
 
 /** Touches nothing before the entries are opened. */
@@ -101,7 +97,7 @@ export function collectEntries(plan: CollectionPlan, event: Event, options: Coll
     time: fromFileTime(event.eventTime),
     records,
     judge: once(() => realJudge(options)),
-    budget: { bytesLeft: options.policy.maxTotalSize, until: null },
+    budget: new Budget(options),
   };
   let results: readonly StoredEntry[] = [];
   let bytes: Buffer | null = null;
@@ -239,12 +235,12 @@ function refusedOrigin(judge: Judge, origin: string, { platform }: PathFacts): O
 async function openAsked(run: Run, record: ItemRecord, path: string): Promise<Made | null> {
   const opened = await openInTime(run, "GetFile", path);
   if (!opened.ok) return refuseRecord(record, opened);
-  const limit = takeBytes(run, opened.file.size);
+  const limit = run.budget.takeBytes(opened.file.size);
   if (limit === null) {
     await opened.file.handle.close();
     return refuseRecord(record, TOTAL_REACHED);
   }
-  const signal = AbortSignal.any([run.signal, AbortSignal.timeout(timeLeft(run))]);
+  const signal = AbortSignal.any([run.signal, AbortSignal.timeout(run.budget.timeLeft())]);
   const made = await bodyOfFile(opened.file, { limit, redact: run.redact, signal });
   if (made.notes.isCut) {
     record.state = "cut";
@@ -258,69 +254,18 @@ async function openAsked(run: Run, record: ItemRecord, path: string): Promise<Ma
 
 /** A file system that hangs holds up no more than this item. */
 async function openInTime(run: Run, kind: "GetFile" | "GetFileVersion", path: string): Promise<Opened> {
-  if (timeLeft(run) === 0) return TIME_REACHED;
+  if (run.budget.timeLeft() === 0) return TIME_REACHED;
   const judge = await run.judge();
   const opening = openRegular(path, run.facts.platform, (real) => judgePath(judge, kind, real));
-  const opened = await inTime(run, opening);
+  const opened = await run.budget.inTime(opening);
   if (opened !== null) return opened;
   opening.then((late) => (late.ok ? late.file.handle.close() : undefined)).catch(() => undefined);
   return TIME_REACHED;
 }
 
-const TIME_REACHED: Refused = {
-  ok: false,
-  state: "failed",
-  rule: "limit",
-  reason: "it took longer than was agreed",
-};
-
-const TOTAL_REACHED: Refused = {
-  ok: false,
-  state: "declined",
-  rule: "limit",
-  reason: "what was asked for before it has used up the size agreed for all",
-};
-
-/** How many bytes of an item of that size may be taken; null when none. */
-function takeBytes({ policy, budget }: Run, size: number): number | null {
-  const limit = Math.min(policy.maxFileSize, budget.bytesLeft);
-  if (limit < Math.min(size, MIN_SIZE)) return null;
-  budget.bytesLeft -= Math.min(size, limit);
-  return limit;
-}
-
-function timeLeft({ budget, itemTimeMs, totalTimeMs }: Run): number {
-  // A clock that nobody sets; Node takes 3 ms to load the finer one of performance.now.
-  const now = uptime() * 1000;
-  budget.until ??= now + totalTimeMs;
-  return Math.max(0, Math.min(itemTimeMs, Math.ceil(budget.until - now)));
-}
-
-/** What the work gives; null when its time is over first. */
-async function inTime<T>(run: Run, work: Promise<T>): Promise<T | null> {
-  const clock = new AbortController();
-  const timer = setTimeout(() => clock.abort(), timeLeft(run));
-  const stop = AbortSignal.any([run.signal, clock.signal]);
-  const stopped = new Promise<null>((resolve) => stop.addEventListener("abort", () => resolve(null)));
-  try {
-    return await Promise.race([work, stopped]);
-  } finally {
-    clearTimeout(timer);
-    run.signal.throwIfAborted();
-  }
-}
-
-/** The bounds for a collector, out of what is left, or what is used up. */
-function limitsOf(run: Run): Limits | Refused {
-  const maxBytes = Math.min(run.policy.maxFileSize, run.budget.bytesLeft);
-  const timeoutMs = timeLeft(run);
-  if (timeoutMs === 0) return TIME_REACHED;
-  return maxBytes < MIN_SIZE ? TOTAL_REACHED : { maxBytes, timeoutMs, signal: run.signal };
-}
-
 /** A collector's own text as an entry. */
 function madeOf(run: Run, body: Buffer, encoding: TextEncoding): Made {
-  run.budget.bytesLeft -= Math.min(body.length, run.budget.bytesLeft);
+  run.budget.spend(body.length);
   if (run.redact === null) return { body, notes: UNTOUCHED };
   const redactor = new TextRedactor(encoding, run.redact);
   const redacted = redactBuffer(body, redactor);
@@ -340,7 +285,7 @@ function queryEntries(run: Run, record: ItemRecord, query: WqlQuery, ordinal: nu
 }
 
 async function askWmi(run: Run, record: ItemRecord, query: WqlQuery) {
-  const limits = limitsOf(run);
+  const limits = run.budget.limits();
   if ("state" in limits) return refuseRecord(record, limits);
   const answer = await run.queryWmi(query, limits);
   if (!answer.ok)
@@ -366,7 +311,7 @@ function registryEntries(run: Run, record: ItemRecord, key: string, ordinal: num
 }
 
 async function exportRegistry(run: Run, record: ItemRecord, kind: "RegKey" | "RegTree", key: string) {
-  const limits = limitsOf(run);
+  const limits = run.budget.limits();
   if ("state" in limits) return refuseRecord(record, limits);
   const judge = await run.judge();
   const isNamed = judgeKey(judge, kind, keySegments(key)).rule === "allow";
@@ -421,7 +366,7 @@ async function readVersion(run: Run, record: ItemRecord): Promise<FileVersion | 
   try {
     const opened = await openInTime(run, "GetFileVersion", target.path);
     if (!opened.ok) return refuseRecord(record, opened);
-    const signal = AbortSignal.any([run.signal, AbortSignal.timeout(timeLeft(run))]);
+    const signal = AbortSignal.any([run.signal, AbortSignal.timeout(run.budget.timeLeft())]);
     return await readFileVersion(opened.file, { maxHashed: run.policy.maxFileSize, signal });
   } catch (thrown) {
     run.signal.throwIfAborted();
