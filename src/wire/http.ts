@@ -23,9 +23,6 @@ import {
 } from "./exchange.ts";
 import { explainNetworkError } from "./network-error.ts";
 
-/** Bytes of an answer's headers, all together: what Node itself takes. */
-const MAX_HEADER_SIZE = 16 * 1024;
-
 export type HttpOptions = {
   /** Milliseconds until a connection stands, name look-up and TLS included. */
   readonly connectTimeout: number;
@@ -58,7 +55,6 @@ export async function openHttp(origin: Origin, options: HttpOptions): Promise<Ht
 function openClient(origin: Origin, options: HttpOptions, peer: { current: Peer }): Client {
   const connect = buildConnector(connectorOptions(options));
   return new Client(formatUrl(origin, ""), {
-    maxHeaderSize: MAX_HEADER_SIZE,
     connect: (target, callback) => {
       connect(target, (...result) => {
         // undici leaves the socket out of a failure, whatever its types say.
@@ -76,15 +72,13 @@ async function openProxy(proxy: string, options: HttpOptions): Promise<Dispatche
   // Not decodeURIComponent, which throws at a `%` that nobody escaped.
   const credentials = `${decodeLeniently(username)}:${decodeLeniently(password)}`;
   return new ProxyAgent({
-    maxHeaderSize: MAX_HEADER_SIZE,
     uri: origin,
     // Proxies commonly allow CONNECT to 443 only; plain http is asked for by its whole URL instead.
     proxyTunnel: false,
     proxyTls: connectorOptions(options),
     requestTls: connectorOptions(options),
     // Loaded alone, a client lacks the methods that undici's own index gives to all of them.
-    clientFactory: (url, settings) =>
-      Object.assign(new Client(url, { ...settings, maxHeaderSize: MAX_HEADER_SIZE }), { connect }),
+    clientFactory: (url, settings) => Object.assign(new Client(url, settings), { connect }),
     ...(username === "" ? {} : { token: `Basic ${Buffer.from(credentials).toString("base64")}` }),
   });
 }
