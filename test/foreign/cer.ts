@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { Outcome } from "../../src/outcome.ts";
+import { filesBelow } from "./kept.ts";
 
 /** What an installer's hook would start; `npm run build` makes what it loads. */
 export const PROGRAM = join(import.meta.dirname, "..", "..", "bin", "cer.js");
@@ -33,6 +34,13 @@ export async function openPlace(): Promise<Place> {
     env: { PATH: process.env["PATH"] ?? "", HOME: home, TMPDIR: temporary, CER_JOURNAL: journal },
     remove: () => rm(directory, { recursive: true, force: true }),
   };
+}
+
+/** A file at that place, for a report to carry; its path. */
+export async function attach(place: Place, name: string, content: Buffer): Promise<string> {
+  const path = join(place.directory, name);
+  await writeFile(path, content);
+  return path;
 }
 
 export type Run = { readonly exitCode: number | null; readonly stdout: string; readonly stderr: string };
@@ -73,8 +81,7 @@ export async function submit(
 
 /** Every file below a directory as text of one byte a character: its path, then its content. */
 export async function everythingBelow(directory: string): Promise<string> {
-  const found = await readdir(directory, { recursive: true, withFileTypes: true });
-  const files = found.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const files = await filesBelow(directory);
   const texts = await Promise.all(files.map(async (path) => `${path}\n${await readFile(path, "latin1")}`));
   return texts.join("\n");
 }

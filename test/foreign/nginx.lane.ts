@@ -2,14 +2,15 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { parseReceipt } from "../../src/journal/receipt.ts";
-import { cer, openPlace, type Place, submit } from "./cer.ts";
+import { attach, cer, openPlace, type Place, submit } from "./cer.ts";
 import { type Authority, makeAuthority } from "./certificates.ts";
+import { assertKept, filesBelow, sha256Of } from "./kept.ts";
 import { type Nginx, type NginxOptions, startNginx } from "./nginx.ts";
 
 const run = promisify(execFile);
@@ -42,22 +43,11 @@ async function withNginx(
   }
 }
 
-async function filesBelow(directory: string): Promise<string[]> {
-  const found = await readdir(directory, { recursive: true, withFileTypes: true });
-  return found.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-}
-
-async function attach(name: string, content: Buffer): Promise<string> {
-  const path = join(place.directory, name);
-  await writeFile(path, content);
-  return path;
-}
-
 describe("nginx with its DAV module", () => {
   test("takes both levels; what it keeps is what was reported, and opens in two other programs", async () => {
     await withNginx({}, async (nginx) => {
-      const log = await attach("setup.log", Buffer.from("Error 1603\n".repeat(30_000)));
-      const dump = await attach("setup.dmp", randomBytes(3_000_000));
+      const log = await attach(place, "setup.log", Buffer.from("Error 1603\n".repeat(30_000)));
+      const dump = await attach(place, "setup.dmp", randomBytes(3_000_000));
       const url = `http://127.0.0.1:${nginx.port}`;
       const sent = await submit(place, ["--server", url, "--file", log, "--minidump", dump]);
       assert.equal(sent.stderr.replace(/Reported[\s\S]*/, ""), "");
@@ -68,23 +58,7 @@ describe("nginx with its DAV module", () => {
       assert.equal(outcome.level2?.url, `${url}/PersistedCabs/Generic/Foreign/here/dump.cab`);
       assert.equal(outcome.level2?.status, 201);
 
-      const stored = join(nginx.stored, "PersistedCabs/Generic/Foreign/here/dump.cab");
-      assert.deepEqual(await filesBelow(nginx.stored), [stored]);
-      const bytes = await readFile(stored);
-      assert.equal(createHash("sha256").update(bytes).digest("hex"), outcome.level2?.archive.sha256);
-      assert.match((await run("cabextract", ["-t", stored])).stdout, /All done, no errors\.\n$/);
-      assert.match((await run("7z", ["t", stored])).stdout, /Everything is Ok/);
-
-      const unpacked = join(place.directory, "unpacked");
-      await run("cabextract", ["-q", "-d", unpacked, stored]);
-      for (const { name, sha256 } of outcome.level2?.archive.files ?? []) {
-        const content = await readFile(join(unpacked, name));
-        assert.equal(createHash("sha256").update(content).digest("hex"), sha256, name);
-      }
-      const [posted = "", ...others] = await filesBelow(nginx.posted);
-      assert.deepEqual(others, [], "one POST");
-      assert.deepEqual(await readFile(join(unpacked, "report.xml")), await readFile(posted));
-      assert.equal((await readFile(posted)).length, outcome.level1?.bytes);
+      await assertKept(nginx, "PersistedCabs/Generic/Foreign/here/dump.cab", outcome);
     });
   });
 
@@ -93,7 +67,7 @@ describe("nginx with its DAV module", () => {
     // In code page 1252, which differs from latin1 in the euro sign.
     const answer = lines("Bucket=1", "iData=1", `DumpFile=${dumpFile.replace("€", "\u0080")}`);
     await withNginx({ answer }, async (nginx) => {
-      const log = await attach("small.log", Buffer.from("once"));
+      const log = await attach(place, "small.log", Buffer.from("once"));
       const { outcome } = await submit(place, ["--server", `127.0.0.1:${nginx.port}`, "--file", log]);
       assert.equal(outcome.error, null);
       assert.deepEqual(await filesBelow(nginx.stored), [join(nginx.stored, dumpFile.replaceAll("\\", "/"))]);
@@ -116,7 +90,7 @@ describe("nginx with its DAV module", () => {
     const level2 = `if (-f ${gate}) { return 503; }`;
     const nginx = await startNginx({ directory, answer: ANSWER, level2 });
     try {
-      const log = await attach("kept.log", randomBytes(200_000));
+      const log = await attach(place, "kept.log", randomBytes(200_000));
       const server = ["--server", `127.0.0.1:${nginx.port}`, "--retries", "0"];
       const first = await submit(place, [...server, "--file", log, "--no-flush"]);
       assert.deepEqual([first.exitCode, first.outcome.outcome], [75, "deferred"]);
@@ -131,8 +105,8 @@ describe("nginx with its DAV module", () => {
       const flushed = await cer(place, ["flush", "--json"]);
       assert.deepEqual([flushed.exitCode, JSON.parse(flushed.stdout).outcomes[0].outcome], [0, "uploaded"]);
       assert.equal((await filesBelow(nginx.posted)).length, 1);
-      const bytes = await readFile(join(nginx.stored, "PersistedCabs/Generic/Foreign/here/dump.cab"));
-      assert.equal(createHash("sha256").update(bytes).digest("hex"), first.outcome.level2?.archive.sha256);
+      const kept = join(nginx.stored, "PersistedCabs/Generic/Foreign/here/dump.cab");
+      assert.equal(await sha256Of(kept), first.outcome.level2?.archive.sha256);
     } finally {
       await nginx.stop();
     }
@@ -149,7 +123,7 @@ describe("nginx with TLS", () => {
     const certificate = await authority.sign("DNS:localhost");
     await withNginx({ certificate }, async (nginx) => {
       const receipt = join(place.directory, "receipt.json");
-      const log = await attach("tls.log", randomBytes(100_000));
+      const log = await attach(place, "tls.log", randomBytes(100_000));
       const sent = await submit(
         place,
         ["--server", `https://localhost:${nginx.tlsPort}`, "--file", log, "--receipt", receipt],
@@ -221,7 +195,7 @@ describe("nginx with TLS", () => {
 describe("nginx that refuses", () => {
   test("413 while the body is being sent is understood, and the report itself stands", async () => {
     await withNginx({ largest: "1m" }, async (nginx) => {
-      const dump = await attach("large.dmp", randomBytes(48 * 1024 * 1024));
+      const dump = await attach(place, "large.dmp", randomBytes(48 * 1024 * 1024));
       const sent = await submit(place, ["--server", `127.0.0.1:${nginx.port}`, "--minidump", dump]);
       assert.deepEqual(sent.outcome.error, {
         code: "CER_STATUS",
@@ -237,9 +211,9 @@ describe("nginx that refuses", () => {
   });
 
   test("401 names the scheme, at either level", async () => {
-    const passwords = await attach("passwords", Buffer.from("name:{PLAIN}secret\n"));
+    const passwords = await attach(place, "passwords", Buffer.from("name:{PLAIN}secret\n"));
     const basic = `auth_basic "CER"; auth_basic_user_file ${passwords};`;
-    const log = await attach("auth.log", Buffer.from("once"));
+    const log = await attach(place, "auth.log", Buffer.from("once"));
     for (const [options, path] of [
       [{ level1: basic }, "/stage2.htm"],
       [{ level2: basic }, "/PersistedCabs/Generic/Foreign/here/dump.cab"],

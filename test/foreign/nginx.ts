@@ -4,16 +4,14 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Certificate } from "./certificates.ts";
 import { type Daemon, freePorts, startDaemon } from "./daemon.ts";
+import type { Keeper } from "./kept.ts";
 
-export type Nginx = Daemon & {
-  readonly port: number;
-  /** With TLS; 0 when no certificate was given. */
-  readonly tlsPort: number;
-  /** Where the bodies of level 1 are kept, a file each. */
-  readonly posted: string;
-  /** The root that the DumpFile's path is put below. */
-  readonly stored: string;
-};
+export type Nginx = Daemon &
+  Keeper & {
+    readonly port: number;
+    /** With TLS; 0 when no certificate was given. */
+    readonly tlsPort: number;
+  };
 
 export type NginxOptions = {
   readonly directory: string;
