@@ -26,6 +26,9 @@ import { explainNetworkError } from "./network-error.ts";
 /** Bytes of an answer's headers, all together: what Node itself takes. */
 const MAX_HEADER_SIZE = 16 * 1024;
 
+/** Bytes that a socket takes without saying that it is full: what any Node's has room for, 20's 16 KiB. */
+const SOCKET_ROOM = 64 * 1024;
+
 export type HttpOptions = {
   /** Milliseconds until a connection stands, name look-up and TLS included. */
   readonly connectTimeout: number;
@@ -190,8 +193,9 @@ function exchange(
 }
 
 /**
- * The body, counted as it is handed to the connection, which takes it no faster than it can send: undici asks for the
- * next chunk when the socket has drained, so that the memory of the last one may be used again.
+ * The body, counted as it is handed to the connection, which takes it no faster than it can send. Of a chunk that fills
+ * the socket, undici asks for the next one when it has drained: its memory may be used again by then. Smaller ones wait
+ * in the socket, several together.
  */
 async function* countedBody(
   { method, path, body }: Request,
@@ -202,7 +206,7 @@ async function* countedBody(
     for await (const chunk of body.open()) {
       sent += chunk.length;
       onSent(sent);
-      yield chunk;
+      yield chunk.length < SOCKET_ROOM ? Buffer.from(chunk) : chunk;
     }
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
