@@ -21,8 +21,9 @@ const OMISSIONS: readonly Omission[] = [
   { from: /[\\/]undici[\\/]/, what: /\/client-h2\.js$/, instead: NOTHING },
   { from: /[\\/]undici[\\/]/, what: /\/fetch\/body\.js$/, instead: NOTHING },
   { from: /[\\/]undici[\\/]/, what: /\/llhttp_simd-wasm\.js$/, instead: NOTHING },
-  // undici looks there for a limit that src/wire/http.ts sets; commander, for commands that are programs of their own.
-  { from: /[\\/]undici[\\/]/, what: /^node:http$/, instead: NOTHING },
+  // undici looks there for one limit, of clients that it makes itself for plain http through a proxy: as src/wire/http.ts
+  // sets it for the others. commander looks for commands that are programs of their own.
+  { from: /[\\/]undici[\\/]/, what: /^node:http$/, instead: "module.exports = { maxHeaderSize: 16384 }" },
   { from: /[\\/]commander[\\/]/, what: /^node:child_process$/, instead: NOTHING },
   // iconv-lite: the code pages of the world but for 1252.
   { from: /[\\/]iconv-lite[\\/]/, what: /\/tables\//, instead: NOTHING },
