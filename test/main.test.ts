@@ -233,6 +233,19 @@ test("the event of 4.2 from standard input: POSTed byte for byte, reported, noth
   );
 });
 
+test("through a proxy: plain http is asked for by its whole URL", async () => {
+  const proxy = await startFaults([ok(EXAMPLES["4.2"].answer)]);
+  const transcript = await cer(["submit", "e.json", "--server", "reports.example", "--max-time", "10"], {
+    env: { http_proxy: proxy.url },
+  });
+  await proxy.close();
+  assert.deepEqual(
+    proxy.requests.map(({ method, target }) => ({ method, target })),
+    [{ method: "POST", target: "http://reports.example:1273/stage2.htm" }],
+  );
+  assert.deepEqual([transcript.code, transcript.stderr], [0, ""]);
+});
+
 test("a server that refuses or talks nonsense: exit code, error code, and no word of delivery", async () => {
   const dump = (path: string) => ok(`Bucket=5\r\niData=1\r\nDumpFile=${path}\r\n`);
   const cases: [name: string, faults: Fault[], exit: number, outcome: Outcome["outcome"], code: string][] = [

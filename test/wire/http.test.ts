@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer as createHttpServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { after, before, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { CerError } from "../../src/errors.ts";
 import {
@@ -318,6 +319,41 @@ test("a connection reset in the middle of a PUT is lost, at whatever byte", asyn
       assert.deepEqual([code, hint], ["CER_CONNECTION_LOST", LOST]);
       assert.match(message, /: the connection was (reset \(ECONNRESET\)|closed while sending \(EPIPE\))\.$/);
     });
+});
+
+test("a chunk's memory may be used again when the next one is asked for, also of chunks that wait in the socket", async () => {
+  const [count, length] = [5000, 4000];
+  const memory = Buffer.alloc(length);
+  const body = {
+    size: count * length,
+    async *open() {
+      for (let index = 0; index < count; index++) {
+        yield memory.fill(index % 251);
+        // As long as a read from a disk takes.
+        await nextTurn();
+      }
+    },
+  };
+  // More than fits between the two: the server begins to read when the client can no longer send.
+  const server = createHttpServer(async (message, response) => {
+    await sleep(300);
+    const arrived: Buffer[] = [];
+    for await (const chunk of message) arrived.push(chunk as Buffer);
+    const bytes = Buffer.concat(arrived);
+    const wrong = bytes.findIndex((byte, at) => byte !== Math.floor(at / length) % 251);
+    response.end(`${bytes.length} ${wrong}`);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const origin = at((server.address() as AddressInfo).port);
+  const http = await openHttp(origin, OPTIONS);
+  try {
+    const reply = await http.send(request(origin, { method: "PUT", body }));
+    assert.equal(reply.body.toString(), `${count * length} -1`);
+  } finally {
+    await http.close();
+    server.close();
+  }
 });
 
 test("progress is told in bytes, never backwards, up to the whole", async () => {

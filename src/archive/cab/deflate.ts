@@ -76,7 +76,8 @@ export function separateDeflate({ dictionary, ...options }: DeflateOptions): Def
         finishFlush: FLUSH,
         ...(history === undefined ? {} : { dictionary: history }),
       });
-      history = bytes;
+      // What is made of the bytes may soon be written over them.
+      history = Buffer.from(bytes);
       target.set(deflated);
       return deflated.length;
     },

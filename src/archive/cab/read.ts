@@ -137,7 +137,7 @@ function unusualHeader(header: Header, size: number): string[] {
 async function readReserve(cursor: Cursor, { flags }: Header): Promise<{ folder: number; block: number }> {
   if ((flags & FLAG_RESERVE_PRESENT) === 0) return { folder: 0, block: 0 };
   const sizes = await cursor.take(4, "the reserve sizes");
-  const size = sizes.readUInt16LE(0);
+  const [size, folder, block] = [sizes.readUInt16LE(0), sizes.readUInt8(2), sizes.readUInt8(3)];
   if (size > MAX_HEADER_RESERVE) {
     throw corrupt(
       `a header reserve of ${size} bytes; at most ${MAX_HEADER_RESERVE} are allowed`,
@@ -145,7 +145,7 @@ async function readReserve(cursor: Cursor, { flags }: Header): Promise<{ folder:
     );
   }
   await cursor.take(size, "the header reserve");
-  return { folder: sizes.readUInt8(2), block: sizes.readUInt8(3) };
+  return { folder, block };
 }
 
 async function readFolders(

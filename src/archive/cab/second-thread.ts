@@ -5,6 +5,7 @@
 import { availableParallelism } from "node:os";
 import type { Worker } from "node:worker_threads";
 import type { Compression } from "./entry.ts";
+import { CabError } from "./error.ts";
 import type { Segment } from "./mszip.ts";
 
 /** What the thread is sent. The segment lies in shared memory. */
@@ -80,6 +81,10 @@ export class SecondThread {
   #fail(): void {
     this.#isUp = false;
     while (this.#pending.length > 0)
-      this.#settle((job) => job.reject(new Error("the second thread came to an end")));
+      this.#settle((job) =>
+        job.reject(
+          new CabError("CAB_WRITE_FAILED", "the thread that compressed a part of it came to an end"),
+        ),
+      );
   }
 }

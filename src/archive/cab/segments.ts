@@ -4,6 +4,7 @@
  * few buffers that all of it runs in.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { abortable } from "./body.ts";
 import type { Compression } from "./entry.ts";
 import { BLOCK_SIZE } from "./format.ts";
 import { deflateSegment, MAX_SEGMENT_SIZE, type Segment, storeSegment, worstSize } from "./mszip.ts";
@@ -21,6 +22,7 @@ type OpenFolder = { spoolOffset: number | null; size: number };
 export class Segments {
   readonly #spool: Spool;
   readonly #level: Compression;
+  readonly #signal: AbortSignal | undefined;
   readonly #secondThread = new SecondThread();
   readonly #folders: OpenFolder[] = [{ spoolOffset: null, size: 0 }];
   /** The last block of the segment before, which the next one starts with. */
@@ -39,10 +41,11 @@ export class Segments {
   #failure: { readonly error: unknown } | null = null;
   #stopped = false;
 
-  /** Level 0 makes uncompressed folders. */
-  constructor(spool: Spool, level: Compression) {
+  /** Level 0 makes uncompressed folders. Waiting ends when `signal` aborts. */
+  constructor(spool: Spool, level: Compression, signal: AbortSignal | undefined) {
     this.#spool = spool;
     this.#level = level;
+    this.#signal = signal;
   }
 
   get folderIndex(): number {
@@ -85,7 +88,7 @@ export class Segments {
 
   /** Waits until everything handed over is spooled. */
   async settle(): Promise<void> {
-    await this.#spooled;
+    await abortable(this.#spooled, this.#signal);
     if (this.#failure !== null) throw this.#failure.error;
   }
 
@@ -123,9 +126,10 @@ export class Segments {
       return allocateSegment();
     }
     while (this.#free.length === 0) {
-      await new Promise<void>((resolve) => {
+      const freed = new Promise<void>((resolve) => {
         this.#onFree = resolve;
       });
+      await abortable(freed, this.#signal);
     }
     if (this.#failure !== null) throw this.#failure.error;
     return this.#free.pop() ?? allocateSegment();

@@ -108,7 +108,7 @@ class CabinetWriter {
     this.#spool = spool;
     this.#options = options;
     this.#level = options.compression ?? DEFAULT_LEVEL;
-    this.#segments = new Segments(spool, this.#level);
+    this.#segments = new Segments(spool, this.#level, options.signal);
   }
 
   async add(entry: Entry, isLast: boolean): Promise<void> {

@@ -40,6 +40,19 @@ for (const [name, open] of Object.entries(WAYS)) {
     deflate.close();
     assert.ok(again < 1000 && once < 1000, `${again}, ${once}`);
   });
+
+  test(`${name}: a block's memory may be written over as soon as it is deflated`, () => {
+    const deflate = open({ level: 9 });
+    const target = Buffer.alloc(2 * BLOCK);
+    const [before, after] = [randomBytes(BLOCK, 11), randomBytes(BLOCK, 12)];
+    const block = Buffer.from(before);
+    const first = Buffer.from(target.subarray(0, deflate.write(block, target)));
+    after.copy(block);
+    const second = target.subarray(0, deflate.write(after.subarray(-20_000), target));
+    deflate.close();
+    const stream = Buffer.concat([first, second, Buffer.from([3, 0])]);
+    assert.ok(inflateRawSync(stream).equals(Buffer.concat([before, after.subarray(-20_000)])));
+  });
 }
 
 test("too little room is an error, not a cut stream", () => {

@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
+import type { Entry } from "../../../src/archive/cab/entry.ts";
 import { deflateSegment, type Segment } from "../../../src/archive/cab/mszip.ts";
 import { type Job, SecondThread } from "../../../src/archive/cab/second-thread.ts";
+import type * as writer from "../../../src/archive/cab/write.ts";
 import { logText, randomBytes } from "../../bench/inputs.ts";
 import { buildModule } from "../../modules.ts";
-import { makeFolder } from "./packing.ts";
+import { entry, makeFolder } from "./packing.ts";
 
 const SOURCE = join(import.meta.dirname, "../../../src/archive/cab/second-thread.ts");
 const BLOCK = 32_768;
@@ -67,6 +70,51 @@ test("deflates as is done here, takes three jobs at a time, and gives up what it
     ["rejected", "rejected", "rejected", "fulfilled"],
   );
   assert.equal(thread.deflate({ segment: segment(1), level: 4 }), null);
+});
+
+/** The writer as plain Node runs it, with this in place of the second thread's module. */
+async function writerWith(folder: string, thread: string): Promise<typeof writer.writeCabinet> {
+  const module = await buildModule(join(SOURCE, "../write.ts"), folder);
+  const code = `import { parentPort } from "node:worker_threads";\n${thread}`;
+  await writeFile(join(folder, "second-thread.worker.js"), code);
+  return ((await import(pathToFileURL(module).href)) as typeof writer).writeCabinet;
+}
+
+/** Entries until the second thread has surely come up and been handed a part of them. */
+function* entries(): Generator<Entry> {
+  const text = logText(2 * 1024 * 1024, 3);
+  for (let index = 0; index < 200; index++) yield entry(`${index}.log`, text);
+}
+
+const SAYS_UP = 'parentPort.postMessage("up");';
+
+test("a second thread that dies over its work makes the cabinet fail, which says why", async (t) => {
+  const folder = await makeFolder(t);
+  const write = await writerWith(folder, `${SAYS_UP} parentPort.on("message", () => process.exit(1));`);
+  await assert.rejects(write(entries(), { spoolDir: folder }), {
+    code: "CAB_WRITE_FAILED",
+    message: "the thread that compressed a part of it came to an end",
+  });
+});
+
+test("a second thread that never answers does not keep an abort waiting", async (t) => {
+  const folder = await makeFolder(t);
+  const write = await writerWith(folder, `${SAYS_UP} parentPort.on("message", () => { for (;;); });`);
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  let begun = 0;
+  const writing = write(entries(), {
+    spoolDir: folder,
+    signal: controller.signal,
+    onProgress: (bytes) => {
+      begun = bytes;
+    },
+  });
+  const aborted = assert.rejects(writing, (error) => error === reason);
+  // It stands still once every segment waits for those of the thread.
+  for (let before = -1; begun === 0 || begun !== before; await sleep(300)) before = begun;
+  controller.abort(reason);
+  await aborted;
 });
 
 test("a thread that cannot come up is one that never has time", async () => {
