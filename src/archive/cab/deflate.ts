@@ -48,7 +48,10 @@ export function openDeflate(options: DeflateOptions): Deflate {
     ...options,
     chunkSize: constants.Z_MIN_CHUNK,
   }) as unknown as Engine;
-  return engineDeflate(engine) ?? separateDeflate(options);
+  const known = engineDeflate(engine);
+  if (known !== null) return known;
+  engine.close();
+  return separateDeflate(options);
 }
 
 /** Null when the engine is not as it is known to be. */

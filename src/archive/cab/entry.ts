@@ -56,7 +56,7 @@ export type WriteOptions = {
   readonly compression?: Compression;
   /** An existing directory for a temporary file, should the archive outgrow the memory limit. */
   readonly spoolDir: string;
-  /** Bytes of the archive kept in memory before it moves to a file. 4 MiB when left out. */
+  /** Bytes of the archive kept in memory before it moves to a file. 2 MiB when left out. */
   readonly memoryLimit?: number;
   readonly signal?: AbortSignal;
   /** Called with the bytes read so far, of all entries together. */
