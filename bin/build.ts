@@ -40,13 +40,11 @@ function windows1252(): string {
 const omissions: Plugin = {
   name: "omissions",
   setup: ({ onResolve, onLoad }) => {
-    for (const [index, { from, what }] of OMISSIONS.entries())
+    for (const { from, what, instead } of OMISSIONS)
       onResolve({ filter: what }, ({ importer, path }) =>
-        from.test(importer) ? { path, namespace: "omitted", pluginData: index } : null,
+        from.test(importer) ? { path, namespace: "omitted", pluginData: instead } : null,
       );
-    onLoad({ filter: /.*/, namespace: "omitted" }, ({ pluginData }) => ({
-      contents: OMISSIONS[pluginData as number]?.instead ?? NOTHING,
-    }));
+    onLoad({ filter: /.*/, namespace: "omitted" }, ({ pluginData }) => ({ contents: pluginData as string }));
   },
 };
 

@@ -3,8 +3,8 @@
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
-import { build } from "esbuild";
+import { join } from "node:path";
+import { buildModule } from "../modules.ts";
 
 export type Child = {
   /** Runs it with these arguments; the result is what it wrote to stdout. */
@@ -14,20 +14,12 @@ export type Child = {
   remove(): Promise<void>;
 };
 
-/** A TypeScript program as one file of JavaScript, so that starting it a few hundred times is quick. */
+/** A TypeScript program as JavaScript, so that starting it a few hundred times is quick. */
 export async function bundleChild(source: string): Promise<Child> {
   const directory = await mkdtemp(join(tmpdir(), "cer-child-"));
-  const outfile = join(directory, `${basename(source, ".ts")}.mjs`);
-  await build({
-    entryPoints: [source],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    target: "node20",
-  });
+  const module = await buildModule(source, directory);
   return {
-    run: (args) => runNode([outfile, ...args]),
+    run: (args) => runNode([module, ...args]),
     remove: () => rm(directory, { recursive: true, force: true }),
   };
 }
