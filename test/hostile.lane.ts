@@ -151,6 +151,15 @@ function assertTrueManifest({ files, manifest }: Submitted): void {
     assert.equal(held.length > 0, state === "collected" || state === "cut");
 }
 
+/** A run that goes through both levels, with nothing planted in what it sent and a manifest that is true. */
+async function uploadHostile(consent: string, config: object = RULES): Promise<Submitted> {
+  const run = await submitHostile(["--consent", consent], config);
+  assert.deepEqual([run.code, run.requests.map(({ method }) => method)], [0, ["POST", "PUT"]]);
+  assertNothingLeaked(run);
+  assertTrueManifest(run);
+  return run;
+}
+
 function itemsOf({ manifest }: Submitted, kind: ManifestItem["kind"]): ManifestItem[] {
   return manifest?.items.filter((item) => item.kind === kind) ?? [];
 }
@@ -170,10 +179,7 @@ test("parameters: level 1 and not a byte more", async () => {
 const OPEN_VERSIONS = [`collected ${open}`, `collected ${logs}/sparse`];
 
 test("safe: the attached file that is not denied, file versions, and properties that say nothing of a person", async () => {
-  const run = await submitHostile(["--consent", "safe"]);
-  assert.deepEqual([run.code, run.requests.map(({ method }) => method)], [0, ["POST", "PUT"]]);
-  assertNothingLeaked(run);
-  assertTrueManifest(run);
+  const run = await uploadHostile("safe");
   assert.deepEqual(collectedOf(run, "File"), ["collected open.log"]);
   assert.deepEqual(collectedOf(run, "GetFile"), []);
   assert.deepEqual(collectedOf(run, "GetFileVersion"), OPEN_VERSIONS);
@@ -184,10 +190,7 @@ test("safe: the attached file that is not denied, file versions, and properties 
 });
 
 test("all: what is open, and of the largest file both ends", async () => {
-  const run = await submitHostile(["--consent", "all"]);
-  assert.deepEqual([run.code, run.requests.map(({ method }) => method)], [0, ["POST", "PUT"]]);
-  assertNothingLeaked(run);
-  assertTrueManifest(run);
+  const run = await uploadHostile("all");
   assert.deepEqual(collectedOf(run, "File"), ["collected open.log"]);
   assert.deepEqual(collectedOf(run, "GetFile"), [
     `cut ${logs}/sparse`,
@@ -213,10 +216,7 @@ test("allow opens what its pattern names, never what is denied, nor what is buil
     deny: { File: ["**"], GetFile: [`${place}/alias/denied/**`], GetFileVersion: ["**"], WQL: ["*"] },
     maxFileSize: 262144,
   };
-  const run = await submitHostile(["--consent", "safe"], config);
-  assert.equal(run.code, 0);
-  assertNothingLeaked(run);
-  assertTrueManifest(run);
+  const run = await uploadHostile("safe", config);
   const kinds = (["File", "GetFileVersion", "WQL"] as const).flatMap((kind) => collectedOf(run, kind));
   assert.deepEqual(kinds, []);
   assert.deepEqual(collectedOf(run, "GetFile"), [

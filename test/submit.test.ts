@@ -85,7 +85,7 @@ async function play({ replies, dossier, example = "4.4", pack }: Scene): Promise
   const level1 = encodeReport(buildReport(event).report);
   const outcome = await converse(
     {
-      ...passingDossier(event, level1, (bytes) => Readable.from([bytes])),
+      ...passingDossier(event, level1),
       keepAnswer: async (answer) => {
         played.log.push("answer kept");
         played.kept.push(answer);

@@ -5,9 +5,10 @@ import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { hashOf } from "../archive/cab/foreign.ts";
 import { type Apache, type ApacheOptions, startApache } from "./apache.ts";
 import { attach, openPlace, type Place, submit } from "./cer.ts";
-import { assertKept, filesBelow, sha256Of } from "./kept.ts";
+import { assertKept, filesBelow } from "./kept.ts";
 
 const lines = (...all: string[]) => `${all.join("\r\n")}\r\n`;
 const FOLDER = "/PersistedCabs/Generic/Foreign/here";
@@ -72,7 +73,7 @@ describe("Apache with mod_dav", () => {
       );
       const [told, toldAgain] = [first, again].map(({ outcome }) => outcome.level2?.archive.sha256);
       assert.notEqual(told, toldAgain);
-      assert.equal(await sha256Of(join(apache.stored, DUMP_FILE)), toldAgain);
+      assert.equal(await hashOf(join(apache.stored, DUMP_FILE)), toldAgain);
     });
   });
 

@@ -8,9 +8,10 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { parseReceipt } from "../../src/journal/receipt.ts";
+import { hashOf } from "../archive/cab/foreign.ts";
 import { attach, cer, openPlace, type Place, submit } from "./cer.ts";
 import { type Authority, makeAuthority } from "./certificates.ts";
-import { assertKept, filesBelow, sha256Of } from "./kept.ts";
+import { assertKept, filesBelow } from "./kept.ts";
 import { type Nginx, type NginxOptions, startNginx } from "./nginx.ts";
 
 const run = promisify(execFile);
@@ -106,7 +107,7 @@ describe("nginx with its DAV module", () => {
       assert.deepEqual([flushed.exitCode, JSON.parse(flushed.stdout).outcomes[0].outcome], [0, "uploaded"]);
       assert.equal((await filesBelow(nginx.posted)).length, 1);
       const kept = join(nginx.stored, "PersistedCabs/Generic/Foreign/here/dump.cab");
-      assert.equal(await sha256Of(kept), first.outcome.level2?.archive.sha256);
+      assert.equal(await hashOf(kept), first.outcome.level2?.archive.sha256);
     } finally {
       await nginx.stop();
     }
