@@ -5,7 +5,7 @@
  */
 
 import { type Event, type FileType, fromFileTime } from "../event.ts";
-import { Budget, type Limits, TIME_REACHED, TOTAL_REACHED } from "./budget.ts";
+import { Budget, type BudgetOptions, type Limits, TIME_REACHED, TOTAL_REACHED } from "./budget.ts";
 import { type Body, type BodyNotes, bodyOfFile } from "./file-body.ts";
 import type { FileVersion, NamedVersion } from "./file-version.ts";
 import { type Opened, openRegular, type Refused, realPathOf, refusalOf } from "./files.ts";
@@ -39,7 +39,7 @@ export type ArchiveEntry = {
   readonly open: (before: readonly StoredEntry[]) => Promise<Body | null>;
 };
 
-export type CollectOptions = {
+export type CollectOptions = BudgetOptions & {
   readonly policy: Policy;
   readonly facts: PathFacts;
   /** The bytes of level 1, as they were sent. */
@@ -55,11 +55,6 @@ export type CollectOptions = {
   readonly version: string;
   /** Null: nothing is redacted. `anonymize` null: names and paths stay. */
   readonly redact: { readonly anonymize: Identity | null } | null;
-  /** Stops everything. */
-  readonly signal: AbortSignal;
-  /** For one item that was asked for, and for all of them from the first that is opened. */
-  readonly itemTimeMs: number;
-  readonly totalTimeMs: number;
   readonly queryWmi: (query: WqlQuery, limits: Limits) => Promise<WmiAnswer>;
   readonly collectRegistry: (
     key: string,

@@ -7,7 +7,6 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Readable } from "node:stream";
 import { verifyArchive } from "../archive/verify.ts";
 import type { Command } from "../cli/command.ts";
 import { readSources, type Source } from "../config.ts";
@@ -105,28 +104,22 @@ async function smoke(
   const rules = resolvePolicy(sources);
   const level1 = encodeReport(buildReport(EXAMPLE).report);
   const seen: Seen = { answer: null };
-  const delivered = await deliver(
-    watch(
-      passingDossier(EXAMPLE, level1, (bytes) => Readable.from([bytes])),
-      seen,
-    ),
-    {
-      destination,
-      proxy: arrived === null ? proxyFor(destination.origin, around.env) : null,
-      ...command.times,
-      signal: around.signal,
-      now: around.now,
-      version: around.version,
-      pack: (response, signal) =>
-        pack(response, {
-          event: EXAMPLE,
-          level1,
-          rules,
-          around: { ...around, signal },
-          archive: { format: "cab", compression: null, splitLarge: false },
-        }),
-    },
-  );
+  const delivered = await deliver(watch(passingDossier(EXAMPLE, level1), seen), {
+    destination,
+    proxy: arrived === null ? proxyFor(destination.origin, around.env) : null,
+    ...command.times,
+    signal: around.signal,
+    now: around.now,
+    version: around.version,
+    pack: (response, signal) =>
+      pack(response, {
+        event: EXAMPLE,
+        level1,
+        rules,
+        around: { ...around, signal },
+        archive: { format: "cab", compression: null, splitLarge: false },
+      }),
+  });
   const outcome = arrived === null ? delivered : await compare(delivered, arrived);
   const from = arrived === null ? `set by ${destination.from}` : "the embedded server, started for this test";
   return {

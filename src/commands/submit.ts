@@ -2,7 +2,6 @@
 
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { Readable } from "node:stream";
 import type { OutputFlags, SubmitCommand } from "../cli/command.ts";
 import { readSources, type Source, strongestSetting } from "../config.ts";
 import { type ResolvedPolicy, resolvePolicy } from "../consent.ts";
@@ -208,7 +207,7 @@ function stillWaiting({ listed, progress, time }: Shown): Outcome {
 async function sendUnprotected(submission: Submission, why: CerError): Promise<Outcome> {
   const { command, destination, event, level1, rules, warnings } = submission;
   warnings.push(`This report is not protected against loss: ${why.message}`);
-  const dossier = passingDossier(event, level1, (bytes) => Readable.from([bytes]));
+  const dossier = passingDossier(event, level1);
   const settings = { rules, archive: command.archive };
   const undertaking = { dossier, level1, destination, settings, imported: false };
   const { outcome } = await tryQuickly(undertaking, triesOptions(submission));

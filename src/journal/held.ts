@@ -117,10 +117,7 @@ export class Held {
     this.#answer = answer;
   }
 
-  async keepArchive(
-    archive: { readonly size: number; readonly sha256: string; open(): AsyncIterable<Uint8Array> },
-    about: Json,
-  ): Promise<KeptArchive> {
+  async keepArchive(archive: Omit<KeptArchive, "about">, about: Json): Promise<KeptArchive> {
     const kept = await this.#guard(() => writeArchive(this.#shelf.disk, this.path, archive, about));
     this.#archive = kept;
     return kept;

@@ -24,7 +24,7 @@ type ArchiveFacts = Omit<KeptArchive, "open">;
 export async function writeArchive(
   disk: Disk,
   entry: string,
-  archive: { readonly size: number; readonly sha256: string; open(): AsyncIterable<Uint8Array> },
+  archive: Omit<KeptArchive, "about">,
   about: Json,
 ): Promise<KeptArchive> {
   const aside = `${entry}/archive.new`;
