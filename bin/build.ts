@@ -9,7 +9,7 @@ import { join, resolve } from "node:path";
 import { type BuildOptions, build, type Plugin } from "esbuild";
 
 const ROOT = join(import.meta.dirname, "..");
-const CABINET_THREAD = join(ROOT, "src/archive/cab/second-thread.worker.ts");
+const CABINET_THREAD = join(ROOT, "src/archive/cab/write/second-thread.worker.ts");
 
 /** What a module of a package asks for, and what it gets instead of it, as CommonJS. */
 type Omission = { readonly from: RegExp; readonly what: RegExp; readonly instead: string };

@@ -5,7 +5,7 @@
  */
 
 import { CerError } from "./errors.ts";
-import type { MachineFacts } from "./machine.ts";
+import type { MachineFacts } from "./system/machine.ts";
 
 /** WER_REPORT_TYPE, by number ([MS-CER2] 2.2.1.2.5). */
 export const REPORT_TYPES = [

@@ -23,13 +23,13 @@ import { homedir, tmpdir } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import manifest from "../package.json" with { type: "json" };
 import type { Command } from "./cli/command.ts";
-import { parseCommandLine } from "./cli.ts";
+import { parseCommandLine } from "./cli/parse.ts";
+import { openTerminal } from "./cli/terminal.ts";
 import { runSubmit } from "./commands/submit.ts";
+import type { Surroundings } from "./context.ts";
+import { failedOutcome } from "./delivery/outcome.ts";
 import { asCerError, CerError, EXIT, type ExitCode, exitCodeOf } from "./errors.ts";
-import { stripControls } from "./foreign-text.ts";
-import { failedOutcome } from "./outcome.ts";
-import type { Surroundings } from "./surroundings.ts";
-import { openTerminal } from "./terminal.ts";
+import { stripControls } from "./printable.ts";
 
 /** Runs the command line and returns the exit code. Never throws. */
 export async function main(): Promise<ExitCode> {

@@ -5,7 +5,8 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import type { Outcome } from "../src/outcome.ts";
+import type { Outcome } from "../src/delivery/outcome.ts";
+import { EXAMPLES } from "./support/examples.ts";
 import {
   answer,
   closeBeforeAnswer,
@@ -18,8 +19,7 @@ import {
   redirect,
   refusingPort,
   startFaults,
-} from "./faults.ts";
-import { EXAMPLES } from "./fixtures/examples.ts";
+} from "./support/fault-server.ts";
 
 const PROGRAM = join(import.meta.dirname, "../bin/cer.js");
 

@@ -8,14 +8,14 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { extract, type Header, type Pack, pack } from "tar-stream";
 import { CerError } from "../errors.ts";
-import { type Archive, sealArchive } from "./cab/archive.ts";
-import type { Body } from "./cab/body.ts";
-import { absentEntry, type Entry, type EntryResult, type WriteOptions } from "./cab/entry.ts";
-import { CabError } from "./cab/error.ts";
-import { UniqueNames } from "./cab/names.ts";
-import { messageOf, openEntry, orderEntries } from "./cab/order.ts";
-import { Spool } from "./cab/spool.ts";
-import { extractFile } from "./cab/target.ts";
+import { type Archive, sealArchive } from "./entries/archive.ts";
+import type { Body } from "./entries/body.ts";
+import { absentEntry, type Entry, type EntryResult, type WriteOptions } from "./entries/entry.ts";
+import { CabError } from "./entries/error.ts";
+import { UniqueNames } from "./entries/names.ts";
+import { messageOf, openEntry, orderEntries } from "./entries/order.ts";
+import { Spool } from "./entries/spool.ts";
+import { extractFile } from "./entries/target.ts";
 
 const READ_SIZE = 256 * 1024;
 

@@ -2,10 +2,10 @@
 
 import { createReadStream } from "node:fs";
 import { CerError } from "../errors.ts";
-import { verifyCabinet } from "./cab/contents.ts";
-import { CabError } from "./cab/error.ts";
-import { readCabinet } from "./cab/read.ts";
-import { openSource } from "./cab/source.ts";
+import { verifyCabinet } from "./cab/read/contents.ts";
+import { openSource } from "./cab/read/source.ts";
+import { readCabinet } from "./cab/read/tables.ts";
+import { CabError } from "./entries/error.ts";
 import { readTar } from "./tar.ts";
 
 /** Uncompressed bytes of an archive that are read at most: far above any report, far below a bomb. */

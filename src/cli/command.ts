@@ -1,7 +1,7 @@
 /** A command line as a value: what was typed, checked word by word, and nothing else. */
 
-import type { Compression } from "../archive/cab/entry.ts";
-import type { Settings } from "../config.ts";
+import type { Compression } from "../archive/entries/entry.ts";
+import type { Settings } from "../config/sources.ts";
 import type { EventInput, FileType } from "../event.ts";
 
 /** What the event's flags say. Paths are as typed. */

@@ -1,10 +1,10 @@
 /** The groups of options that several commands share: each adds itself to a command and reads itself back. */
 
 import type { Command as Parser } from "commander";
-import type { Compression } from "../archive/cab/entry.ts";
-import { CONSENTS } from "../collect/policy.ts";
-import type { Settings } from "../config.ts";
-import { parsePort } from "../destination.ts";
+import type { Compression } from "../archive/entries/entry.ts";
+import { parsePort } from "../config/destination.ts";
+import type { Settings } from "../config/sources.ts";
+import { CONSENTS } from "../consent/policy.ts";
 import type { ArchiveFlags, KeepingFlags, OutputFlags, TargetFlags, TimeFlags } from "./command.ts";
 import { choiceOf, present, refuse } from "./word.ts";
 

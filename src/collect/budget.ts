@@ -4,8 +4,8 @@
  */
 
 import { uptime } from "node:os";
-import type { Refused } from "./files.ts";
-import { MIN_SIZE, type Policy } from "./policy.ts";
+import { MIN_SIZE, type Policy } from "../consent/policy.ts";
+import type { Refused } from "./files/open.ts";
 
 /** Bounds of one collector's run. */
 export type Limits = { readonly timeoutMs: number; readonly maxBytes: number; readonly signal: AbortSignal };

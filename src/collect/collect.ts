@@ -4,16 +4,17 @@
  * caller's signal stops everything.
  */
 
+import { type Judge, judgeKey, judgePath, keySegments, makeJudge, prefixesOf } from "../consent/judge.ts";
+import { normalizePath, type PathFacts } from "../consent/local-path.ts";
+import { type CollectionPlan, clauseOf } from "../consent/plan.ts";
+import type { Policy } from "../consent/policy.ts";
 import { type Event, type FileType, fromFileTime } from "../event.ts";
+import type { WqlQuery } from "../wql/parse.ts";
 import { Budget, type BudgetOptions, type Limits, TIME_REACHED, TOTAL_REACHED } from "./budget.ts";
-import { type Body, type BodyNotes, bodyOfFile } from "./file-body.ts";
-import type { FileVersion, NamedVersion } from "./file-version.ts";
-import { type Opened, openRegular, type Refused, realPathOf, refusalOf } from "./files.ts";
-import { type Judge, judgeKey, judgePath, keySegments, makeJudge, prefixesOf } from "./judge.ts";
-import { normalizePath, type PathFacts } from "./local-path.ts";
+import { type Body, type BodyNotes, bodyOfFile } from "./files/body.ts";
+import { type Opened, openRegular, type Refused, realPathOf, refusalOf } from "./files/open.ts";
+import type { FileVersion, NamedVersion } from "./files/version.ts";
 import { formatManifest, type ManifestItem } from "./manifest.ts";
-import { type CollectionPlan, clauseOf } from "./plan.ts";
-import type { Policy } from "./policy.ts";
 import {
   addReason,
   type EntryRecord,
@@ -25,11 +26,10 @@ import {
   startRecord,
   UNTOUCHED,
 } from "./record.ts";
-import { redactBuffer, type TextEncoding, TextRedactor } from "./redact.ts";
-import type { Identity } from "./redact-rules.ts";
-import type { CollectedRegistry } from "./registry.ts";
-import type { WmiAnswer } from "./wmi.ts";
-import type { WqlQuery } from "./wql.ts";
+import { redactBuffer, type TextEncoding, TextRedactor } from "./redact/redact.ts";
+import type { Identity } from "./redact/rules.ts";
+import type { CollectedRegistry } from "./registry/registry.ts";
+import type { WmiAnswer } from "./wmi/query.ts";
 
 /** An entry of any archive this program writes. `open` is called once, in order, with what became of those before. */
 export type ArchiveEntry = {
@@ -344,7 +344,7 @@ function versionEntries(run: Run, index: number): ArchiveEntry[] {
 }
 
 async function readVersions(run: Run, items: readonly ItemRecord[]) {
-  const { formatVersions, encodeVersions } = await import("./file-version.ts");
+  const { formatVersions, encodeVersions } = await import("./files/version.ts");
   const versions: NamedVersion[] = [];
   for (const record of items) {
     const version = await readVersion(run, record);
@@ -357,7 +357,7 @@ async function readVersions(run: Run, items: readonly ItemRecord[]) {
 async function readVersion(run: Run, record: ItemRecord): Promise<FileVersion | null> {
   const { target } = record.item;
   if (target?.type !== "path") return null;
-  const { readFileVersion } = await import("./file-version.ts");
+  const { readFileVersion } = await import("./files/version.ts");
   try {
     const opened = await openInTime(run, "GetFileVersion", target.path);
     if (!opened.ok) return refuseRecord(record, opened);

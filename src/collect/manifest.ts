@@ -3,9 +3,9 @@
  * documented JSON format, written from what the archive really holds and read back as untrusted text.
  */
 
+import { CONSENTS, type Consent, ITEM_KINDS, type ItemKind } from "../consent/policy.ts";
 import { CerError } from "../errors.ts";
-import { quote } from "../foreign-text.ts";
-import { CONSENTS, type Consent, ITEM_KINDS, type ItemKind } from "./policy.ts";
+import { quote } from "../printable.ts";
 
 export const MANIFEST_FORMAT = "cer-manifest";
 export const MANIFEST_VERSION = 1;

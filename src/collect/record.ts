@@ -3,10 +3,12 @@
  * says it holds. Hides how items and entries belong together, since an item may have no, one or several entries.
  */
 
+import type { Rule } from "../consent/judge.ts";
+import type { PlanItem } from "../consent/plan.ts";
+import type { Consent } from "../consent/policy.ts";
 import type { Event } from "../event.ts";
-import type { BodyNotes } from "./file-body.ts";
-import type { Refused } from "./files.ts";
-import type { Rule } from "./judge.ts";
+import type { BodyNotes } from "./files/body.ts";
+import type { Refused } from "./files/open.ts";
 import {
   type ItemState,
   MANIFEST_FORMAT,
@@ -15,9 +17,7 @@ import {
   type ManifestFile,
   type ManifestItem,
 } from "./manifest.ts";
-import type { PlanItem } from "./plan.ts";
-import type { Consent } from "./policy.ts";
-import { addCounts, type RedactionCounts } from "./redact.ts";
+import { addCounts, type RedactionCounts } from "./redact/redact.ts";
 
 /** What became of an entry, as the archive's writer says it. */
 export type StoredEntry = {

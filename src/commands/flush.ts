@@ -1,14 +1,14 @@
 /** `cer flush`: sends the reports that wait and are due. */
 
 import type { FlushCommand } from "../cli/command.ts";
-import { readSources } from "../config.ts";
+import { readSources } from "../config/sources.ts";
+import type { Surroundings } from "../context.ts";
+import { flushDue } from "../delivery/flush.ts";
+import { exitCodeFor, formatOutcome, type Outcome } from "../delivery/outcome.ts";
+import { isDue } from "../delivery/retry.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
-import { flushDue } from "../flush.ts";
 import { parseTime } from "../journal/layout.ts";
-import { isDue } from "../journal/retry.ts";
-import { exitCodeFor, formatOutcome, type Outcome } from "../outcome.ts";
-import type { Surroundings } from "../surroundings.ts";
-import { closeJournal, requireJournal } from "./journal-access.ts";
+import { closeJournal, requireJournal } from "./open-journal.ts";
 
 /** Exit 0 when all that was due was delivered, 75 when some of it still waits, else the code of the first failure. */
 export async function runFlush(command: FlushCommand, around: Surroundings): Promise<ExitCode> {

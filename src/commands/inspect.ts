@@ -3,18 +3,18 @@
 import { createReadStream } from "node:fs";
 import { mkdir, open, readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { verifyCabinet } from "../archive/cab/contents.ts";
-import { extractCabinet } from "../archive/cab/extract.ts";
-import { readCabinet } from "../archive/cab/read.ts";
-import { openSource } from "../archive/cab/source.ts";
+import { verifyCabinet } from "../archive/cab/read/contents.ts";
+import { extractCabinet } from "../archive/cab/read/extract.ts";
+import { openSource } from "../archive/cab/read/source.ts";
+import { readCabinet } from "../archive/cab/read/tables.ts";
 import { extractTar, readTar } from "../archive/tar.ts";
 import { asDamage } from "../archive/verify.ts";
 import type { InspectCommand } from "../cli/command.ts";
+import type { Surroundings } from "../context.ts";
+import { formatBytes } from "../delivery/outcome.ts";
 import { CerError, EXIT, type ExitCode } from "../errors.ts";
-import { stripControls } from "../foreign-text.ts";
-import { formatBytes } from "../outcome.ts";
-import type { Surroundings } from "../surroundings.ts";
-import { describeDocument } from "./documents.ts";
+import { stripControls } from "../printable.ts";
+import { describeDocument } from "./inspect-document.ts";
 
 /** What a file turned out to be: lines for people, an object for programs. */
 export type Described = { readonly lines: readonly string[]; readonly json: object };

@@ -6,19 +6,19 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { PreviewCommand, SubmitCommand } from "../cli/command.ts";
-import type { CollectionPlan } from "../collect/plan.ts";
-import { readSources, type Source } from "../config.ts";
-import { resolvePolicy } from "../consent.ts";
-import { resolveDestination } from "../destination.ts";
+import { resolveDestination } from "../config/destination.ts";
+import { readSources, type Source } from "../config/sources.ts";
+import { resolvePolicy } from "../config/terms.ts";
+import type { CollectionPlan } from "../consent/plan.ts";
+import type { Surroundings } from "../context.ts";
+import { pack, planFor } from "../delivery/build-archive.ts";
+import type { Packed } from "../delivery/protocol.ts";
+import { parseAnswer } from "../delivery/reply.ts";
 import { CerError, EXIT, type ExitCode } from "../errors.ts";
-import { pack, planFor } from "../pack.ts";
-import type { Packed } from "../submit.ts";
-import type { Surroundings } from "../surroundings.ts";
-import { parseAnswer } from "../verdict.ts";
+import { makeReport } from "../event/read.ts";
 import { formatUrl } from "../wire/exchange.ts";
 import { decodeReportText } from "../wire/text.ts";
-import { makeReport } from "./event-source.ts";
-import { formatPlan } from "./plan-lines.ts";
+import { formatPlan } from "./plan-text.ts";
 
 /** `cer submit --dry-run`. */
 export async function showDryRun(command: SubmitCommand, around: Surroundings): Promise<ExitCode> {

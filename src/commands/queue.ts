@@ -1,16 +1,16 @@
 /** `cer queue`: the journal for people, and what they may do to single reports. */
 
 import type { QueueCommand } from "../cli/command.ts";
-import { readSources } from "../config.ts";
+import { readSources } from "../config/sources.ts";
+import type { Surroundings } from "../context.ts";
+import { formatBytes } from "../delivery/outcome.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
-import { quote, stripControls } from "../foreign-text.ts";
 import type { Journal, Shown } from "../journal/journal.ts";
 import type { Listed } from "../journal/layout.ts";
 import { formatReceipt } from "../journal/receipt.ts";
-import { formatBytes } from "../outcome.ts";
-import type { Surroundings } from "../surroundings.ts";
+import { quote, stripControls } from "../printable.ts";
 import { formatUrl } from "../wire/exchange.ts";
-import { closeJournal, requireJournal } from "./journal-access.ts";
+import { closeJournal, requireJournal } from "./open-journal.ts";
 
 export async function runQueue(command: QueueCommand, around: Surroundings): Promise<ExitCode> {
   const { terminal } = around;

@@ -1,8 +1,8 @@
 /** `cer schema`: the JSON Schema of the event file. */
 
+import type { Terminal } from "../cli/terminal.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
-import { eventJsonSchema } from "../event-json.ts";
-import type { Terminal } from "../terminal.ts";
+import { eventJsonSchema } from "../event/json.ts";
 
 export async function runSchema(terminal: Terminal): Promise<ExitCode> {
   terminal.print(JSON.stringify(await eventJsonSchema(), null, 2));

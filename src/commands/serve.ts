@@ -3,7 +3,7 @@
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { EXIT, type ExitCode } from "../errors.ts";
-import { quote, stripControls } from "../foreign-text.ts";
+import { quote, stripControls } from "../printable.ts";
 import type { ServerEvent, VerifyArchive } from "../server/handler.ts";
 import { startServer } from "../server/listen.ts";
 

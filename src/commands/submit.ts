@@ -3,27 +3,33 @@
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { OutputFlags, SubmitCommand } from "../cli/command.ts";
-import { readSources, type Source, strongestSetting } from "../config.ts";
-import { type ResolvedPolicy, resolvePolicy } from "../consent.ts";
-import { type Delivery, deliverHeld } from "../courier.ts";
-import { type Destination, resolveDestination } from "../destination.ts";
+import { type Destination, resolveDestination } from "../config/destination.ts";
+import { encodeRetrySettings } from "../config/kept-terms.ts";
+import { proxyFor } from "../config/proxy.ts";
+import { readSources, type Source, strongestSetting } from "../config/sources.ts";
+import { type ResolvedPolicy, resolvePolicy } from "../config/terms.ts";
+import type { Surroundings } from "../context.ts";
+import { type TriesOptions, tryQuickly } from "../delivery/attempts.ts";
+import { type Delivery, deliverHeld } from "../delivery/deliver.ts";
+import { flushDue } from "../delivery/flush.ts";
+import {
+  describeError,
+  exitCodeFor,
+  formatOutcome,
+  NOTHING_EXCHANGED,
+  type Outcome,
+} from "../delivery/outcome.ts";
+import { passingDossier } from "../delivery/protocol.ts";
+import { isDue } from "../delivery/retry.ts";
 import { asCerError, CerError, type ExitCode } from "../errors.ts";
+import { makeReport } from "../event/read.ts";
 import type { Event } from "../event.ts";
-import { flushDue } from "../flush.ts";
 import type { Added } from "../journal/admission.ts";
 import { ADMISSION, type Admission } from "../journal/duplicates.ts";
 import type { Journal, Shown } from "../journal/journal.ts";
 import { encodeReceipt } from "../journal/receipt.ts";
-import { isDue } from "../journal/retry.ts";
-import { describeError, exitCodeFor, formatOutcome, NOTHING_EXCHANGED, type Outcome } from "../outcome.ts";
-import { proxyFor } from "../proxy.ts";
-import { encodeRetrySettings } from "../retry-settings.ts";
-import { passingDossier } from "../submit.ts";
-import type { Surroundings } from "../surroundings.ts";
-import { type TriesOptions, tryQuickly } from "../tries.ts";
-import { askForItems, requireSomebodyToAsk } from "./ask.ts";
-import { makeReport } from "./event-source.ts";
-import { closeJournal, openNamedJournal } from "./journal-access.ts";
+import { askForItems, requireSomebodyToAsk } from "./consent-prompt.ts";
+import { closeJournal, openNamedJournal } from "./open-journal.ts";
 
 /** Quick tries after the first, when nothing says otherwise. */
 const DEFAULT_RETRIES = 2;

@@ -5,12 +5,12 @@ import { rename, rm, stat, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { readTar, writeTar } from "../archive/tar.ts";
 import type { QueueCommand } from "../cli/command.ts";
+import type { Surroundings } from "../context.ts";
+import { formatBytes } from "../delivery/outcome.ts";
 import { CerError } from "../errors.ts";
-import { openDisk } from "../journal/disk.ts";
+import { openDisk } from "../journal/disk/disk.ts";
 import type { Journal } from "../journal/journal.ts";
 import { exportParts, importReport, type Part, type TarEntry } from "../journal/transfer.ts";
-import { formatBytes } from "../outcome.ts";
-import type { Surroundings } from "../surroundings.ts";
 import { formatUrl } from "../wire/exchange.ts";
 
 type TransferCommand = Extract<QueueCommand, { action: "export" | "import" }>;

@@ -4,9 +4,9 @@ import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { VerifyCommand } from "../cli/command.ts";
+import type { Surroundings } from "../context.ts";
 import { CerError, EXIT, type ExitCode } from "../errors.ts";
 import { MAX_RECEIPT, verifyReceipt } from "../journal/receipt.ts";
-import type { Surroundings } from "../surroundings.ts";
 
 /** Exit 0 when every check holds, 1 when one does not. */
 export async function runVerify(command: VerifyCommand, around: Surroundings): Promise<ExitCode> {

@@ -10,7 +10,7 @@
 
 import { createHash } from "node:crypto";
 import type { AttachedFile } from "../event.ts";
-import { type Disk, type Source, systemCode } from "./disk.ts";
+import { type Disk, type Source, systemCode } from "./disk/disk.ts";
 import { type Fields, formatIso, type Json } from "./record.ts";
 
 /** Bytes up to which a file is copied rather than hard-linked. Logs are below it, dumps worth linking above. */

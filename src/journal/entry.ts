@@ -23,7 +23,7 @@ import {
   parseAttachment,
 } from "./attachment.ts";
 import { type Attempt, encodeAttempt, parseAttempt } from "./attempt.ts";
-import { type Disk, systemCode, unlessMissing, writeFile, writeWhole } from "./disk.ts";
+import { type Disk, systemCode, unlessMissing, writeFile, writeWhole } from "./disk/disk.ts";
 import { encodeEvent, parseEvent } from "./event-record.ts";
 import { parseId } from "./layout.ts";
 import { encodeRecord, type Fields, formatIso, type Json, parseRecord } from "./record.ts";

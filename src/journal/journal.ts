@@ -4,9 +4,12 @@
  * with their owner (owner.ts); what an entry holds is entry.ts's business, what gives way limits.ts's.
  */
 
+import { isDue } from "../delivery/retry.ts";
 import { asCerError, CerError } from "../errors.ts";
 import { type Added, type AddOptions, adoptEntry, keepReport, type NewReport } from "./admission.ts";
-import { type Disk, systemCode, unlessMissing } from "./disk.ts";
+import { finishDone, Held, isDelivered, unavailable } from "./claimed-report.ts";
+import { type Disk, systemCode, unlessMissing } from "./disk/disk.ts";
+import { openOwners, type Processes } from "./disk/owner.ts";
 import {
   type EntryRecord,
   type Progress,
@@ -16,7 +19,6 @@ import {
   UNTRIED,
   writeProgress,
 } from "./entry.ts";
-import { finishDone, Held, isDelivered, unavailable } from "./held.ts";
 import {
   entryPath,
   formatTime,
@@ -27,11 +29,9 @@ import {
   statePath,
 } from "./layout.ts";
 import { LIMITS, type Limits } from "./limits.ts";
-import { openOwners, type Processes } from "./owner.ts";
 import { type Pruned, prune } from "./prune.ts";
 import { parseReceipt, type Receipt } from "./receipt.ts";
-import { isDue } from "./retry.ts";
-import { deleteEntry, listEntries, moveEntry, type Run, setEntryAside } from "./shelf.ts";
+import { deleteEntry, listEntries, moveEntry, type Run, setEntryAside } from "./store.ts";
 
 export type JournalDeps = {
   readonly disk: Disk;

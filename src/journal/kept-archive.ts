@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { CerError } from "../errors.ts";
-import { type Disk, systemCode, writeFile, writeWhole } from "./disk.ts";
+import { type Disk, systemCode, writeFile, writeWhole } from "./disk/disk.ts";
 import { readDocument } from "./entry.ts";
 import { encodeRecord, type Json, parseRecord } from "./record.ts";
 

@@ -1,11 +1,11 @@
 /** Opening a journal: whether its place is safe, and its directories. */
 
 import type { CerError } from "../errors.ts";
-import { type Disk, systemCode, unlessMissing, writeFile } from "./disk.ts";
-import { unavailable } from "./held.ts";
+import { unavailable } from "./claimed-report.ts";
+import { type Disk, systemCode, unlessMissing, writeFile } from "./disk/disk.ts";
+import { checkSafety, normalDirectory, partsOf } from "./disk/safety.ts";
 import { Journal, type JournalDeps } from "./journal.ts";
 import { SIDE_DIRECTORIES, STATES, statePath, VERSION_DIRECTORY } from "./layout.ts";
-import { checkSafety, normalDirectory, partsOf } from "./safety.ts";
 
 /**
  * Opens a journal, making its directories where there are none (mode 0700). Nothing else is written.

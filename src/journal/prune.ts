@@ -6,9 +6,10 @@
 
 import { asCerError, CerError } from "../errors.ts";
 import { attachmentPath, checkAttachment } from "./attachment.ts";
-import { removeTree, systemCode, unlessMissing } from "./disk.ts";
+import { finishDone, isDelivered, strip } from "./claimed-report.ts";
+import { removeTree, systemCode, unlessMissing } from "./disk/disk.ts";
+import { forgetOwner, knownOwners } from "./disk/owner.ts";
 import { entryBytes, parseProgress, readDocument, readEntry, UNTRIED, writeProgress } from "./entry.ts";
-import { finishDone, isDelivered, strip } from "./held.ts";
 import {
   entryPath,
   formatTime,
@@ -21,7 +22,6 @@ import {
   statePath,
 } from "./layout.ts";
 import { isOldReceipt } from "./limits.ts";
-import { forgetOwner, knownOwners } from "./owner.ts";
 import {
   deleteEntry,
   listEntries,
@@ -30,7 +30,7 @@ import {
   type Shelf,
   setAside,
   setEntryAside,
-} from "./shelf.ts";
+} from "./store.ts";
 
 /** What pruning did, by ids. */
 export type Pruned = {

@@ -13,7 +13,8 @@ import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
 import { type Attachment, isStored } from "./attachment.ts";
-import { type Disk, systemCode, writeFile, writeWhole } from "./disk.ts";
+import type { Held } from "./claimed-report.ts";
+import { type Disk, systemCode, writeFile, writeWhole } from "./disk/disk.ts";
 import {
   type EntryRecord,
   encodeEntry,
@@ -22,7 +23,6 @@ import {
   readDocument,
   readEntry,
 } from "./entry.ts";
-import type { Held } from "./held.ts";
 import type { Journal } from "./journal.ts";
 import { readArchive } from "./kept-archive.ts";
 import type { Listed } from "./layout.ts";

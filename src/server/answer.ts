@@ -4,7 +4,7 @@
  */
 
 import { CerError } from "../errors.ts";
-import { quote } from "../foreign-text.ts";
+import { quote } from "../printable.ts";
 import { type ResponseKey, type ResponseLine, responseKeyOf } from "../wire/response.ts";
 import { decodeAnswerText, encodeAnswerText } from "../wire/text.ts";
 

@@ -6,7 +6,7 @@
 import { open } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
-import { stripControls } from "../foreign-text.ts";
+import { stripControls } from "../printable.ts";
 import type { Reply } from "../wire/exchange.ts";
 import { MAX_REPORT_SIZE, parseReport } from "../wire/report-reader.ts";
 import { encodeResponse } from "../wire/response.ts";

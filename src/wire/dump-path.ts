@@ -5,7 +5,7 @@
  */
 
 import { CerError } from "../errors.ts";
-import { quote } from "../foreign-text.ts";
+import { quote } from "../printable.ts";
 
 /** Characters of a path that are used at most. */
 const MAX_PATH = 2048;

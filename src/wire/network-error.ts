@@ -4,7 +4,7 @@
  */
 
 import { CerError, type CerErrorCode } from "../errors.ts";
-import { quote } from "../foreign-text.ts";
+import { quote } from "../printable.ts";
 import { formatUrl, type Origin, type Request } from "./exchange.ts";
 
 type Explanation = readonly [code: CerErrorCode, what: string, hint: string];

@@ -7,7 +7,7 @@ import { isUtf8 } from "node:buffer";
 import { SaxesParser } from "saxes";
 import { CerError } from "../errors.ts";
 import type { Parameter, ReportType } from "../event.ts";
-import { quote, stripControls } from "../foreign-text.ts";
+import { quote, stripControls } from "../printable.ts";
 import type { Level1Report } from "./report.ts";
 import { decodeReportText } from "./text.ts";
 

@@ -3,7 +3,7 @@
  * grammar its comments mean, read as tolerantly as the specification's own examples need.
  */
 
-import { quote, stripControls } from "../foreign-text.ts";
+import { quote, stripControls } from "../printable.ts";
 import { decodeAnswerText, encodeAnswerText } from "./text.ts";
 
 /** What a server answered. Lists are empty, flags false and texts null where the answer has no such key. */

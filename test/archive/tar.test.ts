@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { pack as tarPack } from "tar-stream";
-import { openFile } from "../../src/archive/cab/body.ts";
-import type { Entry, WriteOptions } from "../../src/archive/cab/entry.ts";
+import { openFile } from "../../src/archive/entries/body.ts";
+import type { Entry, WriteOptions } from "../../src/archive/entries/entry.ts";
 import { extractTar, readTar, writeTar } from "../../src/archive/tar.ts";
-import { logText, randomBytes } from "../bench/inputs.ts";
-import { readAll } from "../chunks.ts";
-import { entry, makeFolder, sha256, TIME } from "./cab/packing.ts";
+import { logText, randomBytes } from "../support/archives/inputs.ts";
+import { entry, makeFolder, sha256, TIME } from "../support/archives/pack.ts";
+import { readAll } from "../support/chunks.ts";
 
 const run = promisify(execFile);
 

@@ -3,11 +3,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { writeCabinet } from "../../src/archive/cab/write.ts";
+import { writeCabinet } from "../../src/archive/cab/write/write.ts";
 import { writeTar } from "../../src/archive/tar.ts";
 import { verifyArchive } from "../../src/archive/verify.ts";
 import { CerError } from "../../src/errors.ts";
-import { readAll } from "../chunks.ts";
+import { readAll } from "../support/chunks.ts";
 
 let place = "";
 before(async () => {

@@ -8,12 +8,12 @@
 import { readdirSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { openFile } from "../../src/archive/cab/body.ts";
-import { verifyCabinet } from "../../src/archive/cab/contents.ts";
-import type { Compression } from "../../src/archive/cab/entry.ts";
-import { readCabinet } from "../../src/archive/cab/read.ts";
-import { openSource } from "../../src/archive/cab/source.ts";
-import { writeCabinet } from "../../src/archive/cab/write.ts";
+import { verifyCabinet } from "../../src/archive/cab/read/contents.ts";
+import { openSource } from "../../src/archive/cab/read/source.ts";
+import { readCabinet } from "../../src/archive/cab/read/tables.ts";
+import { writeCabinet } from "../../src/archive/cab/write/write.ts";
+import { openFile } from "../../src/archive/entries/body.ts";
+import type { Compression } from "../../src/archive/entries/entry.ts";
 
 const [command, ...args] = process.argv.slice(2);
 const time = new Date(Date.UTC(2026, 0, 1));

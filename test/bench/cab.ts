@@ -2,9 +2,9 @@
 import { mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildModule } from "../modules.ts";
+import { INPUTS } from "../support/archives/inputs.ts";
+import { buildModule } from "../support/build-module.ts";
 import { compareCommands, type Figures } from "./command.ts";
-import { INPUTS } from "./inputs.ts";
 
 const MiB = 1024 * 1024;
 /** A round of the dump takes as long as three of the others. */

@@ -3,10 +3,10 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { openDisk } from "../../src/journal/disk.ts";
+import { openDisk } from "../../src/journal/disk/disk.ts";
+import { openProcesses } from "../../src/journal/disk/owner.ts";
 import { formatId, formatLabel, formatTime } from "../../src/journal/layout.ts";
 import { openJournal } from "../../src/journal/open.ts";
-import { openProcesses } from "../../src/journal/owner.ts";
 
 const ENTRIES = 10_000;
 

@@ -3,8 +3,8 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { INPUTS } from "../support/archives/inputs.ts";
 import { compareCommands } from "./command.ts";
-import { INPUTS } from "./inputs.ts";
 import { startServe } from "./serve.ts";
 
 const ROUNDS = 3;

@@ -4,10 +4,10 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import * as os from "node:os";
-import { collectRegistry } from "../../src/collect/registry.ts";
-import { queryWmi } from "../../src/collect/wmi.ts";
-import { parseWql } from "../../src/collect/wql.ts";
-import { readMachine, thisMachine } from "../../src/machine.ts";
+import { collectRegistry } from "../../src/collect/registry/registry.ts";
+import { queryWmi } from "../../src/collect/wmi/query.ts";
+import { readMachine, thisMachine } from "../../src/system/machine.ts";
+import { parseWql } from "../../src/wql/parse.ts";
 
 export type Question =
   | {

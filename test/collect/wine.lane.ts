@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { bundle, openWine, type Wine } from "../wine.ts";
+import { bundle, openWine, type Wine } from "../support/wine.ts";
 import type { Question } from "./windows-probe.ts";
 
 type RegistryAnswer = {

@@ -9,8 +9,8 @@ import { type ServeOptions, serve } from "../../src/commands/serve.ts";
 import { CerError } from "../../src/errors.ts";
 import { buildReport, encodeReport } from "../../src/wire/report.ts";
 import { parseResponse } from "../../src/wire/response.ts";
-import { exchangeRaw } from "../faults.ts";
-import { EXAMPLES } from "../fixtures/examples.ts";
+import { EXAMPLES } from "../support/examples.ts";
+import { exchangeRaw } from "../support/fault-server.ts";
 
 let tempDir = "";
 before(async () => {

@@ -5,10 +5,10 @@ import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { hashOf } from "../archive/cab/foreign.ts";
-import { type Apache, type ApacheOptions, startApache } from "./apache.ts";
-import { attach, openPlace, type Place, submit } from "./cer.ts";
-import { assertKept, filesBelow } from "./kept.ts";
+import { hashOf } from "../support/archives/foreign-readers.ts";
+import { assertKept, filesBelow } from "../support/archives/kept-upload.ts";
+import { attach, openPlace, type Place, submit } from "../support/run-cer.ts";
+import { type Apache, type ApacheOptions, startApache } from "../support/servers/apache.ts";
 
 const lines = (...all: string[]) => `${all.join("\r\n")}\r\n`;
 const FOLDER = "/PersistedCabs/Generic/Foreign/here";

@@ -9,8 +9,8 @@ import { chmod, mkdir, mkdtemp, readdir, symlink, writeFile } from "node:fs/prom
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
-import { cer, openPlace, type Place, PROGRAM, type Run, type Serve, startServe } from "./cer.ts";
-import { freePorts } from "./daemon.ts";
+import { cer, openPlace, type Place, PROGRAM, type Run, type Serve, startServe } from "../support/run-cer.ts";
+import { freePorts } from "../support/servers/daemon.ts";
 
 let place: Place;
 let serve: Serve;

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { open, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { cer, openPlace, type Place, startServe, submit } from "./cer.ts";
+import { cer, openPlace, type Place, startServe, submit } from "../support/run-cer.ts";
 
 const MIB = 1024 * 1024;
 const BOUND = 160 * MIB;

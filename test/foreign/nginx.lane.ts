@@ -8,11 +8,11 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { parseReceipt } from "../../src/journal/receipt.ts";
-import { hashOf } from "../archive/cab/foreign.ts";
-import { attach, cer, openPlace, type Place, submit } from "./cer.ts";
-import { type Authority, makeAuthority } from "./certificates.ts";
-import { assertKept, filesBelow } from "./kept.ts";
-import { type Nginx, type NginxOptions, startNginx } from "./nginx.ts";
+import { hashOf } from "../support/archives/foreign-readers.ts";
+import { assertKept, filesBelow } from "../support/archives/kept-upload.ts";
+import { attach, cer, openPlace, type Place, submit } from "../support/run-cer.ts";
+import { type Authority, makeAuthority } from "../support/servers/certificates.ts";
+import { type Nginx, type NginxOptions, startNginx } from "../support/servers/nginx.ts";
 
 const run = promisify(execFile);
 const lines = (...all: string[]) => `${all.join("\r\n")}\r\n`;

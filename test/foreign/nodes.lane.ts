@@ -7,8 +7,8 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { EXAMPLES } from "../fixtures/examples.ts";
-import { cer, openPlace, type Place } from "./cer.ts";
+import { EXAMPLES } from "../support/examples.ts";
+import { cer, openPlace, type Place } from "../support/run-cer.ts";
 
 const run = promisify(execFile);
 const RELEASES = [22, 24];

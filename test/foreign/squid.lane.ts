@@ -4,11 +4,11 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { cer, everythingBelow, openPlace, type Place, submit } from "./cer.ts";
-import { makeAuthority } from "./certificates.ts";
-import { freePorts } from "./daemon.ts";
-import { type Nginx, startNginx } from "./nginx.ts";
-import { type Squid, type SquidOptions, startSquid } from "./squid.ts";
+import { cer, everythingBelow, openPlace, type Place, submit } from "../support/run-cer.ts";
+import { makeAuthority } from "../support/servers/certificates.ts";
+import { freePorts } from "../support/servers/daemon.ts";
+import { type Nginx, startNginx } from "../support/servers/nginx.ts";
+import { type Squid, type SquidOptions, startSquid } from "../support/servers/squid.ts";
 
 const DUMP_FILE = "/PersistedCabs/Generic/Foreign/here/dump.cab";
 const ANSWER = ["Bucket=502", "iData=1", `DumpFile=${DUMP_FILE.replaceAll("/", "\\")}`, ""].join("\r\n");

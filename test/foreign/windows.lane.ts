@@ -9,10 +9,18 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import type { Outcome } from "../../src/outcome.ts";
-import { openWine, type Wine } from "../wine.ts";
-import { openPlace, type Place, PROGRAM, type Run, type Serve, startServe, submit } from "./cer.ts";
-import { freePorts } from "./daemon.ts";
+import type { Outcome } from "../../src/delivery/outcome.ts";
+import {
+  openPlace,
+  type Place,
+  PROGRAM,
+  type Run,
+  type Serve,
+  startServe,
+  submit,
+} from "../support/run-cer.ts";
+import { freePorts } from "../support/servers/daemon.ts";
+import { openWine, type Wine } from "../support/wine.ts";
 
 const run = promisify(execFile);
 const LOG = "Error 1603: the service did not start\r\n".repeat(500);

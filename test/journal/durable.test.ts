@@ -8,9 +8,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import type { Disk } from "../../src/journal/disk.ts";
-import { live, prepare } from "./life.ts";
-import { hastyDisk } from "./sample.ts";
+import type { Disk } from "../../src/journal/disk/disk.ts";
+import { live, prepare } from "../support/journal/life.ts";
+import { hastyDisk } from "../support/journal/sample.ts";
 
 /** Paths of files with unsynced bytes, and of names that their directories have not been synced with. */
 type Books = { readonly files: Set<string>; readonly names: Set<string>; readonly faults: string[] };

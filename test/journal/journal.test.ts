@@ -19,12 +19,12 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, test } from "node:test";
 import type { AttachedFile } from "../../src/event.ts";
-import type { Held } from "../../src/journal/held.ts";
+import type { Held } from "../../src/journal/claimed-report.ts";
 import type { Journal, JournalDeps } from "../../src/journal/journal.ts";
 import { formatTime, type Listed } from "../../src/journal/layout.ts";
 import { LIMITS } from "../../src/journal/limits.ts";
 import { openJournal } from "../../src/journal/open.ts";
-import { readAll } from "../chunks.ts";
+import { readAll } from "../support/chunks.ts";
 import {
   ARCHIVE,
   DAY,
@@ -39,7 +39,7 @@ import {
   receiptOf,
   sampleDeps,
   sampleReport,
-} from "./sample.ts";
+} from "../support/journal/sample.ts";
 
 let base = "";
 let now = NOON;

@@ -4,9 +4,9 @@
  */
 
 import { appendFileSync } from "node:fs";
-import { live } from "./life.ts";
-import { hastyDisk } from "./sample.ts";
-import { killingStep, steppedDisk } from "./steps.ts";
+import { live } from "../support/journal/life.ts";
+import { hastyDisk } from "../support/journal/sample.ts";
+import { killingStep, steppedDisk } from "../support/steps/stepping.ts";
 
 const [directory = "", log = "", killAt = "0"] = process.argv.slice(2);
 const disk = steppedDisk(hastyDisk(), killingStep(log, Number(killAt)));

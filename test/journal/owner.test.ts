@@ -12,8 +12,8 @@ import {
   openOwners,
   type Processes,
   parseProcessStart,
-} from "../../src/journal/owner.ts";
-import { mustOpen, sampleDeps } from "./sample.ts";
+} from "../../src/journal/disk/owner.ts";
+import { mustOpen, sampleDeps } from "../support/journal/sample.ts";
 
 const SELF: Owner = {
   pid: 100,

@@ -3,7 +3,6 @@ import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { test } from "node:test";
 import fc from "fast-check";
-import { quote } from "../../src/foreign-text.ts";
 import {
   encodeReceipt,
   formatReceipt,
@@ -12,7 +11,8 @@ import {
   verifyReceipt,
   withoutCredentials,
 } from "../../src/journal/receipt.ts";
-import { NOON } from "./sample.ts";
+import { quote } from "../../src/printable.ts";
+import { NOON } from "../support/journal/sample.ts";
 
 const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 const LEVEL1 = Buffer.from("the report");

@@ -6,11 +6,20 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, test } from "node:test";
 import { extract, type Header, pack } from "tar-stream";
-import type { Held } from "../../src/journal/held.ts";
+import type { Held } from "../../src/journal/claimed-report.ts";
 import type { Journal } from "../../src/journal/journal.ts";
 import { exportParts, importReport, type Part, type TarEntry } from "../../src/journal/transfer.ts";
-import { readAll } from "../chunks.ts";
-import { ARCHIVE, hastyDisk, mustAdd, mustOpen, PEER, PLAIN, sampleDeps, sampleReport } from "./sample.ts";
+import { readAll } from "../support/chunks.ts";
+import {
+  ARCHIVE,
+  hastyDisk,
+  mustAdd,
+  mustOpen,
+  PEER,
+  PLAIN,
+  sampleDeps,
+  sampleReport,
+} from "../support/journal/sample.ts";
 
 const disk = hastyDisk();
 const MAX = 10_000_000;

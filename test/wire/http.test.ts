@@ -21,7 +21,7 @@ import {
   type SendOptions,
 } from "../../src/wire/exchange.ts";
 import { type Http, type HttpOptions, openHttp } from "../../src/wire/http.ts";
-import { type Complaint, complaintOf } from "../complaint.ts";
+import { type Complaint, complaintOf } from "../support/complaint.ts";
 import {
   answer,
   challenge,
@@ -42,7 +42,7 @@ import {
   resetAfter,
   slow,
   startFaults,
-} from "../faults.ts";
+} from "../support/fault-server.ts";
 
 const OPTIONS: HttpOptions = { connectTimeout: 5000, idleTimeout: 5000, proxy: null };
 

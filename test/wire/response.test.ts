@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { quote, stripControls } from "../../src/foreign-text.ts";
+import { quote, stripControls } from "../../src/printable.ts";
 import {
   encodeResponse,
   type Level1Response,
@@ -12,7 +12,7 @@ import {
   responseKeyOf,
 } from "../../src/wire/response.ts";
 import { encodeAnswerText } from "../../src/wire/text.ts";
-import { EXAMPLES } from "../fixtures/examples.ts";
+import { EXAMPLES } from "../support/examples.ts";
 
 const NOTHING: Level1Response = {
   responseUrl: null,

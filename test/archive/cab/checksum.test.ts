@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { blockChecksum, xorWords } from "../../../src/archive/cab/checksum.ts";
-import { slowChecksum } from "./crafted.ts";
+import { slowChecksum } from "../../support/archives/crafted-cabinet.ts";
 
 test("an incomplete last word counts with its bytes in reverse", () => {
   assert.equal(xorWords(Uint8Array.of()), 0);

@@ -1,10 +1,10 @@
 /** A hundred thousand damaged cabinets: the same contents, or a clear error, in bounded time and memory. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CabError } from "../../../src/archive/cab/error.ts";
-import { dumpBytes, logText, randomBits, randomBytes } from "../../bench/inputs.ts";
-import { craftCabinet, mszipBlocks, storedBlocks } from "./crafted.ts";
-import { entry, pack, sortedContents, unpack } from "./packing.ts";
+import { CabError } from "../../../src/archive/entries/error.ts";
+import { craftCabinet, mszipBlocks, storedBlocks } from "../../support/archives/crafted-cabinet.ts";
+import { dumpBytes, logText, randomBits, randomBytes } from "../../support/archives/inputs.ts";
+import { entry, pack, sortedContents, unpack } from "../../support/archives/pack.ts";
 
 const COUNT = 100_000;
 const MiB = 1024 * 1024;

@@ -5,14 +5,21 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { test } from "node:test";
-import { readContents } from "../../../src/archive/cab/contents.ts";
-import type { Entry, WriteOptions } from "../../../src/archive/cab/entry.ts";
-import { readCabinet } from "../../../src/archive/cab/read.ts";
-import { openSource } from "../../../src/archive/cab/source.ts";
-import { writeCabinet } from "../../../src/archive/cab/write.ts";
-import { dumpBytes, logText, randomBytes } from "../../bench/inputs.ts";
-import { extractWithWine, hashesIn, hashOf, hashOfOutput, makeTarget, READERS } from "./foreign.ts";
-import { entry, makeFolder, sha256, TIME } from "./packing.ts";
+import { readContents } from "../../../src/archive/cab/read/contents.ts";
+import { openSource } from "../../../src/archive/cab/read/source.ts";
+import { readCabinet } from "../../../src/archive/cab/read/tables.ts";
+import { writeCabinet } from "../../../src/archive/cab/write/write.ts";
+import type { Entry, WriteOptions } from "../../../src/archive/entries/entry.ts";
+import {
+  extractWithWine,
+  hashesIn,
+  hashOf,
+  hashOfOutput,
+  makeTarget,
+  READERS,
+} from "../../support/archives/foreign-readers.ts";
+import { dumpBytes, logText, randomBytes } from "../../support/archives/inputs.ts";
+import { entry, makeFolder, sha256, TIME } from "../../support/archives/pack.ts";
 
 const MiB = 1024 * 1024;
 

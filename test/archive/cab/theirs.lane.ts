@@ -5,12 +5,12 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { readCabinet } from "../../../src/archive/cab/read.ts";
-import { openSource } from "../../../src/archive/cab/source.ts";
-import { dumpBytes, logText, randomBytes } from "../../bench/inputs.ts";
-import { WINE_LOADER } from "../../wine.ts";
-import { ENVIRONMENT } from "./foreign.ts";
-import { contentsOf, makeFolder, sha256 } from "./packing.ts";
+import { openSource } from "../../../src/archive/cab/read/source.ts";
+import { readCabinet } from "../../../src/archive/cab/read/tables.ts";
+import { ENVIRONMENT } from "../../support/archives/foreign-readers.ts";
+import { dumpBytes, logText, randomBytes } from "../../support/archives/inputs.ts";
+import { contentsOf, makeFolder, sha256 } from "../../support/archives/pack.ts";
+import { WINE_LOADER } from "../../support/wine.ts";
 
 const run = promisify(execFile);
 

@@ -1,0 +1,295 @@
+/**
+ * Reads a cabinet's tables: what is in it, and where. Hides the layout and everything a cabinet can be wrong in before
+ * its first data block. Nothing is believed: every count and offset is checked against the bytes that are there before
+ * anything is made of it. What other writers do differently without doing harm is a warning, not an error.
+ */
+import { CabError } from "../../entries/error.ts";
+import {
+  ATTRIBUTE,
+  BLOCK_SIZE,
+  COMPRESSION,
+  decodeDosTime,
+  decodeFileRecord,
+  decodeFolder,
+  decodeHeader,
+  FILE_SIZE,
+  FLAG_NEXT_CABINET,
+  FLAG_PREV_CABINET,
+  FLAG_RESERVE_PRESENT,
+  FOLDER_SIZE,
+  HEADER_SIZE,
+  type Header,
+  MAX_FOLDERS,
+  MAX_NAME_SIZE,
+  SIGNATURE,
+} from "../format.ts";
+import { Cursor, type Source } from "./source.ts";
+
+export type CompressionName = keyof typeof COMPRESSION;
+
+export type CabinetFolder = {
+  readonly compression: CompressionName;
+  /** Offset of its first CFDATA, and how many there are. */
+  readonly dataOffset: number;
+  readonly blockCount: number;
+  /** Offset of its CFFOLDER. */
+  readonly offset: number;
+};
+
+export type CabinetFile = {
+  /** As the cabinet has it: not a path to be trusted. */
+  readonly name: string;
+  readonly size: number;
+  readonly folderIndex: number;
+  /** Offset of its first byte in its folder. */
+  readonly folderOffset: number;
+  /** Null when date and time name no instant. Cabinets tell no time zone; read as UTC. */
+  readonly time: Date | null;
+  readonly attributes: number;
+  /** Offset of its CFFILE. */
+  readonly offset: number;
+};
+
+export type Cabinet = {
+  /** What the header says; the source may go on after that. */
+  readonly size: number;
+  readonly version: string;
+  readonly setId: number;
+  readonly folders: readonly CabinetFolder[];
+  /** In the order of the table. */
+  readonly files: readonly CabinetFile[];
+  /** Bytes in front of each block's data that are not part of it (cbCFData). */
+  readonly blockReserve: number;
+  /** What is unusual and does no harm. */
+  readonly warnings: readonly string[];
+};
+
+/** Bytes of header reserve the format allows. */
+const MAX_HEADER_RESERVE = 60_000;
+
+/**
+ * What is in the cabinet.
+ * @throws {CabError} CAB_NOT_A_CABINET, CAB_TRUNCATED, CAB_CORRUPT, CAB_BAD_NAME, CAB_UNSUPPORTED for a part of a split
+ *   set, each with the offset. Folders compressed with LZX or Quantum are listed; reading them is unsupported.
+ */
+export async function readCabinet(source: Source): Promise<Cabinet> {
+  const warnings: string[] = [];
+  const cursor = new Cursor(source, 0);
+  const header = await readHeader(cursor, source.size, warnings);
+  const reserve = await readReserve(cursor, header);
+  const folders = await readFolders(cursor, header, reserve.folder, source.size);
+  if (header.filesOffset !== cursor.offset && header.fileCount > 0) {
+    warnings.push(`the table of files starts at byte ${header.filesOffset}, not after the folders`);
+  }
+  const files = await readFiles(source, header, folders, cursor.offset);
+  warnings.push(...namesTwice(files));
+  checkOverlaps(files);
+  return {
+    size: header.cabinetSize,
+    version: `${header.majorVersion}.${header.minorVersion}`,
+    setId: header.setId,
+    folders,
+    files,
+    blockReserve: reserve.block,
+    warnings,
+  };
+}
+
+async function readHeader(cursor: Cursor, size: number, warnings: string[]): Promise<Header> {
+  const start = await cursor.peek(HEADER_SIZE);
+  if (start.length < 4 || start.readUInt32LE(0) !== SIGNATURE) throw notACabinet(start);
+  const header = decodeHeader(await cursor.take(HEADER_SIZE, "a header"));
+  if (header.cabinetSize < HEADER_SIZE) {
+    throw corrupt(`the header says the cabinet has ${header.cabinetSize} bytes`, 8);
+  }
+  if (header.cabinetSize > size) {
+    const message = `the cabinet should have ${header.cabinetSize} bytes, but the file has ${size}`;
+    throw new CabError("CAB_TRUNCATED", message, { offset: size });
+  }
+  if (header.flags & (FLAG_PREV_CABINET | FLAG_NEXT_CABINET)) {
+    const message = `this is part ${header.cabinetIndex + 1} of a set of cabinets, which is not supported`;
+    throw new CabError("CAB_UNSUPPORTED", message, { offset: 30 });
+  }
+  warnings.push(...unusualHeader(header, size));
+  return header;
+}
+
+function notACabinet(start: Buffer): CabError {
+  const isInstallShield = start.toString("latin1", 0, 4) === "ISc(";
+  const message = isInstallShield
+    ? "an InstallShield cabinet, which is another format with the same extension"
+    : "not a cabinet: it does not start with MSCF";
+  return new CabError("CAB_NOT_A_CABINET", message, { offset: 0 });
+}
+
+function unusualHeader(header: Header, size: number): string[] {
+  const version = `${header.majorVersion}.${header.minorVersion}`;
+  const unknownFlags = header.flags & ~(FLAG_PREV_CABINET | FLAG_NEXT_CABINET | FLAG_RESERVE_PRESENT);
+  return [
+    ...(version === "1.3" ? [] : [`version ${version}, not 1.3`]),
+    ...(header.reserved.every((value) => value === 0) ? [] : ["reserved fields of the header are not 0"]),
+    ...(unknownFlags === 0 ? [] : [`unknown flags 0x${unknownFlags.toString(16)}`]),
+    ...(size === header.cabinetSize ? [] : [`${size - header.cabinetSize} bytes after the cabinet's end`]),
+  ];
+}
+
+/** Skips the header's reserve; the sizes of the other two kinds. */
+async function readReserve(cursor: Cursor, { flags }: Header): Promise<{ folder: number; block: number }> {
+  if ((flags & FLAG_RESERVE_PRESENT) === 0) return { folder: 0, block: 0 };
+  const sizes = await cursor.take(4, "the reserve sizes");
+  const [size, folder, block] = [sizes.readUInt16LE(0), sizes.readUInt8(2), sizes.readUInt8(3)];
+  if (size > MAX_HEADER_RESERVE) {
+    throw corrupt(
+      `a header reserve of ${size} bytes; at most ${MAX_HEADER_RESERVE} are allowed`,
+      HEADER_SIZE,
+    );
+  }
+  await cursor.take(size, "the header reserve");
+  return { folder, block };
+}
+
+async function readFolders(
+  cursor: Cursor,
+  { folderCount }: Header,
+  reserve: number,
+  size: number,
+): Promise<CabinetFolder[]> {
+  if (folderCount > MAX_FOLDERS)
+    throw corrupt(`${folderCount} folders; at most ${MAX_FOLDERS} are allowed`, 26);
+  const end = cursor.offset + folderCount * (FOLDER_SIZE + reserve);
+  const folders: CabinetFolder[] = [];
+  const starts = new Set<number>();
+  while (folders.length < folderCount) {
+    const { offset } = cursor;
+    const folder = decodeFolder(await cursor.take(FOLDER_SIZE + reserve, "a folder"));
+    checkFolder(folder, offset, end, size);
+    if (folder.blockCount > 0) {
+      if (starts.has(folder.dataOffset)) throw corrupt("two folders with the same data", offset);
+      starts.add(folder.dataOffset);
+    }
+    folders.push({ ...folder, compression: compressionName(folder.compression, offset), offset });
+  }
+  return folders;
+}
+
+function checkFolder(
+  { dataOffset, blockCount }: { dataOffset: number; blockCount: number },
+  offset: number,
+  tablesEnd: number,
+  size: number,
+): void {
+  if (blockCount === 0) return;
+  if (dataOffset < tablesEnd)
+    throw corrupt(`a folder's data starts at byte ${dataOffset}, inside the tables`, offset);
+  if (dataOffset >= size) {
+    const message = `a folder's data starts at byte ${dataOffset}, but the file has ${size}`;
+    throw new CabError("CAB_TRUNCATED", message, { offset });
+  }
+}
+
+function compressionName(typeCompress: number, offset: number): CompressionName {
+  const method = typeCompress & 0x0f;
+  const found = (Object.keys(COMPRESSION) as CompressionName[]).find((name) => COMPRESSION[name] === method);
+  if (found === undefined) throw corrupt(`compression method ${method} does not exist`, offset + 6);
+  return found;
+}
+
+async function readFiles(
+  source: Source,
+  { fileCount, filesOffset }: Header,
+  folders: readonly CabinetFolder[],
+  tablesEnd: number,
+): Promise<CabinetFile[]> {
+  if (fileCount === 0) return [];
+  if (folders.length === 0) throw corrupt(`${fileCount} files, but no folder`, 26);
+  if (filesOffset < tablesEnd || filesOffset >= source.size) {
+    throw corrupt(`the table of files cannot start at byte ${filesOffset} of ${source.size}`, 16);
+  }
+  const cursor = new Cursor(source, filesOffset);
+  const files: CabinetFile[] = [];
+  while (files.length < fileCount) files.push(await readFile(cursor, folders));
+  return files;
+}
+
+async function readFile(cursor: Cursor, folders: readonly CabinetFolder[]): Promise<CabinetFile> {
+  const { offset } = cursor;
+  const record = decodeFileRecord(await cursor.take(FILE_SIZE, "a file's record"));
+  const name = await readName(cursor, (record.attributes & ATTRIBUTE.nameIsUtf8) !== 0);
+  const folder = folders[record.folderIndex];
+  if (record.folderIndex >= MAX_FOLDERS) {
+    const message = `${JSON.stringify(name)} is continued in another cabinet, which is not supported`;
+    throw new CabError("CAB_UNSUPPORTED", message, { offset: offset + 8 });
+  }
+  if (folder === undefined) {
+    throw corrupt(`folder ${record.folderIndex} of ${folders.length} does not exist`, offset + 8);
+  }
+  const end = record.folderOffset + record.size;
+  if (end > folder.blockCount * BLOCK_SIZE) {
+    const room = `its folder has room for ${folder.blockCount * BLOCK_SIZE}`;
+    throw corrupt(`${JSON.stringify(name)} ends at byte ${end}, but ${room}`, offset);
+  }
+  const { size, folderIndex, folderOffset, attributes } = record;
+  const time = decodeDosTime(record.date, record.time) ?? null;
+  return { name, size, folderIndex, folderOffset, time, attributes, offset };
+}
+
+async function readName(cursor: Cursor, isUtf8: boolean): Promise<string> {
+  const { offset } = cursor;
+  const bytes = await cursor.peek(MAX_NAME_SIZE + 1);
+  const length = bytes.indexOf(0);
+  if (length === 0) throw new CabError("CAB_BAD_NAME", "a file without a name", { offset });
+  if (length < 0 && bytes.length <= MAX_NAME_SIZE) {
+    throw new CabError("CAB_TRUNCATED", "the file ends inside a name", { offset });
+  }
+  if (length < 0)
+    throw new CabError("CAB_BAD_NAME", `a name of more than ${MAX_NAME_SIZE} bytes`, { offset });
+  cursor.skip(length + 1);
+  return decodeName(bytes.subarray(0, length), isUtf8, offset);
+}
+
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Names not marked as UTF-8 are in the writer's code page, which nobody tells; some are UTF-8 all the same. */
+function decodeName(bytes: Buffer, isUtf8: boolean, offset: number): string {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    if (isUtf8) throw new CabError("CAB_BAD_NAME", "a name marked as UTF-8 that is not", { offset });
+    return bytes.toString("latin1");
+  }
+}
+
+function namesTwice(files: readonly CabinetFile[]): string[] {
+  const seen = new Set<string>();
+  return files.flatMap(({ name }) => {
+    const key = name.toLowerCase();
+    if (seen.has(key)) return [`two files are named ${JSON.stringify(name)}`];
+    seen.add(key);
+    return [];
+  });
+}
+
+/** Files in the order of their data. */
+export function inDataOrder(files: readonly CabinetFile[]): CabinetFile[] {
+  return [...files].sort(
+    (a, b) => a.folderIndex - b.folderIndex || a.folderOffset - b.folderOffset || a.size - b.size,
+  );
+}
+
+function checkOverlaps(files: readonly CabinetFile[]): void {
+  let previous: CabinetFile | null = null;
+  for (const file of inDataOrder(files.filter(({ size }) => size > 0))) {
+    const overlaps =
+      previous !== null &&
+      previous.folderIndex === file.folderIndex &&
+      file.folderOffset < previous.folderOffset + previous.size;
+    if (overlaps) {
+      throw corrupt(`${JSON.stringify(file.name)} overlaps ${JSON.stringify(previous?.name)}`, file.offset);
+    }
+    previous = file;
+  }
+}
+
+function corrupt(message: string, offset: number): CabError {
+  return new CabError("CAB_CORRUPT", message, { offset });
+}

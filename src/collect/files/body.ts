@@ -1,0 +1,129 @@
+/**
+ * An opened file as the body of an archive entry: redacted when it is text, as it is when not, and cut in the middle,
+ * with a mark, when it is larger than was agreed. Hides which of these a file gets.
+ */
+
+import type { FileHandle } from "node:fs/promises";
+import {
+  addCounts,
+  type RedactionCounts,
+  type RedactorOptions,
+  redactStream,
+  SNIFF_LENGTH,
+  sniffText,
+  type TextEncoding,
+  TextRedactor,
+} from "../redact/redact.ts";
+import { cutMark, cutPoints, type OpenedFile, readHead, readRange } from "./open.ts";
+
+/** What an archive stores. A handle is closed by whoever reads it; a stream closes what it reads from by itself. */
+export type Body =
+  | Buffer
+  | AsyncIterable<Uint8Array>
+  | { readonly handle: FileHandle; readonly size: number };
+
+/** What was done to a body; `counts` is complete once the body has been read. */
+export type BodyNotes = {
+  readonly redaction: "text" | "binary" | "off";
+  readonly counts: () => RedactionCounts;
+  /** Something is left out in the middle. */
+  readonly isCut: boolean;
+};
+
+export type BodyOptions = {
+  /** Bytes of the file that are taken; null for all. */
+  readonly limit: number | null;
+  /** Null: text is not redacted. */
+  readonly redact: Pick<RedactorOptions, "anonymize"> | null;
+  /** It is data, whatever it begins with: never redacted. */
+  readonly isBinary?: boolean;
+  readonly signal: AbortSignal;
+};
+
+/** Takes the file over: it is closed when the body has been read, or when this throws. */
+export async function bodyOfFile(
+  file: OpenedFile,
+  options: BodyOptions,
+): Promise<{ body: Body; notes: BodyNotes }> {
+  try {
+    const head = await readHead(file.handle, Math.min(SNIFF_LENGTH, file.size));
+    const encoding = options.isBinary === true ? null : sniffText(head);
+    return makeBody(file, encoding, options);
+  } catch (thrown) {
+    await file.handle.close();
+    throw thrown;
+  }
+}
+
+function makeBody(file: OpenedFile, encoding: TextEncoding | null, options: BodyOptions) {
+  const cut = options.limit === null ? null : cutPoints(file.size, options.limit);
+  const redaction = options.redact === null ? "off" : encoding === null ? "binary" : "text";
+  if (cut === null && redaction !== "text") {
+    const notes: BodyNotes = { redaction, counts: () => ({}), isCut: false };
+    return { body: { handle: file.handle, size: file.size }, notes };
+  }
+  const redactors: TextRedactor[] = [];
+  const through = (range: AsyncIterable<Buffer>, isTail: boolean): AsyncIterable<Buffer> => {
+    if (redaction !== "text" || encoding === null) return range;
+    const redactor = new TextRedactor(encoding, { ...options.redact, isTail });
+    redactors.push(redactor);
+    return redactStream(range, redactor);
+  };
+  const notes: BodyNotes = {
+    redaction,
+    counts: () => redactors.map(({ counts }) => counts).reduce(addCounts, {}),
+    isCut: cut !== null,
+  };
+  return { body: closing(file, streamOf(file, cut, encoding, options, through)), notes };
+}
+
+type Through = (range: AsyncIterable<Buffer>, isTail: boolean) => AsyncIterable<Buffer>;
+
+async function* streamOf(
+  { handle, size }: OpenedFile,
+  cut: ReturnType<typeof cutPoints>,
+  encoding: TextEncoding | null,
+  { limit, signal }: BodyOptions,
+  through: Through,
+): AsyncGenerator<Buffer, void, undefined> {
+  if (cut === null || limit === null) {
+    yield* through(readRange(handle, 0, size, signal), false);
+    return;
+  }
+  const tailStart = encoding === null ? cut.tailStart : await lineStart(handle, cut.tailStart, encoding);
+  yield* through(readRange(handle, 0, cut.headEnd, signal), false);
+  yield encodeMark(cutMark(tailStart - cut.headEnd, limit), encoding);
+  yield* through(readRange(handle, tailStart, size, signal), true);
+}
+
+async function* closing(
+  file: OpenedFile,
+  stream: AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer, void, undefined> {
+  try {
+    yield* stream;
+  } finally {
+    await file.handle.close();
+  }
+}
+
+/** How far the next line is looked for, so that a tail does not begin within a secret whose name is cut off. */
+const LINE_SEARCH = 4096;
+
+async function lineStart(handle: FileHandle, from: number, encoding: TextEncoding): Promise<number> {
+  const buffer = Buffer.alloc(LINE_SEARCH);
+  const { bytesRead } = await handle.read(buffer, 0, LINE_SEARCH, from);
+  const width = encoding === "bytes" ? 1 : 2;
+  const low = encoding === "utf-16be" ? 1 : 0;
+  for (let at = 0; at + width <= bytesRead; at += width) {
+    const isWide = width === 1 || buffer[at + 1 - low] === 0;
+    if (buffer[at + low] === 0x0a && isWide) return from + at + width;
+  }
+  return from + bytesRead;
+}
+
+function encodeMark(mark: string, encoding: TextEncoding | null): Buffer {
+  if (encoding === null || encoding === "bytes") return Buffer.from(mark);
+  const bytes = Buffer.from(mark, "utf16le");
+  return encoding === "utf-16be" ? bytes.swap16() : bytes;
+}

@@ -1,0 +1,62 @@
+/** The journal that the settings name, or the platform's own. */
+
+import { hostname } from "node:os";
+import { resolve } from "node:path";
+import { type Source, strongestSetting } from "../config/sources.ts";
+import type { Surroundings } from "../context.ts";
+import { asCerError, CerError } from "../errors.ts";
+import { openDisk } from "../journal/disk/disk.ts";
+import { openProcesses } from "../journal/disk/owner.ts";
+import type { Journal } from "../journal/journal.ts";
+import { journalDirectory } from "../journal/layout.ts";
+import { openJournal } from "../journal/open.ts";
+
+export type OpenedJournal =
+  | { readonly journal: Journal }
+  /** There is none to be had: reports can be sent, but not kept. */
+  | { readonly journal: null; readonly why: CerError };
+
+/** Never throws: a journal that cannot be used is a reason, and the caller's decision. */
+export async function openNamedJournal(
+  sources: readonly Source[],
+  around: Surroundings,
+  warn: (problem: string) => void,
+): Promise<OpenedJournal> {
+  const { platform, env, home, cwd, now, process } = around;
+  const named = strongestSetting(sources, "journal");
+  const directory =
+    named === undefined
+      ? journalDirectory({ platform, env, home, isRoot: process.isRoot })
+      : resolve(cwd, named);
+  if (directory === null) {
+    const hint = "Name a directory with --journal DIR or CER_JOURNAL.";
+    return {
+      journal: null,
+      why: new CerError("CER_JOURNAL_UNAVAILABLE", "There is no place for a journal.", { hint }),
+    };
+  }
+  const processes = await openProcesses({ ...process, platform, hostName: hostname() });
+  const deps = { disk: openDisk(platform), processes, uid: process.uid, now, warn };
+  return openJournal(directory, deps).catch((why: unknown) => {
+    if (why instanceof CerError) return { journal: null, why };
+    throw why;
+  });
+}
+
+/** For commands that are about the journal itself. @throws CerError why there is none */
+export async function requireJournal(
+  sources: readonly Source[],
+  around: Surroundings,
+  warn: (problem: string) => void,
+): Promise<Journal> {
+  const opened = await openNamedJournal(sources, around, warn);
+  if (opened.journal === null) throw opened.why;
+  return opened.journal;
+}
+
+/** Lets go of what is still held. What a command has to report is true whether that works or not. */
+export async function closeJournal(journal: Journal, { terminal }: Surroundings): Promise<void> {
+  await journal.close().catch((thrown: unknown) => {
+    terminal.say(`warning: The journal could not be left in order: ${asCerError(thrown).message}`);
+  });
+}

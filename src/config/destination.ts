@@ -1,0 +1,127 @@
+/** Where a report goes: the server that the settings name, as one origin and one path. Hides how people write addresses. */
+
+import { isIPv6 } from "node:net";
+import { CerError } from "../errors.ts";
+import { formatUrl, type Origin } from "../wire/exchange.ts";
+import type { Settings, Source } from "./sources.ts";
+
+/** [MS-CER2] 3.1.3. */
+export const DEFAULT_PORT = 1273;
+/** The level 1 path, which only the examples give ([MS-CER2] 4.1-4.4). */
+const DEFAULT_PATH = "/stage2.htm";
+
+/** Where level 1 goes; level 2 goes to the same origin. */
+export type Destination = {
+  readonly origin: Origin;
+  /** Percent-encoded, absolute. */
+  readonly path: string;
+  /** The source that named the server. */
+  readonly from: string;
+};
+
+/** A port from text. `where` is how a message calls the place. @throws CerError CER_BAD_SERVER */
+export function parsePort(word: string, where: string): number {
+  const port = /^[0-9]{1,5}$/.test(word) ? Number(word) : 0;
+  if (port >= 1 && port <= 65_535) return port;
+  throw new CerError("CER_BAD_SERVER", `${where} is "${word}".`, {
+    hint: "A port is a number from 1 to 65535.",
+  });
+}
+
+/**
+ * The destination that the sources name, the strongest first. A port or scheme inside a server's address counts only
+ * when that server is the one chosen.
+ * @throws CerError CER_NO_SERVER, CER_BAD_SERVER
+ */
+export function resolveDestination(sources: readonly Source[]): Destination {
+  const chosen = sources.find(({ settings }) => settings.server !== undefined);
+  if (chosen?.settings.server === undefined)
+    throw new CerError("CER_NO_SERVER", "No CER server is set; nothing was sent.", {
+      hint: 'Set one with --server HOST, with the environment variable CER_SERVER=HOST, or with {"server": "HOST"} in a configuration file (--config FILE).',
+    });
+  const address = parseServer(chosen.settings.server, chosen.name);
+  const strongest = <K extends keyof Settings>(key: K, inAddress: Settings[K] | undefined) => {
+    for (const source of sources) {
+      const set = source.settings[key];
+      const embedded = source === chosen ? inAddress : undefined;
+      if (set !== undefined && embedded !== undefined && set !== embedded)
+        throw new CerError(
+          "CER_BAD_SERVER",
+          `There are two values for ${key} from ${source.name}: ${embedded} and ${set}.`,
+          {
+            hint: `Leave the ${key} out of the server's address or out of the other setting.`,
+          },
+        );
+      if (set !== undefined || embedded !== undefined) return set ?? embedded;
+    }
+    return undefined;
+  };
+  const https = strongest("https", address.https) === true;
+  const path = strongest("path", undefined) ?? DEFAULT_PATH;
+  return {
+    origin: {
+      scheme: https ? "https" : "http",
+      host: address.host,
+      port: strongest("port", address.port) ?? DEFAULT_PORT,
+    },
+    path: joinPath(address.prefix, path),
+    from: chosen.name,
+  };
+}
+
+type ServerAddress = { host: string; port: number | undefined; https: boolean | undefined; prefix: string };
+
+/** HOST, HOST:PORT or http(s)://HOST[:PORT][/PREFIX]. Not with the URL class, which hides :80 and :443. */
+function parseServer(text: string, from: string): ServerAddress {
+  const refuse = (why: string): never => {
+    throw new CerError("CER_BAD_SERVER", `The server "${text}" (${from}) ${why}.`, {
+      hint: "Write HOST, HOST:PORT, or http(s)://HOST[:PORT][/PREFIX].",
+    });
+  };
+  const parts = /^(?:(?<scheme>[a-z][a-z0-9+.-]*):\/\/)?(?<authority>[^/?#\\]*)(?<prefix>.*)$/is.exec(
+    text.trim(),
+  );
+  const { scheme, authority = "", prefix = "" } = parts?.groups ?? {};
+  if (scheme !== undefined && !/^https?$/i.test(scheme))
+    refuse(`has the scheme ${scheme}, not http or https`);
+  if (authority.includes("@")) refuse("holds a user name or password");
+  if (/[?#\\]/.test(prefix)) refuse("holds more than a path after the host");
+  if (scheme === undefined && prefix !== "" && prefix !== "/")
+    refuse("has a path but no http:// or https://");
+  if (isBareIPv6(authority))
+    refuse("has an IPv6 address without brackets; write [ADDRESS] or [ADDRESS]:PORT");
+  const place = /^(?:\[(?<v6>[0-9a-f:.]+)\]|(?<name>[\p{L}\p{M}\p{N}_.-]+))(?::(?<port>.*))?$/iu.exec(
+    authority,
+  );
+  const { v6, name, port } = place?.groups ?? {};
+  const host = v6 ?? name ?? refuse("names no host");
+  if (
+    (v6 !== undefined && !isIPv6(v6)) ||
+    !URL.canParse(formatUrl({ scheme: "http", host, port: DEFAULT_PORT }, ""))
+  )
+    refuse("has a host that is neither a name nor an address");
+  return {
+    host,
+    port: port === undefined ? undefined : parsePort(port, `The port of the server "${text}"`),
+    https: scheme === undefined ? undefined : /^https$/i.test(scheme),
+    prefix: prefix.replace(/\/+$/, ""),
+  };
+}
+
+/** Whether the text is an IPv6 address without brackets. Colons are looked for first: Node's pattern takes 10 ms to make. */
+export function isBareIPv6(text: string): boolean {
+  return /:.*:/.test(text) && isIPv6(text);
+}
+
+function joinPath(prefix: string, path: string): string {
+  const whole = `${prefix}/${path.replace(/^\/+/, "")}`;
+  if (/[\u0000-\u0020\u007f?#\\\p{Surrogate}]/u.test(whole))
+    throw new CerError(
+      "CER_BAD_SERVER",
+      `The path ${JSON.stringify(whole)} holds a character that a path cannot.`,
+      {
+        hint: "Percent-encode it.",
+      },
+    );
+  return encodeURI(whole).replaceAll(/%25(?=[0-9a-f]{2})/gi, "%");
+}

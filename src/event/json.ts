@@ -1,0 +1,195 @@
+/**
+ * The event's JSON form: its schema, its reader, and the complaints of both. Every complaint names the place as a JSON
+ * path, or as line and column where the text is no JSON at all.
+ */
+
+import { resolve } from "node:path";
+import * as v from "valibot";
+import { CerError } from "../errors.ts";
+import { baseName, type EventInput, FILE_TYPES, MAX_PARAMETERS, REPORT_TYPES, toFileTime } from "../event.ts";
+import { parseJson, parseShape } from "../json.ts";
+import { decodeReportText } from "../wire/text.ts";
+
+const MAX_FILETIME = 2n ** 64n - 1n;
+
+const text = (description: string) => v.pipe(v.string(), v.description(description));
+
+/** A name of the list or its number. */
+function oneOf(names: readonly string[], first: number, description: string) {
+  const last = first + names.length - 1;
+  return v.pipe(
+    v.union(
+      [
+        v.pipe(v.number(), v.integer(), v.minValue(first), v.maxValue(last)),
+        v.picklist(names as readonly [string, ...string[]]),
+      ],
+      `must be a number from ${first} to ${last} or one of ${names.join(", ")}`,
+    ),
+    v.description(description),
+  );
+}
+
+const EventSchema = v.pipe(
+  v.strictObject({
+    $schema: v.optional(text("Where this schema is, for editors; cer does not read it.")),
+    reportType: v.optional(oneOf(REPORT_TYPES, 0, "WER_REPORT_TYPE; 1 (Critical) when left out.")),
+    eventType: v.optional(
+      text("What kind of event, APPCRASH for example. Required here or as --event-type."),
+    ),
+    friendlyEventName: v.optional(text("The event's name as people say it.")),
+    eventDescription: v.optional(text("What happened, in words.")),
+    eventTime: v.optional(
+      v.pipe(
+        v.union(
+          [v.string(), v.number()],
+          "must be a FILETIME (a decimal string, or a number below 2^53) or an ISO 8601 time",
+        ),
+        v.description("FILETIME as a decimal string, or an ISO 8601 time; now when left out."),
+      ),
+    ),
+    machine: v.optional(
+      v.strictObject({
+        name: v.optional(text("Fully qualified name of the machine, at most 256 characters.")),
+        os: v.optional(text("major.minor.build.platform.spMajor.spMinor.suite.product")),
+        lcid: v.optional(
+          v.pipe(
+            v.number(),
+            v.integer(),
+            v.minValue(1),
+            v.maxValue(0xffff_ffff),
+            v.description("Locale, as a Windows LCID."),
+          ),
+        ),
+        oem: v.optional(text("The machine's maker, at most 32 characters.")),
+      }),
+    ),
+    user: v.optional(v.strictObject({ name: v.optional(text("The user the report is for.")) })),
+    application: v.optional(
+      v.strictObject({
+        name: v.optional(text("At most 256 characters.")),
+        path: v.optional(text("At most 256 characters.")),
+        company: v.optional(text("At most 256 characters.")),
+      }),
+    ),
+    parameters: v.optional(
+      v.pipe(
+        v.array(
+          v.strictObject({
+            id: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(MAX_PARAMETERS - 1)),
+            name: v.optional(v.string()),
+            value: v.string(),
+          }),
+        ),
+        v.maxLength(MAX_PARAMETERS),
+        v.description("The problem signature: at most ten, ids 0 to 9, each once."),
+      ),
+    ),
+    secondaryParameters: v.optional(v.array(v.strictObject({ name: v.string(), value: v.string() }))),
+    files: v.optional(
+      v.array(
+        v.strictObject({
+          path: text("Relative to the event file, or to the current directory on standard input."),
+          name: v.optional(text("The name in the report; the path's last part when left out.")),
+          type: v.optional(oneOf(FILE_TYPES, 1, "WER_FILE_TYPE; 5 (Other) when left out.")),
+        }),
+      ),
+    ),
+  }),
+  v.title("cer event"),
+  v.description("An event that `cer submit` reports."),
+);
+
+/** The JSON Schema of the event file (draft 7), for editors and validators. */
+export async function eventJsonSchema(): Promise<object> {
+  const { toJsonSchema } = await import("@valibot/to-json-schema");
+  return toJsonSchema(EventSchema, { errorMode: "ignore" });
+}
+
+/**
+ * Reads an event file's bytes: UTF-8, or UTF-16 with a byte-order mark as Windows PowerShell writes it.
+ * @param where the file's name as messages call it
+ * @param directory what relative file paths are relative to
+ * @throws CerError CER_EVENT_JSON for what is no JSON, CER_EVENT_INVALID for a field that is not as the schema has it
+ */
+export async function parseEvent(bytes: Buffer, where: string, directory: string): Promise<EventInput> {
+  const json = await parseJson(decodeReportText(bytes).text, where, "CER_EVENT_JSON");
+  const shape = await parseShape(EventSchema, json, where, "CER_EVENT_INVALID");
+  const { $schema, reportType, eventTime, parameters, files, ...plain } = shape;
+  return {
+    ...(plain as EventInput),
+    ...(reportType === undefined ? {} : { reportType: parseReportType(reportType, `${where}: reportType`) }),
+    ...(eventTime === undefined ? {} : { eventTime: parseEventTime(eventTime, `${where}: eventTime`) }),
+    ...(parameters === undefined ? {} : { parameters: uniqueParameters(parameters, where) }),
+    ...(files === undefined
+      ? {}
+      : {
+          files: files.map((file, at) => ({
+            path: resolve(directory, file.path),
+            name: file.name ?? baseName(file.path),
+            type: parseFileType(file.type ?? 5, `${where}: files[${at}].type`),
+          })),
+        }),
+  };
+}
+
+function uniqueParameters(
+  parameters: readonly { id: number; name?: string | undefined; value: string }[],
+  where: string,
+) {
+  const seen = new Set<number>();
+  return parameters.map(({ id, name, value }, at) => {
+    if (seen.has(id))
+      throw new CerError(
+        "CER_EVENT_INVALID",
+        `${where}: parameters[${at}].id is ${id}, which is taken already.`,
+        {
+          hint: "Each parameter has its own id from 0 to 9.",
+        },
+      );
+    seen.add(id);
+    return { id, name: name ?? null, value };
+  });
+}
+
+/** The number of a WER_REPORT_TYPE given as a number or a name. `where` is how a message calls the place. */
+export function parseReportType(given: string | number, where: string): 0 | 1 | 2 | 3 | 4 {
+  return numberOf(given, REPORT_TYPES, 0, where) as 0 | 1 | 2 | 3 | 4;
+}
+
+function parseFileType(given: string | number, where: string): 1 | 2 | 3 | 4 | 5 {
+  return numberOf(given, FILE_TYPES, 1, where) as 1 | 2 | 3 | 4 | 5;
+}
+
+function numberOf(given: string | number, names: readonly string[], first: number, where: string): number {
+  const word = String(given);
+  const byName = names.findIndex((name) => name.toLowerCase() === word.toLowerCase());
+  const number = byName >= 0 ? byName + first : /^[0-9]$/.test(word) ? Number(word) : -1;
+  if (number >= first && number < first + names.length) return number;
+  throw new CerError("CER_EVENT_INVALID", `${where} is ${JSON.stringify(given)}.`, {
+    hint: `It takes a number from ${first} to ${first + names.length - 1} or one of ${names.join(", ")}.`,
+  });
+}
+
+/** A FILETIME in decimal, or an ISO 8601 time with a zone. `where` is how a message calls the place. */
+export function parseEventTime(given: string | number, where: string): bigint {
+  const refuse = (why: string): never => {
+    throw new CerError("CER_EVENT_INVALID", `${where} is ${JSON.stringify(given)}: ${why}.`, {
+      hint: 'It takes a FILETIME as a decimal string ("128497001160460289") or an ISO 8601 time ("2008-03-11T07:01:59Z").',
+    });
+  };
+  if (typeof given === "number" && Number.isInteger(given) && !Number.isSafeInteger(given))
+    refuse("as a JSON number it has lost digits; write it as a string");
+  const word = String(given).trim();
+  if (/^[0-9]+$/.test(word)) {
+    const ticks = BigInt(word);
+    return ticks <= MAX_FILETIME ? ticks : refuse("a FILETIME has 64 bits");
+  }
+  const iso = /^(\d{4}-\d{2}-\d{2})(T\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?$/i.exec(word);
+  const [, day = "", time, , fraction = "", zone] = iso ?? [];
+  if (time !== undefined && zone === undefined) refuse("it lacks a zone, Z for UTC or +02:00 for example");
+  const milliseconds = iso === null ? Number.NaN : Date.parse(word.replace(fraction, ""));
+  if (Number.isNaN(milliseconds)) refuse("it is neither");
+  if (new Date(day).toISOString().slice(0, 10) !== day) refuse("there is no such day");
+  const ticks = toFileTime(milliseconds) + BigInt(fraction.slice(1).padEnd(7, "0").slice(0, 7));
+  return ticks >= 0n ? ticks : refuse("a FILETIME begins in 1601");
+}

@@ -1,0 +1,105 @@
+/** The event that a command line names: its file or standard input, the flags on top, the machine for the rest. */
+
+import { constants } from "node:fs";
+import { open, readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import type { EventFlags } from "../cli/command.ts";
+import type { Surroundings } from "../context.ts";
+import { CerError } from "../errors.ts";
+import { type AttachedFile, baseName, completeEvent, type Event, mergeInputs } from "../event.ts";
+import { readMachine, thisMachine } from "../system/machine.ts";
+import { buildReport, encodeReport } from "../wire/report.ts";
+import { parseEvent } from "./json.ts";
+
+type NamedEvent = {
+  readonly event: string | null;
+  readonly flags: EventFlags;
+  readonly truncate: boolean;
+};
+
+export type MadeReport = {
+  readonly event: Event;
+  /** The event named its own time; it was not filled in. */
+  readonly timeGiven: boolean;
+  /** The exact bytes of level 1. */
+  readonly level1: Buffer;
+  readonly warnings: string[];
+};
+
+/** The event and its report. @throws CerError as of `readEvent` */
+export async function makeReport(named: NamedEvent, around: Surroundings): Promise<MadeReport> {
+  const { event, timeGiven, warnings } = await readEvent(named, around);
+  const { report, replacedCharacters } = buildReport(event);
+  if (replacedCharacters > 0)
+    warnings.push(`${replacedCharacters} characters that XML cannot carry were replaced by U+FFFD.`);
+  return { event, timeGiven, level1: encodeReport(report), warnings };
+}
+
+/**
+ * Reads and completes the event. Every attached file has been opened once, so that a missing one is known before
+ * anything is sent.
+ * @throws CerError CER_EVENT_JSON, CER_EVENT_INVALID, CER_TOO_LONG, CER_FILE
+ */
+async function readEvent(
+  named: NamedEvent,
+  around: Surroundings,
+): Promise<{ event: Event; timeGiven: boolean; warnings: string[] }> {
+  const { attach, ...flags } = named.flags;
+  const attached = attach.map(
+    ({ path, type }): AttachedFile => ({ path: resolve(around.cwd, path), name: baseName(path), type }),
+  );
+  const written = named.event === null ? {} : await readEventFile(named.event, around);
+  const input = mergeInputs(written, { ...flags, files: attached });
+  const machine = thisMachine(around.platform, around.env);
+  const facts = await readMachine(machine, {
+    name: input.machine?.name,
+    os: input.machine?.os,
+    lcid: input.machine?.lcid,
+    user: input.user?.name,
+  });
+  const completed = completeEvent(input, facts, { now: around.now(), truncate: named.truncate });
+  await Promise.all(completed.event.files.map(requireReadable));
+  return { ...completed, timeGiven: input.eventTime !== undefined };
+}
+
+async function readEventFile(path: string, around: Surroundings) {
+  if (path === "-") return parseEvent(await around.readStdin(), "standard input", around.cwd);
+  const absolute = resolve(around.cwd, path);
+  const bytes = await readFile(absolute).catch((cause: NodeJS.ErrnoException) => {
+    throw new CerError("CER_FILE", `The event file ${path} ${reasonOf(cause)}.`, {
+      hint: 'Check the path; "-" reads standard input.',
+      cause,
+    });
+  });
+  return parseEvent(bytes, path, dirname(absolute));
+}
+
+/** O_NONBLOCK does not exist on Windows. */
+const READ_ONLY_NON_BLOCKING = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
+async function requireReadable({ path }: AttachedFile): Promise<void> {
+  const refuse = (why: string, cause?: unknown): never => {
+    throw new CerError("CER_FILE", `The attached file ${path} ${why}.`, {
+      hint: "Nothing was sent. Correct the path, or leave the file out.",
+      cause,
+    });
+  };
+  // Non-blocking: opening a pipe without a writer must not hang.
+  const handle = await open(path, READ_ONLY_NON_BLOCKING).catch((cause: NodeJS.ErrnoException) =>
+    refuse(reasonOf(cause), cause),
+  );
+  try {
+    const stat = await handle.stat();
+    if (stat.isDirectory()) refuse("is a directory");
+    if (!stat.isFile()) refuse("is not a regular file");
+  } finally {
+    await handle.close();
+  }
+}
+
+function reasonOf(error: NodeJS.ErrnoException): string {
+  if (error.code === "ENOENT" || error.code === "ENOTDIR") return "does not exist";
+  if (error.code === "EACCES" || error.code === "EPERM") return "may not be read by this user";
+  if (error.code === "EISDIR") return "is a directory";
+  return `cannot be opened (${error.code ?? error.message})`;
+}

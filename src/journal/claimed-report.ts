@@ -1,0 +1,306 @@
+/**
+ * An entry this process has claimed: the report, what survives between tries, and the ways to let go of it. Nobody else
+ * touches it meanwhile; should another process have taken it over (this one was held to be dead), every operation
+ * says so instead of writing.
+ */
+
+import { Readable } from "node:stream";
+import { CerError } from "../errors.ts";
+import type { Event } from "../event.ts";
+import { type Attachment, type AttachmentNow, attachmentPath, checkAttachment } from "./attachment.ts";
+import type { Attempt, AttemptResult } from "./attempt.ts";
+import { type Disk, removeTree, systemCode, unlessMissing, writeWhole } from "./disk/disk.ts";
+import {
+  type Answer,
+  type EntryRecord,
+  entryBytes,
+  type Progress,
+  parseAnswer,
+  parseProgress,
+  readDocument,
+  readEntry,
+  UNTRIED,
+  writeAnswer,
+  writeProgress,
+} from "./entry.ts";
+import { type KeptArchive, readArchive, writeArchive } from "./kept-archive.ts";
+import { entryPath, formatTime, type Label, type State } from "./layout.ts";
+import { encodeReceipt, type Receipt } from "./receipt.ts";
+import type { Json } from "./record.ts";
+import { moveEntry, type Shelf, syncStates } from "./store.ts";
+
+/** How a claim ends. Times are milliseconds since 1970. */
+export type Settlement =
+  | { readonly state: "done"; readonly receipt: Receipt }
+  | { readonly state: "abandoned"; readonly reason: string }
+  /** Waits; `due: null` for at once. */
+  | { readonly state: "pending"; readonly due: number | null; readonly reason: string | null };
+
+/**
+ * Every operation is durable when it returns.
+ * @throws CerError CER_ENTRY_BUSY when another process has taken the entry over; CER_JOURNAL_UNAVAILABLE when the disk
+ *   does not take it
+ */
+export class Held {
+  readonly id: string;
+  readonly record: EntryRecord;
+  /** Its files' paths are the kept ones. */
+  readonly event: Event;
+  /** For each of the event's files: how it was kept, and whether it still is as it was. */
+  readonly attachments: readonly HeldAttachment[];
+  readonly level1: { readonly size: number; open(): AsyncIterable<Uint8Array> };
+  readonly #shelf: Shelf;
+  readonly #label: Label;
+  /** The directory it lies in while it is held. */
+  readonly path: string;
+  readonly #now: () => number;
+  #answer: Answer | null;
+  #archive: KeptArchive | null;
+  #progress: Progress;
+
+  private constructor(shelf: Shelf, label: Label, now: () => number, contents: Contents) {
+    const { record, level1, attachments, answer, archive, progress } = contents;
+    const files = record.event.files.map((file, index) => ({
+      ...file,
+      path: attachments[index]?.path ?? file.path,
+    }));
+    this.id = label.id;
+    this.record = record;
+    this.event = { ...record.event, files };
+    this.attachments = attachments;
+    this.level1 = { size: level1.length, open: () => Readable.from([level1]) };
+    this.#shelf = shelf;
+    this.#label = label;
+    this.path = entryPath(shelf.root, "claimed", label);
+    this.#now = now;
+    this.#answer = answer;
+    this.#archive = archive;
+    this.#progress = progress;
+  }
+
+  /**
+   * Opens an entry that lies in `claimed` under this process's token.
+   * @throws CerError CER_DAMAGED when its record, its level 1 bytes or the kept answer is damaged
+   */
+  static async open(shelf: Shelf, label: Label, now: () => number): Promise<Held> {
+    return new Held(shelf, label, now, await readContents(shelf, label));
+  }
+
+  /** The level 1 reply, once there is one: no retry POSTs again. */
+  get answer(): Answer | null {
+    return this.#answer;
+  }
+
+  /** The archive, once it was made: every retry sends these bytes. */
+  get archive(): KeptArchive | null {
+    return this.#archive;
+  }
+
+  /** Why it waits, or was given up; null for no reason yet. */
+  get reason(): string | null {
+    return this.#progress.reason;
+  }
+
+  get attempts(): readonly Attempt[] {
+    return this.#progress.attempts;
+  }
+
+  /** Attempts that count against the policy, and when the first of them began (null: there is none). */
+  get tries(): { readonly count: number; readonly firstAt: number | null } {
+    const { attempts, countedFrom } = this.#progress;
+    const counted = attempts.filter(({ startedAt }) => startedAt >= countedFrom);
+    return { count: counted.length, firstAt: counted[0]?.startedAt ?? null };
+  }
+
+  async keepAnswer(answer: Answer): Promise<void> {
+    await this.#guard(() => writeAnswer(this.#shelf.disk, this.path, answer));
+    this.#answer = answer;
+  }
+
+  async keepArchive(archive: Omit<KeptArchive, "about">, about: Json): Promise<KeptArchive> {
+    const kept = await this.#guard(() => writeArchive(this.#shelf.disk, this.path, archive, about));
+    this.#archive = kept;
+    return kept;
+  }
+
+  /** To be called before the first byte leaves. */
+  async beginAttempt(level: Attempt["level"]): Promise<void> {
+    const blank = { endedAt: null, status: null, errorCode: null, peer: null };
+    await this.#write({ attempts: [...this.attempts, { level, startedAt: this.#now(), ...blank }] });
+  }
+
+  /** How the attempt begun last has ended. */
+  async endAttempt(result: AttemptResult): Promise<void> {
+    const last = this.attempts.at(-1);
+    if (last === undefined) return;
+    const { status, errorCode, peer } = result;
+    const ended = { ...last, status, errorCode, peer, endedAt: this.#now() };
+    await this.#write({ attempts: [...this.attempts.slice(0, -1), ended] });
+  }
+
+  /** Lets go. Nothing else may be called afterwards. */
+  async settle(settlement: Settlement): Promise<void> {
+    if (settlement.state === "done") return this.#guard(() => this.#settleDone(settlement.receipt));
+    const { state, reason } = settlement;
+    if (reason !== this.#progress.reason) await this.#writeReason(reason);
+    const time = state === "abandoned" ? this.#now() : (settlement.due ?? 0);
+    const bytes = entryBytes(this.record, this.#archive?.size ?? 0);
+    await this.#guard(() => this.#leave(state, { ...this.#label, bytes, mark: formatTime(time) }));
+  }
+
+  /** Letting go matters more than saying why. */
+  async #writeReason(reason: string | null): Promise<void> {
+    try {
+      await this.#write({ reason });
+    } catch (error) {
+      if (!(error instanceof CerError) || error.code !== "CER_JOURNAL_UNAVAILABLE") throw error;
+      this.#shelf.warn(`Why report ${this.id} was let go could not be written down. ${error.message}`);
+    }
+  }
+
+  async #settleDone(receipt: Receipt): Promise<void> {
+    const { disk, warn } = this.#shelf;
+    const write = () => writeWhole(disk, this.path, RECEIPT, encodeReceipt(receipt));
+    try {
+      await write();
+    } catch (error) {
+      if (systemCode(error) === null || (await this.#isGone())) throw error;
+      // Delivered is delivered: on a full disk the payload, needed no more, makes room for the receipt.
+      await removePayload(disk, this.path);
+      await write().catch(() => warn(`The receipt of ${this.id} could not be kept (${systemCode(error)}).`));
+    }
+    await finishDone(this.#shelf, this.#label, receipt.deliveredAt);
+  }
+
+  async #leave(state: State, label: Label): Promise<void> {
+    if (!(await moveEntry(this.#shelf, { state: "claimed", label: this.#label }, { state, label })))
+      throw takenOver(this.id);
+    await syncStates(this.#shelf, state, "claimed");
+  }
+
+  async #write(change: Partial<Progress>): Promise<void> {
+    const progress = { ...this.#progress, ...change };
+    await this.#guard(() => writeProgress(this.#shelf.disk, this.path, progress));
+    this.#progress = progress;
+  }
+
+  async #isGone(): Promise<boolean> {
+    return (await unlessMissing(this.#shelf.disk.facts(this.path), null)) === null;
+  }
+
+  async #guard<T>(operation: () => Promise<T>): Promise<T> {
+    try {
+      return await operation();
+    } catch (error) {
+      if (systemCode(error) === null) throw error;
+      throw (await this.#isGone()) ? takenOver(this.id) : unavailable(error);
+    }
+  }
+}
+
+const RECEIPT = "receipt.json";
+
+type HeldAttachment = Attachment & AttachmentNow;
+
+type Contents = {
+  readonly record: EntryRecord;
+  readonly level1: Buffer;
+  readonly attachments: readonly HeldAttachment[];
+  readonly answer: Answer | null;
+  readonly archive: KeptArchive | null;
+  readonly progress: Progress;
+};
+
+async function readContents(shelf: Shelf, label: Label): Promise<Contents> {
+  const { disk, root } = shelf;
+  const path = entryPath(root, "claimed", label);
+  const { record, level1 } = await readEntry(disk, path, label.id);
+  const attachments: HeldAttachment[] = [];
+  for (const [index, attachment] of record.attachments.entries())
+    attachments.push({
+      ...attachment,
+      ...(await checkAttachment(disk, attachment, attachmentPath(path, index))),
+    });
+  const spare = <T>(reading: Promise<T | null>) => orSpared(reading, shelf, label);
+  return {
+    record,
+    level1,
+    attachments,
+    // A damaged answer is not a missing one: POSTing again would count the report twice.
+    answer: await readDocument(disk, path, "answer.json", parseAnswer),
+    archive: await spare(readArchive(disk, path)),
+    progress: (await spare(readDocument(disk, path, "progress.json", parseProgress))) ?? UNTRIED,
+  };
+}
+
+/** What can be made again is done without when it is damaged. */
+async function orSpared<T>(reading: Promise<T | null>, { warn }: Shelf, { id }: Label): Promise<T | null> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (!(error instanceof CerError) || error.code !== "CER_DAMAGED") throw error;
+    warn(`Report ${id}: ${error.message} It is done without.`);
+    return null;
+  }
+}
+
+/** Whether an entry that lies in `claimed` was delivered: its owner died before it could say so with a rename. */
+export async function isDelivered({ disk, root }: Shelf, label: Label): Promise<boolean> {
+  const path = `${entryPath(root, "claimed", label)}/${RECEIPT}`;
+  return (await unlessMissing(disk.facts(path), null)) !== null;
+}
+
+/** Moves a delivered entry to `done` and removes its payload. A death in between is made good by pruning. */
+export async function finishDone(shelf: Shelf, label: Label, deliveredAt: number): Promise<void> {
+  const done = { ...label, mark: formatTime(deliveredAt) };
+  if (!(await moveEntry(shelf, { state: "claimed", label }, { state: "done", label: done })))
+    throw takenOver(label.id);
+  await syncStates(shelf, "done", "claimed");
+  try {
+    await strip(shelf, done);
+  } catch (error) {
+    // It is done all the same; the next pruning does this.
+    if (systemCode(error) === null) throw error;
+  }
+}
+
+/** Leaves a done entry its receipt only, and says so in its name. */
+export async function strip(shelf: Shelf, label: Label): Promise<void> {
+  const path = entryPath(shelf.root, "done", label);
+  await removePayload(shelf.disk, path);
+  const stripped = { state: "done", label: { ...label, bytes: 0 } } as const;
+  await moveEntry(shelf, { state: "done", label }, stripped);
+}
+
+async function removePayload(disk: Disk, path: string): Promise<void> {
+  for (const name of await unlessMissing(disk.names(path), []))
+    if (name !== RECEIPT) await removeTree(disk, `${path}/${name}`);
+}
+
+function takenOver(id: string): CerError {
+  return new CerError("CER_ENTRY_BUSY", `Another process has taken over report ${id}.`, {
+    hint: "It will be sent by that process. See: cer queue list",
+  });
+}
+
+/** A system error as what it means for the journal. */
+export function unavailable(cause: unknown): CerError {
+  const code = systemCode(cause) ?? "unknown";
+  return new CerError(
+    "CER_JOURNAL_UNAVAILABLE",
+    `The journal cannot be written to: ${WORDS[code] ?? code}.`,
+    {
+      hint: "Reports are sent, but one that cannot be delivered now is lost. Choose another place with --journal DIR.",
+      cause,
+    },
+  );
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full (ENOSPC)",
+  EDQUOT: "the disk quota is used up (EDQUOT)",
+  EROFS: "the file system is read-only (EROFS)",
+  EACCES: "permission denied (EACCES)",
+  EPERM: "not permitted (EPERM)",
+  EIO: "the disk fails (EIO)",
+};

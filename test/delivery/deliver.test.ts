@@ -1,0 +1,351 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Delivery, deliverHeld } from "../../src/delivery/deliver.ts";
+import { CerError } from "../../src/errors.ts";
+import type { Disk } from "../../src/journal/disk/disk.ts";
+import { keepReport, NOON, onStage, type Stage } from "../support/context.ts";
+import {
+  answer,
+  busy,
+  challenge,
+  closeBeforeAnswer,
+  closeOnConnect,
+  early,
+  type Fault,
+  type FaultServer,
+  flood,
+  garbage,
+  halfBody,
+  halfHeader,
+  loginPage,
+  neverAnswer,
+  ok,
+  type RawRequest,
+  redirect,
+  refusingPort,
+  resetAfter,
+  startFaults,
+} from "../support/fault-server.ts";
+import { hastyDisk } from "../support/journal/sample.ts";
+
+const ASKS = ok("Bucket=7\r\nBucketTable=2\r\niData=1\r\nDumpFile=\\Cabs\\7.cab\r\n");
+const TAKES = ok();
+const SILENCE = neverAnswer();
+/** An HTTP date, and one four seconds after it. */
+const THEN = "Tue, 24 Nov 2026 09:00:00 GMT";
+const AFTER = "Tue, 24 Nov 2026 09:00:04 GMT";
+
+/** With quick tries, on a stage of its own. */
+async function deliverTo(
+  stage: Stage,
+  port: number,
+  { retries = 2, idleTimeout = 5000, until = null as number | null } = {},
+): Promise<Delivery> {
+  const journal = await stage.openJournal();
+  try {
+    const held = await keepReport(journal, stage, port);
+    return await deliverHeld(held, { around: stage.around, idleTimeout, until, retries });
+  } finally {
+    await journal.close();
+  }
+}
+
+/** A server that plays these faults, and a stage; both are gone afterwards. */
+async function against(
+  faults: readonly Fault[],
+  play: (server: FaultServer, stage: Stage) => Promise<void>,
+): Promise<void> {
+  const server = await startFaults(faults);
+  try {
+    await onStage((stage) => play(server, stage));
+  } finally {
+    await server.close();
+  }
+}
+
+async function states(stage: Stage): Promise<string[]> {
+  const journal = await stage.openJournal();
+  const listed = await journal.list(["new", "pending", "claimed", "done", "abandoned"]);
+  return listed.map(({ state }) => state);
+}
+
+/** What the attempts of a receipt come down to. */
+function attemptsOf({ receipt }: Delivery): string[] {
+  return (receipt?.attempts ?? []).map(
+    ({ level, status, errorCode }) => `${level} ${status ?? "-"} ${errorCode ?? "ok"}`,
+  );
+}
+
+/** Every body that was whole is the same, and every part of one is the beginning of it. */
+function assertSameBytes(requests: readonly RawRequest[], method: string): void {
+  const ofMethod = requests.filter((request) => request.method === method);
+  const whole = ofMethod.find(({ complete }) => complete)?.body;
+  assert.ok(whole !== undefined, `a whole ${method}`);
+  for (const { body, complete, headers } of ofMethod) {
+    assert.equal(headers["content-length"], `${whole.length}`);
+    assert.deepEqual(body, complete ? whole : whole.subarray(0, body.length));
+  }
+}
+
+type Case = {
+  readonly title: string;
+  readonly fault: Fault;
+  /** How the failed attempt is recorded: status and code. */
+  readonly seen: string;
+  /** Milliseconds waited after the first and second failure, with dice that show a half. */
+  readonly waits: readonly number[];
+};
+
+const BACKOFF = [500, 1000];
+
+const TRANSIENT: readonly Case[] = [
+  {
+    title: "closes the connection at once",
+    fault: closeOnConnect(),
+    seen: "- CER_CONNECTION_LOST",
+    waits: BACKOFF,
+  },
+  {
+    title: "reads all and closes",
+    fault: closeBeforeAnswer(),
+    seen: "- CER_CONNECTION_LOST",
+    waits: BACKOFF,
+  },
+  { title: "resets after the head", fault: resetAfter(0), seen: "- CER_CONNECTION_LOST", waits: BACKOFF },
+  { title: "resets after a byte", fault: resetAfter(1), seen: "- CER_CONNECTION_LOST", waits: BACKOFF },
+  { title: "resets after 700 bytes", fault: resetAfter(700), seen: "- CER_CONNECTION_LOST", waits: BACKOFF },
+  { title: "answers half a header", fault: halfHeader(), seen: "- CER_CONNECTION_LOST", waits: BACKOFF },
+  {
+    title: "answers half a body",
+    fault: halfBody("iData=1", 900),
+    seen: "- CER_CONNECTION_LOST",
+    waits: BACKOFF,
+  },
+  { title: "says nothing", fault: SILENCE, seen: "- CER_TIMEOUT", waits: BACKOFF },
+  { title: "answers 503", fault: answer(503), seen: "503 CER_STATUS", waits: BACKOFF },
+  { title: "answers 503 for three seconds", fault: busy("3"), seen: "503 CER_STATUS", waits: [3000, 3000] },
+  {
+    title: "answers 503 until a date",
+    fault: answer(503, { headers: { "retry-after": AFTER, date: THEN } }),
+    seen: "503 CER_STATUS",
+    waits: [4000, 4000],
+  },
+  {
+    title: "answers 503 before the body",
+    fault: early(busy("1")),
+    seen: "503 CER_STATUS",
+    waits: [1000, 1000],
+  },
+  { title: "answers 429", fault: answer(429), seen: "429 CER_STATUS", waits: BACKOFF },
+  { title: "answers 500", fault: answer(500), seen: "500 CER_STATUS", waits: BACKOFF },
+  { title: "redirects", fault: redirect("http://127.0.0.1:1/"), seen: "302 CER_REDIRECT", waits: BACKOFF },
+];
+
+for (const { title, fault, seen, waits } of TRANSIENT)
+  for (const level of [1, 2] as const)
+    test(`a server that at level ${level} ${title}, twice, gets the report once`, async () => {
+      const failing = [fault, fault];
+      await against(
+        level === 1 ? [...failing, ASKS, TAKES] : [ASKS, ...failing, TAKES],
+        async (server, stage) => {
+          const idleTimeout = fault === SILENCE ? 400 : 10_000;
+          const delivery = await deliverTo(stage, server.port, { idleTimeout });
+          assert.equal(delivery.outcome.outcome, "uploaded", delivery.outcome.error?.message);
+          assert.equal(delivery.outcome.journal?.state, "done");
+          assert.deepEqual(stage.slept, waits);
+          const failed = [`${level} ${seen}`, `${level} ${seen}`];
+          assert.deepEqual(
+            attemptsOf(delivery),
+            level === 1 ? [...failed, "1 200 ok", "2 200 ok"] : ["1 200 ok", ...failed, "2 200 ok"],
+          );
+          assertSameBytes(server.requests, "POST");
+          assertSameBytes(server.requests, "PUT");
+          if (level === 2) assert.equal(methodsOf(server).filter((method) => method === "POST").length, 1);
+          assert.deepEqual(await states(stage), ["done"]);
+        },
+      );
+    });
+
+function methodsOf({ requests }: FaultServer): string[] {
+  return requests.map(({ method }) => method);
+}
+
+for (const [title, fault, code] of [
+  ["a page at level 1", loginPage(), "CER_NOT_CER"],
+  ["what is no HTTP", garbage(), "CER_NOT_CER"],
+  ["an answer without end", flood(), "CER_NOT_CER"],
+] as const)
+  test(`${title} is tried again: it was not the server that spoke`, async () => {
+    await against([fault, ASKS, TAKES], async (server, stage) => {
+      const { outcome, receipt } = await deliverTo(stage, server.port);
+      assert.equal(outcome.outcome, "uploaded", outcome.error?.message);
+      assert.deepEqual(stage.slept, [500]);
+      assert.equal(receipt?.attempts[0]?.errorCode, code);
+    });
+  });
+
+for (const [title, fault, code] of [
+  ["401", challenge(["Negotiate", "NTLM"]), "CER_AUTH"],
+  ["404", answer(404), "CER_STATUS"],
+  ["403", answer(403), "CER_STATUS"],
+  ["501", answer(501), "CER_STATUS"],
+] as const)
+  for (const level of [1, 2] as const)
+    test(`${title} at level ${level} gives the report up, kept for a person to read`, async () => {
+      await against(level === 1 ? [fault] : [ASKS, fault], async (server, stage) => {
+        const { outcome, receipt } = await deliverTo(stage, server.port);
+        assert.equal(outcome.outcome, "refused");
+        assert.equal(outcome.error?.code, code);
+        assert.equal(outcome.journal?.state, "abandoned");
+        assert.equal(receipt, null);
+        assert.deepEqual(stage.slept, []);
+        assert.equal(server.requests.length, level);
+        const journal = await stage.openJournal();
+        const [listed] = await journal.list();
+        assert.ok(listed?.state === "abandoned");
+        const { progress } = await journal.show(listed);
+        assert.equal(progress?.reason, `${code} (status ${title}) will not change by trying again`);
+      });
+    });
+
+test("a server that refuses connections is tried three times, then the report waits for its time", async () => {
+  const port = await refusingPort();
+  await onStage(async (stage) => {
+    const { outcome } = await deliverTo(stage, port);
+    assert.equal(outcome.outcome, "deferred");
+    assert.equal(outcome.error?.code, "CER_UNREACHABLE");
+    assert.deepEqual(stage.slept, [500, 1000]);
+    // The third failure of the patient policy: half of four minutes.
+    assert.equal(outcome.journal?.at, new Date(NOON + 1500 + 120_000).toISOString());
+    assert.deepEqual(await states(stage), ["pending"]);
+  });
+});
+
+test("a Retry-After of a day is obeyed, and no installer waits for it", async () => {
+  await against([busy("86400")], async (server, stage) => {
+    const { outcome } = await deliverTo(stage, server.port);
+    assert.equal(outcome.outcome, "deferred");
+    assert.deepEqual(stage.slept, []);
+    assert.equal(server.requests.length, 1);
+    assert.equal(outcome.journal?.at, new Date(NOON + 86_400_000).toISOString());
+  });
+});
+
+test("no quick try begins after the time given for the whole", async () => {
+  await against([answer(503)], async (server, stage) => {
+    const { outcome } = await deliverTo(stage, server.port, { until: NOON + 600, retries: 10 });
+    assert.equal(outcome.outcome, "deferred");
+    // After 500 ms one more; the next would come after another 1000.
+    assert.deepEqual(stage.slept, [500]);
+    assert.equal(server.requests.length, 2);
+  });
+});
+
+test("the time given for the whole ends an exchange that is under way", async () => {
+  await against([neverAnswer()], async (server, stage) => {
+    const { outcome } = await deliverTo(stage, server.port, { until: NOON + 200 });
+    assert.equal(outcome.outcome, "deferred");
+    assert.equal(outcome.error?.message, "The time given for the whole was over.");
+  });
+});
+
+test("tries that took a minute are no quick tries any more", async () => {
+  await against([answer(503)], async (server, stage) => {
+    const around = { ...stage.around, now: () => (stage.clock.now += 40_000) };
+    const { outcome } = await deliverTo({ ...stage, around }, server.port);
+    assert.equal(outcome.outcome, "deferred");
+    assert.ok(stage.slept.length <= 1);
+  });
+});
+
+test("a report that was interrupted waits, due at once, whatever its number of tries", async () => {
+  await against([neverAnswer()], async (server, stage) => {
+    const reason = new CerError("CER_INTERRUPTED", "Stopped by SIGINT.");
+    setTimeout(() => stage.stop.abort(reason), 200);
+    const { outcome } = await deliverTo(stage, server.port);
+    assert.equal(outcome.outcome, "deferred");
+    assert.equal(outcome.error?.code, "CER_INTERRUPTED");
+    assert.deepEqual([outcome.journal?.state, outcome.journal?.at], ["pending", null]);
+    assert.deepEqual(await states(stage), ["pending"]);
+  });
+});
+
+test("given up at level 2 and retried by hand, the archive goes as it was and level 1 not again", async () => {
+  await against([ASKS, answer(404), TAKES], async (server, stage) => {
+    assert.equal((await deliverTo(stage, server.port)).outcome.journal?.state, "abandoned");
+    const journal = await stage.openJournal();
+    const [listed] = await journal.list();
+    const held = await journal.claim(await journal.retry(listed?.label.id ?? ""));
+    assert.ok(held !== null);
+    const { outcome } = await deliverHeld(held, {
+      around: stage.around,
+      idleTimeout: 5000,
+      until: null,
+      retries: 0,
+    });
+    assert.equal(outcome.outcome, "uploaded");
+    assert.deepEqual(methodsOf(server), ["POST", "PUT", "PUT"]);
+    assertSameBytes(server.requests, "PUT");
+    await journal.close();
+  });
+});
+
+/** A disk on which, from the n-th change after it was armed, what the fault names does not work. */
+function failingDisk(code: string, verbs: ReadonlySet<string>) {
+  const disk = hastyDisk();
+  const state = { left: Number.POSITIVE_INFINITY, changes: 0, failures: 0 };
+  const meter = <T>(verb: string, operation: () => Promise<T>): Promise<T> => {
+    state.changes++;
+    if (state.changes <= state.left || !verbs.has(verb)) return operation();
+    state.failures++;
+    return Promise.reject(Object.assign(new Error(`${code}: ${verb}`), { code }));
+  };
+  const failing: Disk = {
+    ...disk,
+    makeDirectory: (path) => meter("mkdir", () => disk.makeDirectory(path)),
+    create: async (path) => {
+      const file = await meter("create", () => disk.create(path));
+      return { ...file, write: (bytes) => meter("write", () => file.write(bytes)) };
+    },
+    append: (path, bytes) => meter("write", () => disk.append(path, bytes)),
+    rename: (from, to) => meter("rename", () => disk.rename(from, to)),
+    unlink: (path) => meter("unlink", () => disk.unlink(path)),
+  };
+  return { disk: failing, state };
+}
+
+for (const [title, code, verbs] of [
+  ["becomes full", "ENOSPC", ["mkdir", "write"]],
+  ["becomes read-only", "EROFS", ["mkdir", "create", "write", "rename", "unlink"]],
+] as const)
+  test(`a disk that ${title} at any change during the tries does not keep the report from arriving, once`, async () => {
+    for (let left = 0, isOver = false; !isOver; left++) {
+      await against([ASKS, answer(503), TAKES], async (server, stage) => {
+        const { disk, state } = failingDisk(code, new Set(verbs));
+        const warned: string[] = [];
+        const journal = await stage.openJournal({ disk, warn: (problem) => warned.push(problem) });
+        const held = await keepReport(journal, stage, server.port);
+        Object.assign(state, { left, changes: 0 });
+        const { outcome, receipt } = await deliverHeld(held, {
+          around: stage.around,
+          idleTimeout: 5000,
+          until: null,
+          retries: 2,
+        });
+        isOver = state.failures === 0;
+        const where = `after ${left} changes`;
+        assert.equal(outcome.outcome, "uploaded", where);
+        assert.deepEqual(methodsOf(server), ["POST", "PUT", "PUT"], where);
+        assertSameBytes(server.requests, "PUT");
+        assert.ok(receipt !== null, where);
+        assert.equal(receipt.archive?.bytes, server.requests[2]?.body.length, where);
+        assert.equal(receipt.dumpFile, "\\Cabs\\7.cab", where);
+        if (outcome.journal?.state === "claimed" || receipt.attempts.length < 3)
+          assert.notDeepEqual([...outcome.warnings, ...warned], [], where);
+        await journal.close().catch(() => {});
+        // What the outcome says of the journal is so.
+        const said = outcome.journal?.state === "done" ? ["done"] : ["claimed", "pending"];
+        assert.ok(said.includes((await states(stage))[0] ?? "nothing"), where);
+      });
+    }
+  });

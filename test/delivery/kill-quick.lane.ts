@@ -1,7 +1,0 @@
-/** A few of the steps at which the lanes kill the program: where bytes have left, and where what came of it is written. */
-
-import { killEverywhere, SCENARIOS } from "./killed.ts";
-
-killEverywhere([SCENARIOS.submit], (step) =>
-  /^POST: body$|^PUT: (half the )?body$|^after rename .*(answer|receipt)\.json$/.test(step),
-);

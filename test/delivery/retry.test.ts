@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import {
+  classify,
+  isDue,
+  nextAttempt,
+  PATIENT,
+  parseRetryAfter,
+  quickPolicy,
+  type Tried,
+} from "../../src/delivery/retry.ts";
+import type { CerErrorCode } from "../../src/errors.ts";
+import { DAY, HOUR, NOON } from "../support/journal/sample.ts";
+
+const MINUTE = 60_000;
+const UNREACHABLE = { code: "CER_UNREACHABLE", status: null } as const;
+const tried = (change: Partial<Tried>): Tried => ({
+  failure: UNREACHABLE,
+  tries: 1,
+  firstAt: NOON,
+  now: NOON,
+  retryAfter: null,
+  date: null,
+  random: 0.5,
+  ...change,
+});
+
+test("every status is either worth another try or not", () => {
+  const transient: number[] = [];
+  for (let status = 100; status < 700; status++)
+    if (classify({ code: "CER_STATUS", status }) === "transient") transient.push(status);
+  const server = Array.from({ length: 100 }, (_, index) => 500 + index).filter(
+    (status) => status !== 501 && status !== 505,
+  );
+  assert.deepEqual(transient, [408, 425, 429, ...server]);
+});
+
+test("no connection, a broken one, a time limit, and what is no CER answer are tried again; a refusal is not", () => {
+  const verdicts: [CerErrorCode, number | null, string][] = [
+    ["CER_UNREACHABLE", null, "transient"],
+    ["CER_CONNECTION_LOST", null, "transient"],
+    ["CER_TIMEOUT", null, "transient"],
+    ["CER_TLS", null, "transient"],
+    ["CER_PROXY", null, "transient"],
+    ["CER_NOT_CER", 200, "transient"],
+    ["CER_REDIRECT", 302, "transient"],
+    ["CER_INTERRUPTED", null, "transient"],
+    ["CER_ARCHIVE", null, "transient"],
+    ["CER_AUTH", 401, "permanent"],
+    ["CER_DUMP_PATH", 200, "permanent"],
+    ["CER_BAD_SERVER", null, "permanent"],
+    ["CER_STATUS", 404, "permanent"],
+    ["CER_STATUS", 413, "permanent"],
+  ];
+  for (const [code, status, verdict] of verdicts)
+    assert.equal(classify({ code, status }), verdict, `${code} ${status}`);
+});
+
+test("the wait is at most twice as long each time, by full jitter, up to a bound", () => {
+  const waits = [1, 2, 3, 9, 10, 150].map((tries) => {
+    const decision = nextAttempt(tried({ tries, random: 0.999_999 }), PATIENT);
+    return decision.again ? Math.ceil((decision.at - NOON) / MINUTE) : null;
+  });
+  assert.deepEqual(waits, [1, 2, 4, 256, 360, 360]);
+  assert.deepEqual(nextAttempt(tried({ tries: 9, random: 0 }), PATIENT), { again: true, at: NOON });
+  assert.deepEqual(nextAttempt(tried({ tries: 3, random: 0.25 }), PATIENT), {
+    again: true,
+    at: NOON + MINUTE,
+  });
+});
+
+test("within one run there are as many retries as were asked for, each after seconds", () => {
+  const policy = quickPolicy(2);
+  assert.deepEqual(nextAttempt(tried({ tries: 1 }), policy), { again: true, at: NOON + 500 });
+  assert.deepEqual(nextAttempt(tried({ tries: 2 }), policy), { again: true, at: NOON + 1000 });
+  assert.deepEqual(nextAttempt(tried({ tries: 3 }), policy), {
+    again: false,
+    why: "tries",
+    reason: "CER_UNREACHABLE after 3 tries, the bound",
+  });
+  assert.equal(nextAttempt(tried({ tries: 1 }), quickPolicy(0)).again, false);
+});
+
+test("a permanent failure ends it at the first try, with its status as the reason", () => {
+  assert.deepEqual(nextAttempt(tried({ failure: { code: "CER_STATUS", status: 403 } }), PATIENT), {
+    again: false,
+    why: "permanent",
+    reason: "CER_STATUS (status 403) will not change by trying again",
+  });
+});
+
+test("age ends it after thirty days, on the far side of the boundary only", () => {
+  const at = (age: number, tries = 3) => nextAttempt(tried({ tries, now: NOON + age, random: 0 }), PATIENT);
+  assert.deepEqual(at(30 * DAY), { again: true, at: NOON + 30 * DAY });
+  assert.deepEqual(at(30 * DAY + 1), {
+    again: false,
+    why: "age",
+    reason: "CER_UNREACHABLE after 30 days, the bound is 30 days",
+  });
+  assert.deepEqual(
+    at(300 * DAY, 2),
+    { again: true, at: NOON + 300 * DAY },
+    "a jump of the clock alone ends nothing",
+  );
+});
+
+test("a clock that went back makes a report young, not eternal", () => {
+  assert.deepEqual(nextAttempt(tried({ tries: 5, now: NOON - 400 * DAY, random: 0 }), PATIENT), {
+    again: true,
+    at: NOON - 400 * DAY,
+  });
+  assert.equal(nextAttempt(tried({ tries: 200, now: NOON - 400 * DAY }), PATIENT).again, false);
+});
+
+test("Retry-After is obeyed in both forms, up to a day", () => {
+  const at = (retryAfter: string, date: string | null = null) => {
+    const decision = nextAttempt(
+      tried({ failure: { code: "CER_STATUS", status: 503 }, retryAfter, date }),
+      PATIENT,
+    );
+    return decision.again ? decision.at - NOON : null;
+  };
+  assert.equal(at("120"), 2 * MINUTE);
+  assert.equal(at(" 0 "), 0);
+  assert.equal(at("Tue, 24 Nov 2026 12:05:00 GMT"), 5 * MINUTE);
+  assert.equal(at("Tuesday, 24-Nov-26 12:05:00 GMT"), 5 * MINUTE);
+  assert.equal(at("Tue Nov 24 12:05:00 2026"), 5 * MINUTE);
+  assert.equal(at("9999999999"), DAY);
+  assert.equal(at("Fri, 31 Dec 9999 23:59:59 GMT"), DAY);
+});
+
+test("a Retry-After date is measured by the server's own clock", () => {
+  const date = "Sun, 24 Nov 2024 12:00:00 GMT";
+  assert.equal(parseRetryAfter("Sun, 24 Nov 2024 12:05:00 GMT", date, NOON), 5 * MINUTE);
+  assert.equal(parseRetryAfter("Sun, 24 Nov 2024 12:05:00 GMT", null, NOON), null, "long past");
+});
+
+test("a Retry-After that says nothing leaves the wait to the policy", () => {
+  for (const nonsense of [
+    "",
+    "soon",
+    "-5",
+    "1.5",
+    "1e3",
+    "12345678901",
+    "24 Nov 2026",
+    "Tue, 99 Nov 2026 12:05:00 GMT",
+    "2026-11-24T12:05:00Z",
+  ])
+    assert.equal(parseRetryAfter(nonsense, null, NOON), null, nonsense);
+});
+
+test("whatever the clocks and the server say, the next try is within a day", () => {
+  const times = fc.integer({ min: 0, max: 4e12 });
+  fc.assert(
+    fc.property(
+      times,
+      times,
+      fc.integer({ min: 1, max: 199 }),
+      fc.nat(),
+      fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      (firstAt, now, tries, seconds, random) => {
+        for (const retryAfter of [null, `${seconds}`, new Date(firstAt).toUTCString()]) {
+          const decision = nextAttempt(tried({ firstAt, now, tries, random, retryAfter }), PATIENT);
+          if (!decision.again) assert.equal(decision.why, "age");
+          else assert.ok(decision.at >= now && decision.at <= now + DAY && isDue(decision.at, decision.at));
+        }
+      },
+    ),
+  );
+});
+
+test("due is what was due before, and what no wait can be as long as", () => {
+  assert.deepEqual(
+    [NOON - 1, NOON, NOON + 1, NOON + DAY + HOUR, NOON + DAY + HOUR + 1].map((due) => isDue(due, NOON)),
+    [true, true, false, false, true],
+  );
+});

@@ -1,0 +1,102 @@
+/** Surroundings and a journal for tests in one process: a clock that only sleeping moves, and dice that show a half. */
+
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { encodeRetrySettings } from "../../src/config/kept-terms.ts";
+import { resolvePolicy } from "../../src/config/terms.ts";
+import type { Surroundings } from "../../src/context.ts";
+import type { AttachedFile } from "../../src/event.ts";
+import type { Held } from "../../src/journal/claimed-report.ts";
+import type { Journal, JournalDeps } from "../../src/journal/journal.ts";
+import { buildReport, encodeReport } from "../../src/wire/report.ts";
+import { FORCED, hastyDisk, mustAdd, mustOpen, sampleDeps, sampleReport } from "./journal/sample.ts";
+
+export const NOON = Date.parse("2026-11-24T12:00:00.000Z");
+
+export type Stage = {
+  readonly directory: string;
+  readonly around: Surroundings;
+  readonly clock: { now: number };
+  /** Milliseconds of each sleep so far. */
+  readonly slept: number[];
+  /** What was said to people. */
+  readonly said: string[];
+  readonly stop: AbortController;
+  openJournal(change?: Partial<JournalDeps>): Promise<Journal>;
+};
+
+/** Runs a test with a stage of its own. */
+export async function onStage(play: (stage: Stage) => Promise<void>): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), "cer-stage-"));
+  const clock = { now: NOON };
+  const slept: number[] = [];
+  const said: string[] = [];
+  const stop = new AbortController();
+  const around: Surroundings = {
+    platform: process.platform,
+    env: {},
+    home: directory,
+    cwd: directory,
+    tempDir: directory,
+    now: () => clock.now,
+    random: () => 0.5,
+    sleep: async (time) => {
+      slept.push(time);
+      clock.now += time;
+      return !stop.signal.aborted;
+    },
+    process: { pid: process.pid, uid: process.getuid?.() ?? null, isRoot: false, isRunning: () => true },
+    signal: stop.signal,
+    terminal: {
+      print: (line) => void said.push(line),
+      say: (line) => void said.push(line),
+      paint: (_, text) => text,
+      isInteractive: false,
+      ask: async () => "",
+      progress: async () => ({ update: () => {}, stop: () => {} }),
+    },
+    readStdin: async () => Buffer.alloc(0),
+    version: "0.0.0",
+  };
+  const openJournal = async (change: Partial<JournalDeps> = {}) =>
+    mustOpen(
+      join(directory, "journal"),
+      await sampleDeps({ disk: hastyDisk(), now: () => clock.now, ...change }),
+    );
+  try {
+    await play({ directory, around, clock, slept, said, stop, openJournal });
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** What is attached to a report kept by keepReport. */
+export const LOG = "setup failed: error 1603\r\n".repeat(8000);
+
+/** A report for a server on this machine, with a file attached, kept and held; the value makes it different. */
+export async function keepReport(
+  journal: Journal,
+  { directory }: Stage,
+  port: number,
+  value = "1603",
+): Promise<Held> {
+  const path = join(directory, "setup.log");
+  await writeFile(path, LOG);
+  const file: AttachedFile = { path, name: "setup.log", type: 5 };
+  const sample = sampleReport(value, [file]);
+  const rules = resolvePolicy([{ name: "--consent", settings: { consent: "all" } }]);
+  return mustAdd(
+    journal,
+    {
+      ...sample,
+      level1: encodeReport(buildReport(sample.event).report),
+      destination: { ...sample.destination, origin: { scheme: "http", host: "127.0.0.1", port } },
+      settings: encodeRetrySettings({
+        rules,
+        archive: { format: "cab", compression: null, splitLarge: false },
+      }),
+    },
+    FORCED,
+  );
+}

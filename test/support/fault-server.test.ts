@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  answer,
+  busy,
+  challenge,
+  closeBeforeAnswer,
+  closeOnConnect,
+  delayed,
+  early,
+  exchangeRaw,
+  type Fault,
+  flood,
+  garbage,
+  halfBody,
+  halfHeader,
+  loginPage,
+  neverAnswer,
+  ok,
+  redirect,
+  refusingPort,
+  resetAfter,
+  slow,
+  startFaults,
+} from "./fault-server.ts";
+
+const REQUEST = "PUT /a\\b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
+
+async function play(fault: Fault, until?: string): Promise<string> {
+  const server = await startFaults([fault]);
+  try {
+    return await exchangeRaw(server.port, REQUEST, until);
+  } finally {
+    await server.close();
+  }
+}
+
+test("each fault answers as its name says", async () => {
+  const cases: [Fault, string, RegExp][] = [
+    [
+      answer(404, { reason: "Not Found", body: "no" }),
+      "no",
+      /^HTTP\/1\.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno$/,
+    ],
+    [ok("Bucket=1\r\n"), "=1\r\n", /^HTTP\/1\.1 200 .*\r\n\r\nBucket=1\r\n$/s],
+    [loginPage(), "</html>", /^HTTP\/1\.1 200 .*text\/html.*<html>/s],
+    [redirect("http://evil/"), "\r\n\r\n", /^HTTP\/1\.1 302 .*\r\nlocation: http:\/\/evil\/\r\n/s],
+    [busy("7"), "\r\n\r\n", /^HTTP\/1\.1 503 .*\r\nretry-after: 7\r\n/s],
+    [
+      challenge(["NTLM", "Negotiate"]),
+      "\r\n\r\n",
+      /^HTTP\/1\.1 401 .*\r\nwww-authenticate: NTLM, Negotiate\r\n/s,
+    ],
+    [
+      challenge(["Basic realm=x"], 407),
+      "\r\n\r\n",
+      /^HTTP\/1\.1 407 .*\r\nproxy-authenticate: Basic realm=x\r\n/s,
+    ],
+    [early(answer(413)), "\r\n\r\n", /^HTTP\/1\.1 413 /],
+    [delayed(20, ok("late")), "late", /^HTTP\/1\.1 200 .*late$/s],
+    [slow("drip", 1), "drip", /^HTTP\/1\.1 200 .*drip$/s],
+  ];
+  for (const [fault, until, expected] of cases) assert.match(await play(fault, until), expected);
+  assert.equal(await play(closeBeforeAnswer()), "");
+  assert.match(await play(closeOnConnect()), /^(\[ECONNRESET\])?$/);
+  assert.equal(await play(halfHeader()), "HTTP/1.1 200 OK\r\nContent-Ty");
+  assert.match(await play(halfBody("Bucket", 100)), /content-length: 100\r\n\r\nBucket$/);
+  assert.equal(await play(garbage()), "SSH-2.0-OpenSSH_9.6\r\n");
+  assert.equal(await play(resetAfter(2)), "[ECONNRESET]");
+  assert.ok((await play(flood(1_000_000))).length > 1_000_000);
+});
+
+test("requests are recorded as they came, each with the fault that was its turn", async () => {
+  const server = await startFaults([closeOnConnect(), resetAfter(3), answer(500), ok("fine")]);
+  await exchangeRaw(server.port, REQUEST);
+  assert.equal(await exchangeRaw(server.port, REQUEST), "[ECONNRESET]");
+  const chunked =
+    "POST / HTTP/1.1\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n";
+  const text = await exchangeRaw(server.port, REQUEST + chunked, "fine");
+  assert.match(text, /^HTTP\/1\.1 500 .*HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 .*fine$/s);
+  const put = {
+    method: "PUT",
+    target: "/a\\b",
+    head: "PUT /a\\b HTTP/1.1\r\nHost: x\r\nContent-Length: 5",
+    headers: { host: "x", "content-length": "5" },
+  };
+  assert.deepEqual(server.requests, [
+    { ...put, body: Buffer.from("hel"), complete: false },
+    { ...put, body: Buffer.from("hello"), complete: true },
+    {
+      method: "POST",
+      target: "/",
+      head: "POST / HTTP/1.1\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked",
+      headers: { expect: "100-continue", "transfer-encoding": "chunked" },
+      body: Buffer.from("abc0123456789"),
+      complete: true,
+    },
+  ]);
+  assert.equal(server.connections(), 3);
+  await server.close();
+});
+
+test("a server that never answers holds the connection until it is closed", async () => {
+  const server = await startFaults([neverAnswer()]);
+  const waiting = exchangeRaw(server.port, REQUEST);
+  const first = await Promise.race([
+    waiting,
+    new Promise((resolve) => setTimeout(resolve, 100, "still waiting")),
+  ]);
+  assert.equal(first, "still waiting");
+  await server.close();
+  assert.match(await waiting, /^(\[ECONNRESET\])?$/);
+});
+
+test("nothing listens on a refusing port", async () => {
+  assert.equal(await exchangeRaw(await refusingPort(), REQUEST), "[ECONNREFUSED]");
+});

@@ -1,0 +1,145 @@
+/** A report's whole life in a journal, for the tests that end it at every step, and what has to be true afterwards. */
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { Readable } from "node:stream";
+import type { JournalDeps } from "../../../src/journal/journal.ts";
+import { LIMITS } from "../../../src/journal/limits.ts";
+import { readAll } from "../chunks.ts";
+import {
+  ARCHIVE,
+  DAY,
+  hastyDisk,
+  mustAdd,
+  mustOpen,
+  NOON,
+  PEER,
+  receiptOf,
+  sampleDeps,
+  sampleReport,
+} from "./sample.ts";
+
+const LOG = Buffer.from("setup failed\n".repeat(1000));
+const DUMP = Buffer.from("MDMP\0\x01\x02\x03".repeat(1000));
+
+/** What is there before the program starts. */
+export async function prepare(directory: string): Promise<void> {
+  await writeFile(`${directory}/setup.log`, LOG);
+  await writeFile(`${directory}/setup.dmp`, DUMP);
+}
+
+/**
+ * Kept, answered, packed, failed, waiting, delivered; then a full journal, given up, dropped, repeated, grown old.
+ * @param acknowledge what the program would have told its user
+ */
+export async function live(
+  directory: string,
+  change: Pick<JournalDeps, "disk"> & Partial<JournalDeps>,
+  acknowledge: (what: string) => void,
+): Promise<void> {
+  let now = NOON;
+  const deps = await sampleDeps({ ...change, now: () => now, limits: { ...LIMITS, maxEntries: 2 } });
+  const journal = await mustOpen(`${directory}/journal`, deps);
+  await journal.prune();
+
+  const files = [
+    { path: `${directory}/setup.log`, name: "setup.log", type: 5 },
+    { path: `${directory}/setup.dmp`, name: "setup.dmp", type: 2 },
+  ] as const;
+  let held = await mustAdd(journal, sampleReport("first", files));
+  acknowledge("kept");
+  await held.beginAttempt(1);
+  await held.endAttempt({ status: 200, errorCode: null, peer: PEER });
+  await held.keepAnswer({ status: 200, body: Buffer.from("iData=1\r\n"), receivedAt: now });
+  acknowledge("answered");
+  const sha256 = createHash("sha256").update(ARCHIVE).digest("hex");
+  const archive = { size: ARCHIVE.length, sha256, open: () => Readable.from([ARCHIVE]) };
+  await held.keepArchive(archive, { files: ["setup.log"] });
+  acknowledge("packed");
+  await held.beginAttempt(2);
+  await held.endAttempt({ status: 503, errorCode: "CER_STATUS", peer: PEER });
+  await held.settle({ state: "pending", due: now + 60_000, reason: "status 503" });
+
+  now += 60_000;
+  for await (const due of journal.claimDue()) held = due;
+  await held.settle({ state: "done", receipt: receiptOf(held, now) });
+  acknowledge("delivered");
+
+  // A full journal in which the oldest gives way.
+  for (const name of ["second", "third"]) {
+    const waiting = await mustAdd(journal, sampleReport(name));
+    now += 1000;
+    await waiting.settle({ state: "pending", due: now + DAY, reason: null });
+  }
+  const fourth = await mustAdd(journal, sampleReport("fourth"), {
+    admission: null,
+    copy: true,
+    dropOldest: true,
+  });
+  await fourth.settle({ state: "abandoned", reason: "status 401" });
+  await journal.drop(fourth.id);
+  await journal.add(sampleReport("third"), {
+    admission: { window: DAY, perHour: 9 },
+    copy: true,
+    dropOldest: true,
+  });
+
+  // Old: the receipt goes. The third report was never tried, so that it stays.
+  acknowledge("old");
+  now += 40 * DAY;
+  await journal.prune();
+  await journal.close();
+}
+
+/** What the next run finds. @param acks what was acknowledged before the end */
+export async function checkRecovery(directory: string, acks: ReadonlySet<string>): Promise<void> {
+  // The originals may be gone by the retry.
+  await writeFile(`${directory}/setup.log`, "overwritten");
+  const deps = await sampleDeps({ disk: hastyDisk(), now: () => NOON + 2 * DAY });
+  const journal = await mustOpen(`${directory}/journal`, deps);
+  await journal.prune();
+  const listed = await journal.list();
+  const shown = await Promise.all(listed.map((entry) => journal.show(entry)));
+  // Only the first report is ever delivered.
+  const first = shown.filter(
+    ({ record, receipt }) => receipt ?? record?.event.parameters[0]?.value === "first",
+  );
+  assert.equal(new Set(listed.map(({ label }) => label.id)).size, listed.length, "an entry is there twice");
+  assert.deepEqual(
+    listed.filter(({ state }) => state === "claimed"),
+    [],
+  );
+
+  if (acks.has("kept") && !acks.has("old")) assert.equal(first.length, 1, "the acknowledged report");
+  assert.ok(first.length <= 1, "the report is there twice");
+  if (acks.has("delivered") && !acks.has("old")) assert.equal(first[0]?.listed.state, "done");
+  if (!acks.has("kept")) assert.ok(!listed.some(({ state }) => state === "done"));
+
+  for (const { listed: entry, receipt } of shown) {
+    if (entry.state === "done") {
+      assert.equal(receipt?.archive?.bytes, ARCHIVE.length);
+      assert.equal(entry.label.bytes, 0);
+    }
+    if (entry.state !== "pending") continue;
+    const held = await journal.claim(entry);
+    assert.ok(held !== null, "a waiting report can be claimed");
+    if (held.event.files.length > 0) {
+      const [log, dump] = held.event.files;
+      assert.deepEqual(await readFile(log?.path ?? ""), LOG);
+      assert.deepEqual(await readFile(dump?.path ?? ""), DUMP);
+      if (acks.has("answered")) assert.deepEqual(held.answer?.body, Buffer.from("iData=1\r\n"));
+      if (acks.has("packed")) {
+        assert.deepEqual(await readAll(held.archive?.open() ?? Readable.from([])), ARCHIVE);
+        assert.deepEqual(held.archive?.about, { files: ["setup.log"] });
+      }
+    }
+    await held.settle({ state: "abandoned", reason: "seen" });
+  }
+  // The turn is free, and the journal works.
+  const held = await mustAdd(journal, sampleReport("later"));
+  await held.settle({ state: "abandoned", reason: "seen" });
+  await journal.close();
+  const torn = await journal.listSetAside();
+  for (const name of torn) assert.match(name, /^new\./, "only a report that nobody was told of is set aside");
+}

@@ -1,0 +1,129 @@
+/** Events, reports and receipts for the journal's tests. */
+
+import { hostname } from "node:os";
+import type { AttachedFile, Event } from "../../../src/event.ts";
+import type { AddOptions, NewReport } from "../../../src/journal/admission.ts";
+import type { Held } from "../../../src/journal/claimed-report.ts";
+import { type Disk, openDisk } from "../../../src/journal/disk/disk.ts";
+import { openProcesses } from "../../../src/journal/disk/owner.ts";
+import { ADMISSION } from "../../../src/journal/duplicates.ts";
+import type { Journal, JournalDeps } from "../../../src/journal/journal.ts";
+import { openJournal } from "../../../src/journal/open.ts";
+import type { Receipt } from "../../../src/journal/receipt.ts";
+
+export const NOON = Date.parse("2026-11-24T12:00:00.000Z");
+export const HOUR = 3_600_000;
+export const DAY = 24 * HOUR;
+
+export function sampleEvent(value: string, files: readonly AttachedFile[] = []): Event {
+  return {
+    reportType: 1,
+    eventType: "SetupFailed",
+    friendlyEventName: "Setup failed",
+    eventDescription: null,
+    eventTime: 133_000_000_000_000_001n,
+    machine: { name: "HOST", os: "6.1.7601.2.1.0.256.1", lcid: 1033, oem: null },
+    user: { name: "ann" },
+    application: { name: "setup.exe", path: "C:\\setup.exe", company: "Contoso" },
+    parameters: [{ id: 0, name: "product", value }],
+    secondaryParameters: [{ name: "log", value: "1" }],
+    files,
+  };
+}
+
+export function sampleReport(value: string, files: readonly AttachedFile[] = []): NewReport {
+  return {
+    event: sampleEvent(value, files),
+    timeGiven: true,
+    level1: Buffer.from(`\ufeff<WERREPORT>${value}</WERREPORT>`, "utf16le"),
+    destination: {
+      origin: { scheme: "http", host: "cer.example", port: 1273 },
+      path: "/stage2.htm",
+      from: "--server",
+    },
+    consent: { level: "all", setBy: "--consent" },
+    settings: { note: "kept as it is" },
+  };
+}
+
+export const PLAIN: AddOptions = { admission: ADMISSION, copy: true, dropOldest: false };
+/** As `--force` adds: neither compared nor counted. */
+export const FORCED: AddOptions = { admission: null, copy: true, dropOldest: false };
+
+export function receiptOf(held: Held, deliveredAt: number): Receipt {
+  const { record, archive, attempts } = held;
+  return {
+    id: held.id,
+    createdAt: record.createdAt,
+    deliveredAt,
+    event: {
+      identity: record.identity,
+      eventType: record.event.eventType,
+      eventTime: record.event.eventTime,
+      application: record.event.application?.name ?? null,
+    },
+    url: "http://cer.example:1273/stage2.htm",
+    level1: { bytes: record.level1.size, sha256: record.level1.sha256 },
+    bucket: "502",
+    bucketTable: "5",
+    dumpFile: "\\upload\\a.cab",
+    archive: archive && { name: "a.cab", bytes: archive.size, sha256: archive.sha256, files: [] },
+    attempts,
+    consent: record.consent,
+    declined: 0,
+    redacted: 0,
+  };
+}
+
+/**
+ * The disk, not waited for: a killed program leaves to the system what it wrote, synced or not. Hundreds of runs that
+ * each sync a hundred times would take minutes.
+ */
+export function hastyDisk(): Disk {
+  const disk = openDisk(process.platform);
+  const sync = async () => {};
+  const create = async (path: string) => ({ ...(await disk.create(path)), sync });
+  return { ...disk, create, syncFile: sync, syncDirectory: sync };
+}
+
+/** This machine's deps, with what a test wants otherwise; `warnings` collects. */
+export async function sampleDeps(
+  change: Partial<JournalDeps> = {},
+): Promise<JournalDeps & { warnings: string[] }> {
+  const warnings: string[] = [];
+  const isRunning = (pid: number) => {
+    try {
+      return process.kill(pid, 0);
+    } catch {
+      return false;
+    }
+  };
+  const { platform, pid } = process;
+  return {
+    disk: openDisk(platform),
+    processes: await openProcesses({ platform, pid, hostName: hostname(), isRunning }),
+    uid: process.geteuid?.() ?? null,
+    now: Date.now,
+    warn: (problem) => warnings.push(problem),
+    warnings,
+    ...change,
+  };
+}
+
+/** @throws when there is no journal */
+export async function mustOpen(directory: string, deps: JournalDeps): Promise<Journal> {
+  const opened = await openJournal(directory, deps);
+  if (opened.journal === null) throw opened.why;
+  return opened.journal;
+}
+
+export async function mustAdd(journal: Journal, report: NewReport, options = PLAIN): Promise<Held> {
+  const added = await journal.add(report, options);
+  if (added.outcome !== "kept") throw new Error(`the report was ${added.outcome}`);
+  return added.held;
+}
+
+/** What stands for a cabinet. */
+export const ARCHIVE = Buffer.alloc(300_000, "MSCF and more ");
+
+export const PEER = { address: "192.0.2.1", tlsFingerprint: null };

@@ -1,0 +1,229 @@
+/**
+ * One report's way from the command line to the server, the program killed at one step of it, and what has to be true
+ * afterwards: of the server, of the journal, and of what the next runs say.
+ */
+
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { verifyArchive } from "../../../src/archive/verify.ts";
+import type { Outcome } from "../../../src/delivery/outcome.ts";
+import { mustOpen, sampleDeps } from "../journal/sample.ts";
+import { type Recorder, type Script, startRecorder } from "../recording-server.ts";
+import { bundleProgram, type Ended, type Program, readSteps, splitRuns } from "./stepped-program.ts";
+
+/** What happens before the run that is killed, and which run that is. */
+type Scenario = {
+  readonly title: string;
+  readonly killed: "submit" | "flush";
+  /** Submitted before, to a server that is down, or that takes level 1 and fails at level 2. */
+  readonly before: "nothing" | "never left" | "answered";
+  /** So many first PUTs are answered with 503. */
+  readonly failingPuts: number;
+};
+
+export const SCENARIOS = {
+  submit: { title: "submit", killed: "submit", before: "nothing", failingPuts: 0 },
+  submitFailingOnce: {
+    title: "submit with a PUT that fails first",
+    killed: "submit",
+    before: "nothing",
+    failingPuts: 1,
+  },
+  flushUnsent: {
+    title: "flush of a report that never left",
+    killed: "flush",
+    before: "never left",
+    failingPuts: 0,
+  },
+  flushAnswered: {
+    title: "flush of a report that was answered",
+    killed: "flush",
+    before: "answered",
+    failingPuts: 1,
+  },
+} as const satisfies Record<string, Scenario>;
+
+const LOG = "setup failed: error 1603\r\n".repeat(4000);
+const EVENT = [
+  ..."--event-type SetupFailed --event-time 2026-11-24T12:00:00Z --app-name setup.exe -p 1603".split(" "),
+  ..."--lcid 1033 --consent all --file setup.log --json --no-flush".split(" "),
+];
+/** Milliseconds after which whatever waits is due, and which a receipt may be ahead of the clock. */
+const LATER = 30 * 60_000;
+
+type RunOptions = { readonly steps?: string; readonly killAt?: number; readonly ahead?: number };
+
+/** A place with a journal and a file to attach, and the program there. */
+type Stage = {
+  readonly directory: string;
+  readonly server: Recorder;
+  run(args: readonly string[], options?: RunOptions): Promise<Ended>;
+  submitArgs(retries: number): string[];
+};
+
+const FLUSH = ["flush", "--json"];
+
+async function setStage(program: Program, directory: string, server: Recorder): Promise<Stage> {
+  await writeFile(join(directory, "setup.log"), LOG);
+  await mkdir(join(directory, "journal"), { mode: 0o700 });
+  const place = { cwd: directory, env: { CER_JOURNAL: join(directory, "journal"), HOME: directory } };
+  return {
+    directory,
+    server,
+    run: (args, options) => program.run(args, { ...options, ...place }),
+    submitArgs: (retries) => ["submit", "--server", server.server, "--retries", `${retries}`, ...EVENT],
+  };
+}
+
+/**
+ * Runs a scenario, kills it at a step (0: never) and checks everything.
+ * @returns the steps that were taken
+ */
+async function runKilled(program: Program, scenario: Scenario, killAt: number): Promise<string[]> {
+  const directory = await mkdtemp(join(tmpdir(), "cer-killed-"));
+  const server = await startRecorder(failFirst(scenario.failingPuts));
+  let steps: string[] = [];
+  try {
+    const stage = await setStage(program, directory, server);
+    await arrange(stage, scenario);
+    const already = { posts: server.whole("POST").length, puts: server.whole("PUT").length };
+    const options = { steps: join(directory, "steps"), killAt };
+    const ended =
+      scenario.killed === "submit"
+        ? await stage.run(stage.submitArgs(2), options)
+        : await stage.run(FLUSH, { ...options, ahead: LATER });
+    steps = await readSteps(options.steps);
+    assert.equal(ended.signal, killAt > 0 ? "SIGKILL" : null, ended.stderr);
+    await checkDelivery(stage, scenario, expectedOf(steps, scenario, already));
+    return steps;
+  } catch (cause) {
+    throw new Error(`${scenario.title}, killed at step ${killAt}: ${steps.at(-1)}`, { cause });
+  } finally {
+    await server.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+function failFirst(puts: number): Script {
+  return (method, count) =>
+    method === "PUT" && count <= puts ? { status: 503, headers: { "retry-after": "0" } } : null;
+}
+
+async function arrange(stage: Stage, { before }: Scenario): Promise<void> {
+  if (before === "nothing") return;
+  stage.server.isDown = before === "never left";
+  const ended = await stage.run(stage.submitArgs(0));
+  assert.equal(ended.code, 75, ended.stderr);
+  stage.server.isDown = false;
+}
+
+type Expected = {
+  /** The report was in the journal when the program died; otherwise nothing of it has left the machine. */
+  readonly isKept: boolean;
+  readonly posts: number;
+  readonly puts: number;
+};
+
+/**
+ * What the server has to have received, whole, once nothing waits any more. One POST and one PUT that it accepts; one
+ * more where the program died after its last byte had left and before it had written down the answer: neither side can
+ * tell then, and sending the same bytes again is the one choice that loses nothing.
+ */
+function expectedOf(
+  steps: readonly string[],
+  { before, failingPuts }: Scenario,
+  already: { readonly posts: number; readonly puts: number },
+): Expected {
+  const count = (pattern: RegExp) => steps.filter((step) => pattern.test(step)).length;
+  const isKept = before !== "nothing" || count(/^after rename .*entry\.json$/) > 0;
+  const isAnswered = before === "answered" || count(/^after rename .*answer\.json$/) > 0;
+  const isDelivered = count(/^after rename .*receipt\.json$/) > 0;
+  if (!isKept) return { isKept, posts: 0, puts: 0 };
+  const posts = already.posts + count(/^POST: body$/);
+  const puts = already.puts + count(/^PUT: body$/);
+  return {
+    isKept,
+    posts: posts + (isAnswered ? 0 : 1),
+    puts: puts + (isDelivered ? 0 : Math.max(0, failingPuts - puts) + 1),
+  };
+}
+
+/** The next process: flushes until nothing waits, then runs the hook again that was killed. */
+async function checkDelivery(stage: Stage, { failingPuts }: Scenario, expected: Expected): Promise<void> {
+  const lines = [FLUSH, FLUSH, FLUSH, stage.submitArgs(2)].flatMap((line) => ["--then", ...line]);
+  const ended = await stage.run(lines.slice(1), { ahead: LATER });
+  const [first, second, third, again] = splitRuns(ended);
+  for (const flushed of [first, second, third]) checkFlush(flushed, ended.stderr);
+  assert.equal(third?.stdout, `${JSON.stringify({ outcomes: [], waiting: 0 }, null, 2)}\n`);
+  assert.equal(again?.code, 0, ended.stderr);
+  const { outcome } = JSON.parse(again.stdout) as Outcome;
+  assert.equal(outcome, expected.isKept ? "duplicate" : "uploaded");
+  // Nothing of a report that was not kept has left the machine, so that this is all of it.
+  checkReceived(stage, expected.isKept ? expected : { posts: 1, puts: failingPuts + 1 });
+  await checkJournal(stage);
+}
+
+/** It says the truth about what still waits. */
+function checkFlush(flushed: { code: number | null; stdout: string } | undefined, stderr: string): void {
+  const { outcomes, waiting } = JSON.parse(flushed?.stdout ?? "") as { outcomes: Outcome[]; waiting: number };
+  const deferred = outcomes.filter(({ outcome }) => outcome === "deferred").length;
+  assert.equal(waiting, deferred, stderr);
+  assert.equal(flushed?.code, deferred > 0 ? 75 : 0, stderr);
+}
+
+function checkReceived({ server }: Stage, { posts, puts }: Omit<Expected, "isKept">): void {
+  const [reports, archives] = [server.whole("POST"), server.whole("PUT")];
+  assert.deepEqual({ posts: reports.length, puts: archives.length }, { posts, puts });
+  // Every repetition has the same bytes and goes to the same place.
+  assert.equal(new Set(reports.map(({ sha256, path }) => sha256 + path)).size, Math.min(posts, 1));
+  assert.equal(new Set(archives.map(({ sha256 }) => sha256)).size, Math.min(puts, 1));
+  for (const { path } of archives) assert.equal(path, `/Cabs/${posts}.cab`);
+}
+
+/** One delivered report whose receipt names what the server has; a cabinet that opens; nothing left half-way. */
+async function checkJournal({ directory, server }: Stage): Promise<void> {
+  const journal = await mustOpen(join(directory, "journal"), await sampleDeps());
+  const listed = await journal.list(["new", "pending", "claimed", "done", "abandoned", "removed"]);
+  assert.deepEqual(
+    listed.map(({ state, label }) => [state, label.bytes]),
+    [["done", 0]],
+  );
+  for (const name of await journal.listSetAside()) assert.match(name, /^new\./);
+  const [entry] = listed;
+  assert.ok(entry !== undefined);
+  const { receipt } = await journal.show(entry);
+  const [report, archive] = [server.whole("POST").at(-1), server.whole("PUT").at(-1)];
+  assert.ok(report !== undefined && archive !== undefined);
+  assert.equal(receipt?.level1.sha256, report.sha256);
+  assert.equal(receipt.archive?.sha256, archive.sha256);
+  assert.deepEqual(
+    receipt.archive.files.map(({ name }) => name),
+    ["report.xml", "setup.log", "manifest.json"],
+  );
+  const cabinet = join(directory, "received.cab");
+  await writeFile(cabinet, archive.body);
+  await verifyArchive(cabinet, "cab");
+}
+
+/** A test for each scenario: killed at each of the chosen steps, one run per step. */
+export function killEverywhere(scenarios: readonly Scenario[], choose: (step: string) => boolean): void {
+  let program: Program;
+  before(async () => {
+    program = await bundleProgram();
+  });
+  after(() => program.remove());
+  for (const scenario of scenarios)
+    test(`${scenario.title}, killed at any step, is delivered once`, async () => {
+      const steps = await runKilled(program, scenario, 0);
+      const chosen = steps.flatMap((step, index) => (choose(step) ? [index + 1] : []));
+      assert.ok(chosen.length > 0);
+      const worker = async () => {
+        for (let killAt = chosen.shift(); killAt !== undefined; killAt = chosen.shift())
+          assert.equal((await runKilled(program, scenario, killAt)).length, killAt);
+      };
+      await Promise.all([worker(), worker()]);
+    });
+}
