@@ -1,8 +1,6 @@
 /** What `main.ts` hands to a command: the process, as far as a command may see it. */
 
-import type { Terminal } from "./cli/terminal.ts";
-
-export type Surroundings = {
+export type Context = {
   readonly platform: NodeJS.Platform;
   readonly env: NodeJS.ProcessEnv;
   readonly home: string;
@@ -28,4 +26,21 @@ export type Surroundings = {
   readStdin(): Promise<Buffer>;
   /** This program's own. */
   readonly version: string;
+};
+
+/** Paints a word; the identity where colour is off. */
+export type Paint = (style: "good" | "bad" | "dim", text: string) => string;
+
+export type Terminal = {
+  /** One line of the result, to standard output. */
+  print(line: string): void;
+  /** One line of talk, to standard error. */
+  say(line: string): void;
+  readonly paint: Paint;
+  /** Somebody reads standard error and can answer on standard input. */
+  readonly isInteractive: boolean;
+  /** The line typed in answer, trimmed; null at the end of input. @throws the signal's reason when it fires */
+  ask(question: string, signal: AbortSignal): Promise<string | null>;
+  /** Shows an upload's progress; the identity where nobody watches. Call `stop` before anything else is said. */
+  progress(total: number): Promise<{ update(done: number): void; stop(): void }>;
 };

@@ -11,7 +11,7 @@
  *
  * Each arrow is one function; each stage is a plain value. Only submit.ts knows the order. Formats, plans and policies
  * are pure; files, sockets and clocks are at the rim. This file is the rim's rim: the process meets the program here and
- * nowhere else. A command gets what it needs as `Surroundings`, returns its exit code, and is loaded when it is called,
+ * nowhere else. A command gets what it needs as `Context`, returns its exit code, and is loaded when it is called,
  * because an installer's failure hook pays for every module it does not use.
  *
  * Directories: wire/ what travels; collect/ what the server may ask for; archive/ what carries it (archive/cab/ knows
@@ -26,7 +26,7 @@ import type { Command } from "./cli/command.ts";
 import { parseCommandLine } from "./cli/parse.ts";
 import { openTerminal } from "./cli/terminal.ts";
 import { runSubmit } from "./commands/submit.ts";
-import type { Surroundings } from "./context.ts";
+import type { Context } from "./context.ts";
 import { failedOutcome } from "./delivery/outcome.ts";
 import { asCerError, CerError, EXIT, type ExitCode, exitCodeOf } from "./errors.ts";
 import { stripControls } from "./printable.ts";
@@ -46,26 +46,26 @@ export async function main(): Promise<ExitCode> {
   }
 }
 
-async function run(command: Command, around: Surroundings): Promise<ExitCode> {
+async function run(command: Command, context: Context): Promise<ExitCode> {
   switch (command.name) {
     case "submit":
-      return runSubmit(command, around);
+      return runSubmit(command, context);
     case "preview":
-      return (await import("./commands/preview.ts")).preview(command, around);
+      return (await import("./commands/preview.ts")).preview(command, context);
     case "serve":
-      return serveFrom(command, around);
+      return serveFrom(command, context);
     case "smoke":
-      return (await import("./commands/smoke.ts")).runSmoke(command, around);
+      return (await import("./commands/smoke.ts")).runSmoke(command, context);
     case "flush":
-      return (await import("./commands/flush.ts")).runFlush(command, around);
+      return (await import("./commands/flush.ts")).runFlush(command, context);
     case "queue":
-      return (await import("./commands/queue.ts")).runQueue(command, around);
+      return (await import("./commands/queue.ts")).runQueue(command, context);
     case "verify":
-      return (await import("./commands/verify.ts")).runVerify(command, around);
+      return (await import("./commands/verify.ts")).runVerify(command, context);
     case "inspect":
-      return (await import("./commands/inspect.ts")).runInspect(command, around);
+      return (await import("./commands/inspect.ts")).runInspect(command, context);
     case "schema":
-      return (await import("./commands/schema.ts")).runSchema(around.terminal);
+      return (await import("./commands/schema.ts")).runSchema(context.terminal);
     case "text":
       process.stdout.write(command.text);
       return EXIT.ok;
@@ -74,7 +74,7 @@ async function run(command: Command, around: Surroundings): Promise<ExitCode> {
 
 async function serveFrom(
   { port, host, dir, requests }: Extract<Command, { name: "serve" }>,
-  { terminal, signal, tempDir }: Surroundings,
+  { terminal, signal, tempDir }: Context,
 ): Promise<ExitCode> {
   const [{ serve }, { verifyArchive }] = await Promise.all([
     import("./commands/serve.ts"),
@@ -88,7 +88,7 @@ function colorOf(command: Command): boolean {
   return "output" in command ? command.output.color : true;
 }
 
-function surroundings(color: boolean, signal: AbortSignal): Surroundings {
+function surroundings(color: boolean, signal: AbortSignal): Context {
   return {
     platform: process.platform,
     env: process.env,

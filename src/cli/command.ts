@@ -1,13 +1,8 @@
 /** A command line as a value: what was typed, checked word by word, and nothing else. */
 
-import type { Compression } from "../archive/entries/entry.ts";
-import type { Settings } from "../config/sources.ts";
-import type { EventInput, FileType } from "../event.ts";
-
-/** What the event's flags say. Paths are as typed. */
-export type EventFlags = EventInput & {
-  readonly attach: readonly { readonly path: string; readonly type: FileType }[];
-};
+import type { Settings } from "../config/settings.ts";
+import type { ArchiveTerms } from "../config/terms.ts";
+import type { EventFlags } from "../event/read.ts";
 
 export type TargetFlags = { readonly config: string | null; readonly settings: Settings };
 
@@ -21,12 +16,6 @@ export type OutputFlags = {
 /** Milliseconds. */
 export type TimeFlags = { readonly idleTimeout: number; readonly maxTime: number | null };
 
-export type ArchiveFlags = {
-  readonly format: "cab" | "tar";
-  readonly compression: Compression | null;
-  readonly splitLarge: boolean;
-};
-
 export type SubmitCommand = {
   readonly name: "submit";
   /** The event file, "-" for standard input, null for flags alone. */
@@ -35,7 +24,7 @@ export type SubmitCommand = {
   readonly truncate: boolean;
   readonly target: TargetFlags;
   readonly times: TimeFlags;
-  readonly archive: ArchiveFlags;
+  readonly archive: ArchiveTerms;
   readonly dryRun: { readonly out: string | null } | null;
   readonly keeping: KeepingFlags;
   readonly output: OutputFlags;

@@ -3,8 +3,8 @@
 import type { Command as Parser } from "commander";
 import { CerError } from "../errors.ts";
 import { parseEventTime, parseReportType } from "../event/json.ts";
+import type { EventFlags } from "../event/read.ts";
 import type { EventInput, Parameter, SecondaryParameter } from "../event.ts";
-import type { EventFlags } from "./command.ts";
 import { present, refuse } from "./word.ts";
 
 const EVENT_TEXTS = [

@@ -2,10 +2,10 @@
 
 import type { Command as Parser } from "commander";
 import type { Compression } from "../archive/entries/entry.ts";
-import { parsePort } from "../config/destination.ts";
-import type { Settings } from "../config/sources.ts";
+import { parsePort, type Settings } from "../config/settings.ts";
+import type { ArchiveTerms } from "../config/terms.ts";
 import { CONSENTS } from "../consent/policy.ts";
-import type { ArchiveFlags, KeepingFlags, OutputFlags, TargetFlags, TimeFlags } from "./command.ts";
+import type { KeepingFlags, OutputFlags, TargetFlags, TimeFlags } from "./command.ts";
 import { choiceOf, present, refuse } from "./word.ts";
 
 export type TargetOptions = {
@@ -110,7 +110,7 @@ export function addArchiveOptions(command: Parser): void {
     .option("--split-large", "split a file that no cabinet can hold into numbered parts");
 }
 
-export function archiveFlags({ archive, compression, splitLarge }: ArchiveOptions): ArchiveFlags {
+export function archiveFlags({ archive, compression, splitLarge }: ArchiveOptions): ArchiveTerms {
   return { format: archive, compression: compression ?? null, splitLarge: splitLarge === true };
 }
 

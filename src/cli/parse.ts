@@ -4,8 +4,8 @@
  */
 
 import { CommanderError, Command as Parser } from "commander";
-import { DEFAULT_PORT, parsePort } from "../config/destination.ts";
-import type { Settings } from "../config/sources.ts";
+import { DEFAULT_PORT } from "../config/destination.ts";
+import { parsePort, type Settings } from "../config/settings.ts";
 import { CerError } from "../errors.ts";
 import type { Command } from "./command.ts";
 import { addEventOptions, collect, type EventOptions, eventFlags } from "./event-options.ts";

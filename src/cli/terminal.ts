@@ -3,21 +3,7 @@
  * bar only where a person watches.
  */
 
-import type { Paint } from "../delivery/outcome.ts";
-
-export type Terminal = {
-  /** One line of the result, to standard output. */
-  print(line: string): void;
-  /** One line of talk, to standard error. */
-  say(line: string): void;
-  readonly paint: Paint;
-  /** Somebody reads standard error and can answer on standard input. */
-  readonly isInteractive: boolean;
-  /** The line typed in answer, trimmed; null at the end of input. @throws the signal's reason when it fires */
-  ask(question: string, signal: AbortSignal): Promise<string | null>;
-  /** Shows an upload's progress; the identity where nobody watches. Call `stop` before anything else is said. */
-  progress(total: number): Promise<{ update(done: number): void; stop(): void }>;
-};
+import type { Terminal } from "../context.ts";
 
 type Stream = {
   write(text: string): unknown;

@@ -1,8 +1,8 @@
 /** Consent "ask": the plan shown item by item, and the user's answer to each. */
 
-import type { ResolvedPolicy } from "../config/terms.ts";
+import type { Terms } from "../config/terms.ts";
 import type { CollectionPlan } from "../consent/plan.ts";
-import type { Surroundings } from "../context.ts";
+import type { Context } from "../context.ts";
 import { CerError } from "../errors.ts";
 import { formatItem, formatPlan } from "./plan-text.ts";
 
@@ -12,8 +12,8 @@ import { formatItem, formatPlan } from "./plan-text.ts";
  * @throws CerError CER_USAGE
  */
 export function requireSomebodyToAsk(
-  { policy, consentFrom }: ResolvedPolicy,
-  { terminal }: Surroundings,
+  { policy, consentFrom }: Terms,
+  { terminal }: Context,
   event: string | null,
 ): void {
   if (policy.consent !== "ask" || (terminal.isInteractive && event !== "-")) return;
@@ -32,7 +32,7 @@ export function requireSomebodyToAsk(
 /** The answers by place in the plan's items. What is no yes means no, and the end of input means no to all the rest. */
 export async function askForItems(
   plan: CollectionPlan,
-  { terminal, signal }: Surroundings,
+  { terminal, signal }: Context,
 ): Promise<ReadonlyMap<number, boolean>> {
   terminal.say("The server asks for more than the report:");
   for (const line of await formatPlan(plan, terminal.paint)) terminal.say(`  ${line}`);

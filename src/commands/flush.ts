@@ -1,22 +1,22 @@
 /** `cer flush`: sends the reports that wait and are due. */
 
 import type { FlushCommand } from "../cli/command.ts";
+import { formatOutcome } from "../cli/outcome-text.ts";
 import { readSources } from "../config/sources.ts";
-import type { Surroundings } from "../context.ts";
+import type { Context } from "../context.ts";
 import { flushDue } from "../delivery/flush.ts";
-import { exitCodeFor, formatOutcome, type Outcome } from "../delivery/outcome.ts";
-import { isDue } from "../delivery/retry.ts";
+import { exitCodeFor, type Outcome } from "../delivery/outcome.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
-import { parseTime } from "../journal/layout.ts";
+import { isDue, parseTime } from "../journal/layout.ts";
 import { closeJournal, requireJournal } from "./open-journal.ts";
 
 /** Exit 0 when all that was due was delivered, 75 when some of it still waits, else the code of the first failure. */
-export async function runFlush(command: FlushCommand, around: Surroundings): Promise<ExitCode> {
-  const { terminal, now } = around;
+export async function runFlush(command: FlushCommand, context: Context): Promise<ExitCode> {
+  const { terminal, now } = context;
   const { json, quiet, verbose } = command.output;
-  const sources = await readSources(command.target.settings, command.target.config, around);
+  const sources = await readSources(command.target.settings, command.target.config, context);
   const say = (problem: string) => terminal.say(`warning: ${problem}`);
-  const journal = await requireJournal(sources, around, say);
+  const journal = await requireJournal(sources, context, say);
   const outcomes: Outcome[] = [];
   try {
     await journal.prune();
@@ -25,12 +25,12 @@ export async function runFlush(command: FlushCommand, around: Surroundings): Pro
     const onStep = (step: string) => {
       if (verbose) terminal.say(step);
     };
-    for await (const { outcome } of flushDue(journal, { around, idleTimeout, until, onStep })) {
+    for await (const { outcome } of flushDue(journal, { context, idleTimeout, until, onStep })) {
       outcomes.push(outcome);
       if (!json && !quiet) for (const line of formatOutcome(outcome, terminal.paint)) terminal.print(line);
     }
   } finally {
-    await closeJournal(journal, around);
+    await closeJournal(journal, context);
   }
   const waiting = await journal.list(["pending"]);
   const isLeft = waiting.some(({ label }) => isDue(parseTime(label.mark) ?? 0, now()));

@@ -1,11 +1,10 @@
 /** The documents of the protocol and of this program, for people: a level 1 report, a manifest, a receipt. */
 
 import { MANIFEST_FORMAT, type Manifest, parseManifest } from "../collect/manifest.ts";
-import { formatBytes } from "../delivery/outcome.ts";
 import { CerError } from "../errors.ts";
 import { FILE_TYPES, fromFileTime, REPORT_TYPES } from "../event.ts";
 import { formatReceipt, parseReceipt } from "../journal/receipt.ts";
-import { quote, stripControls } from "../printable.ts";
+import { formatBytes, quote, stripControls } from "../printable.ts";
 import { type ParsedReport, parseReport } from "../wire/report-reader.ts";
 import { decodeReportText } from "../wire/text.ts";
 import type { Described } from "./inspect.ts";

@@ -10,17 +10,16 @@ import { readCabinet } from "../archive/cab/read/tables.ts";
 import { extractTar, readTar } from "../archive/tar.ts";
 import { asDamage } from "../archive/verify.ts";
 import type { InspectCommand } from "../cli/command.ts";
-import type { Surroundings } from "../context.ts";
-import { formatBytes } from "../delivery/outcome.ts";
+import type { Context } from "../context.ts";
 import { CerError, EXIT, type ExitCode } from "../errors.ts";
-import { stripControls } from "../printable.ts";
+import { formatBytes, stripControls } from "../printable.ts";
 import { describeDocument } from "./inspect-document.ts";
 
 /** What a file turned out to be: lines for people, an object for programs. */
 export type Described = { readonly lines: readonly string[]; readonly json: object };
 
-export async function runInspect(command: InspectCommand, around: Surroundings): Promise<ExitCode> {
-  const path = resolve(around.cwd, command.file);
+export async function runInspect(command: InspectCommand, context: Context): Promise<ExitCode> {
+  const path = resolve(context.cwd, command.file);
   const kind = await sniff(path, command.file);
   const isArchive = kind === "cab" || kind === "tar";
   if (!isArchive && (command.extract !== null || command.verify))
@@ -28,11 +27,11 @@ export async function runInspect(command: InspectCommand, around: Surroundings):
       "CER_USAGE",
       `${command.file} is no archive; --extract and --verify are for archives.`,
     );
-  const out = command.extract === null ? null : resolve(around.cwd, command.extract);
+  const out = command.extract === null ? null : resolve(context.cwd, command.extract);
   const described = await describe(kind, path, command, out).catch((thrown: unknown) => {
     throw asDamage(thrown);
   });
-  const { print } = around.terminal;
+  const { print } = context.terminal;
   if (command.output.json) print(JSON.stringify(described.json, null, 2));
   else if (!command.output.quiet) for (const line of described.lines) print(line);
   return EXIT.ok;

@@ -2,8 +2,8 @@
 
 import { hostname } from "node:os";
 import { resolve } from "node:path";
-import { type Source, strongestSetting } from "../config/sources.ts";
-import type { Surroundings } from "../context.ts";
+import { type Source, strongestSetting } from "../config/settings.ts";
+import type { Context } from "../context.ts";
 import { asCerError, CerError } from "../errors.ts";
 import { openDisk } from "../journal/disk/disk.ts";
 import { openProcesses } from "../journal/disk/owner.ts";
@@ -19,10 +19,10 @@ export type OpenedJournal =
 /** Never throws: a journal that cannot be used is a reason, and the caller's decision. */
 export async function openNamedJournal(
   sources: readonly Source[],
-  around: Surroundings,
+  context: Context,
   warn: (problem: string) => void,
 ): Promise<OpenedJournal> {
-  const { platform, env, home, cwd, now, process } = around;
+  const { platform, env, home, cwd, now, process } = context;
   const named = strongestSetting(sources, "journal");
   const directory =
     named === undefined
@@ -46,16 +46,16 @@ export async function openNamedJournal(
 /** For commands that are about the journal itself. @throws CerError why there is none */
 export async function requireJournal(
   sources: readonly Source[],
-  around: Surroundings,
+  context: Context,
   warn: (problem: string) => void,
 ): Promise<Journal> {
-  const opened = await openNamedJournal(sources, around, warn);
+  const opened = await openNamedJournal(sources, context, warn);
   if (opened.journal === null) throw opened.why;
   return opened.journal;
 }
 
 /** Lets go of what is still held. What a command has to report is true whether that works or not. */
-export async function closeJournal(journal: Journal, { terminal }: Surroundings): Promise<void> {
+export async function closeJournal(journal: Journal, { terminal }: Context): Promise<void> {
   await journal.close().catch((thrown: unknown) => {
     terminal.say(`warning: The journal could not be left in order: ${asCerError(thrown).message}`);
   });

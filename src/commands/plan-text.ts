@@ -2,7 +2,8 @@
 
 import { stat } from "node:fs/promises";
 import type { CollectionPlan, PlanItem } from "../consent/plan.ts";
-import { formatBytes, type Paint } from "../delivery/outcome.ts";
+import type { Paint } from "../context.ts";
+import { formatBytes } from "../printable.ts";
 
 const VERBS = { collect: "send", ask: "ask", decline: "keep", missing: "none" } as const;
 

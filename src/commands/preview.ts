@@ -7,44 +7,46 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { PreviewCommand, SubmitCommand } from "../cli/command.ts";
 import { resolveDestination } from "../config/destination.ts";
-import { readSources, type Source } from "../config/sources.ts";
-import { resolvePolicy } from "../config/terms.ts";
+import type { Source } from "../config/settings.ts";
+import { readSources } from "../config/sources.ts";
+import { resolveTerms } from "../config/terms.ts";
 import type { CollectionPlan } from "../consent/plan.ts";
-import type { Surroundings } from "../context.ts";
-import { pack, planFor } from "../delivery/build-archive.ts";
-import type { Packed } from "../delivery/protocol.ts";
+import type { Context } from "../context.ts";
+import { buildArchive, planFor } from "../delivery/build-archive.ts";
 import { parseAnswer } from "../delivery/reply.ts";
 import { CerError, EXIT, type ExitCode } from "../errors.ts";
 import { makeReport } from "../event/read.ts";
+import type { BuiltArchive } from "../journal/report.ts";
 import { formatUrl } from "../wire/exchange.ts";
 import { decodeReportText } from "../wire/text.ts";
 import { formatPlan } from "./plan-text.ts";
 
 /** `cer submit --dry-run`. */
-export async function showDryRun(command: SubmitCommand, around: Surroundings): Promise<ExitCode> {
-  return preview({ ...command, name: "preview", response: null, out: command.dryRun?.out ?? null }, around);
+export async function showDryRun(command: SubmitCommand, context: Context): Promise<ExitCode> {
+  return preview({ ...command, name: "preview", response: null, out: command.dryRun?.out ?? null }, context);
 }
 
 /** `cer preview`. */
-export async function preview(command: PreviewCommand, around: Surroundings): Promise<ExitCode> {
-  const sources = await readSources(command.target.settings, command.target.config, around);
-  const { event, level1, warnings } = await makeReport(command, around);
-  const options = { event, level1, rules: resolvePolicy(sources), archive: command.archive, around };
-  const answer = command.response === null ? null : await readAnswer(command.response, around);
+export async function preview(command: PreviewCommand, context: Context): Promise<ExitCode> {
+  const sources = await readSources(command.target.settings, command.target.config, context);
+  const { event, level1, warnings } = await makeReport(command, context);
+  const terms = resolveTerms(sources, command.archive);
+  const report = { event, level1, terms, imported: false, stored: event.files.map(({ path }) => path) };
+  const answer = command.response === null ? null : await readAnswer(command.response, context);
   warnings.push(...(answer?.warnings ?? []));
-  const plan = planFor(answer?.response ?? null, options);
-  const out = command.out === null ? null : resolve(around.cwd, command.out);
+  const plan = planFor(answer?.response ?? null, report, context);
+  const out = command.out === null ? null : resolve(context.cwd, command.out);
   const written: string[] = [];
   if (out !== null) {
     await openFolder(out);
     written.push(await writeBytes(out, "level1.xml", level1));
   }
   if (out !== null && answer !== null) {
-    const packed = await pack(answer.response, { ...options, confirm: async () => new Map() });
-    written.push(...(await writePacked(out, packed, command.archive.format)));
+    const { archive } = await buildArchive(answer.response, report, context, async () => new Map());
+    if (archive !== null) written.push(...(await writeArchive(out, archive, command.archive.format)));
   }
   const shown = { url: urlOf(sources), bytes: level1.length, xml: decodeReportText(level1).text };
-  await show({ shown, plan, warnings, written }, command, around);
+  await show({ shown, plan, warnings, written }, command, context);
   return EXIT.ok;
 }
 
@@ -54,8 +56,8 @@ function urlOf(sources: readonly Source[]): string | null {
   return formatUrl(origin, path);
 }
 
-async function readAnswer(path: string, around: Surroundings) {
-  const bytes = await readFile(resolve(around.cwd, path)).catch((cause: NodeJS.ErrnoException) => {
+async function readAnswer(path: string, context: Context) {
+  const bytes = await readFile(resolve(context.cwd, path)).catch((cause: NodeJS.ErrnoException) => {
     throw new CerError("CER_FILE", `The answer ${path} cannot be read (${cause.code}).`, {
       hint: "--response names a file with the text of a level 1 answer, lines of KEY=VALUE.",
       cause,
@@ -74,16 +76,13 @@ async function writeBytes(folder: string, name: string, bytes: Buffer): Promise<
   return path;
 }
 
-async function writePacked(folder: string, packed: Packed, format: "cab" | "tar"): Promise<string[]> {
-  if (packed.archive === null) return [];
+async function writeArchive(folder: string, archive: BuiltArchive, format: "cab" | "tar"): Promise<string[]> {
   try {
     const path = join(folder, `archive.${format}`);
-    await writeFile(path, packed.archive.open(), { mode: 0o600 }).catch((cause) =>
-      refuseToWrite(path, cause),
-    );
-    return [path, await writeBytes(folder, "manifest.json", packed.manifest)];
+    await writeFile(path, archive.open(), { mode: 0o600 }).catch((cause) => refuseToWrite(path, cause));
+    return [path, await writeBytes(folder, "manifest.json", archive.manifest)];
   } finally {
-    await packed.dispose();
+    await archive.dispose();
   }
 }
 
@@ -104,7 +103,7 @@ type Preview = {
 async function show(
   { shown, plan, warnings, written }: Preview,
   { output }: PreviewCommand,
-  { terminal }: Surroundings,
+  { terminal }: Context,
 ): Promise<void> {
   const { print, say, paint } = terminal;
   if (output.json) {

@@ -2,33 +2,32 @@
 
 import type { QueueCommand } from "../cli/command.ts";
 import { readSources } from "../config/sources.ts";
-import type { Surroundings } from "../context.ts";
-import { formatBytes } from "../delivery/outcome.ts";
+import type { Context } from "../context.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
 import type { Journal, Shown } from "../journal/journal.ts";
 import type { Listed } from "../journal/layout.ts";
 import { formatReceipt } from "../journal/receipt.ts";
-import { quote, stripControls } from "../printable.ts";
+import { formatBytes, quote, stripControls } from "../printable.ts";
 import { formatUrl } from "../wire/exchange.ts";
 import { closeJournal, requireJournal } from "./open-journal.ts";
 
-export async function runQueue(command: QueueCommand, around: Surroundings): Promise<ExitCode> {
-  const { terminal } = around;
-  const sources = await readSources(command.target.settings, command.target.config, around);
-  const journal = await requireJournal(sources, around, (problem) => terminal.say(`warning: ${problem}`));
+export async function runQueue(command: QueueCommand, context: Context): Promise<ExitCode> {
+  const { terminal } = context;
+  const sources = await readSources(command.target.settings, command.target.config, context);
+  const journal = await requireJournal(sources, context, (problem) => terminal.say(`warning: ${problem}`));
   try {
-    const { lines, json } = await carryOut(command, journal, around);
+    const { lines, json } = await carryOut(command, journal, context);
     if (command.output.json) terminal.print(JSON.stringify(json, null, 2));
     else if (!command.output.quiet) for (const line of lines) terminal.print(line);
     return EXIT.ok;
   } finally {
-    await closeJournal(journal, around);
+    await closeJournal(journal, context);
   }
 }
 
 type Told = { readonly lines: readonly string[]; readonly json: unknown };
 
-async function carryOut(command: QueueCommand, journal: Journal, around: Surroundings): Promise<Told> {
+async function carryOut(command: QueueCommand, journal: Journal, context: Context): Promise<Told> {
   switch (command.action) {
     case "list":
       return listAll(journal);
@@ -44,7 +43,7 @@ async function carryOut(command: QueueCommand, journal: Journal, around: Surroun
     }
     case "export":
     case "import":
-      return (await import("./transfer.ts")).transfer(command, journal, around);
+      return (await import("./transfer.ts")).transfer(command, journal, context);
   }
 }
 

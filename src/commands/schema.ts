@@ -1,6 +1,6 @@
 /** `cer schema`: the JSON Schema of the event file. */
 
-import type { Terminal } from "../cli/terminal.ts";
+import type { Terminal } from "../context.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
 import { eventJsonSchema } from "../event/json.ts";
 

@@ -16,7 +16,7 @@ export type ServeOptions = {
   readonly requests: readonly string[];
 };
 
-export type ServeSurroundings = {
+export type ServeContext = {
   /** A line of the result: the address, then one line per exchange. */
   readonly print: (line: string) => void;
   /** A line of talk. */
@@ -32,7 +32,7 @@ export type ServeSurroundings = {
  * Serves until the signal aborts. A temporary directory is kept if anything was received, and removed if not.
  * @throws CerError as of `startServer`
  */
-export async function serve(options: ServeOptions, surroundings: ServeSurroundings): Promise<ExitCode> {
+export async function serve(options: ServeOptions, surroundings: ServeContext): Promise<ExitCode> {
   const { print, warn, signal, tempDir, verifyArchive } = surroundings;
   const { host, port, requests } = options;
   const dir = options.dir ?? (await mkdtemp(join(tempDir, "cer-serve-")));

@@ -10,17 +10,17 @@ import { join } from "node:path";
 import { verifyArchive } from "../archive/verify.ts";
 import type { Command } from "../cli/command.ts";
 import { resolveDestination } from "../config/destination.ts";
-import { proxyFor } from "../config/proxy.ts";
-import { readSources, type Source } from "../config/sources.ts";
-import { resolvePolicy } from "../config/terms.ts";
-import type { Surroundings } from "../context.ts";
-import { pack } from "../delivery/build-archive.ts";
-import { deliver } from "../delivery/connection.ts";
-import { describeError, exitCodeFor, formatBytes, type Outcome } from "../delivery/outcome.ts";
-import { type Dossier, passingDossier } from "../delivery/protocol.ts";
+import type { Source } from "../config/settings.ts";
+import { readSources } from "../config/sources.ts";
+import { resolveTerms } from "../config/terms.ts";
+import type { Context } from "../context.ts";
+import { attempt } from "../delivery/attempts.ts";
+import { describeError, exitCodeFor, type Outcome } from "../delivery/outcome.ts";
 import { CerError, type ExitCode } from "../errors.ts";
 import type { Event } from "../event.ts";
-import { stripControls } from "../printable.ts";
+import type { Answer } from "../journal/entry.ts";
+import { MemoryStore } from "../journal/report.ts";
+import { formatBytes, stripControls } from "../printable.ts";
 import { startServer } from "../server/listen.ts";
 import { formatUrl } from "../wire/exchange.ts";
 import { buildReport, encodeReport } from "../wire/report.ts";
@@ -47,13 +47,13 @@ const EXAMPLE: Event = {
   files: [],
 };
 
-export async function runSmoke(command: SmokeCommand, around: Surroundings): Promise<ExitCode> {
-  const sources = await readSources(command.target.settings, command.target.config, around);
+export async function runSmoke(command: SmokeCommand, context: Context): Promise<ExitCode> {
+  const sources = await readSources(command.target.settings, command.target.config, context);
   const isNamed = sources.some(({ settings }) => settings.server !== undefined);
   const { outcome, steps } = isNamed
-    ? await smoke(sources, command, around, null)
-    : await smokeEmbedded(sources, command, around);
-  show(outcome, steps, command, around);
+    ? await smoke(sources, command, context, null)
+    : await smokeEmbedded(sources, command, context);
+  show(outcome, steps, command, context);
   return exitCodeFor(outcome);
 }
 
@@ -63,8 +63,8 @@ type Step = { readonly number: number; readonly title: string; readonly seen: re
 /** What the embedded server says it keeps, to be compared with what was sent. */
 type Arrived = { path: string | null };
 
-async function smokeEmbedded(sources: readonly Source[], command: SmokeCommand, around: Surroundings) {
-  const dir = await mkdtemp(join(around.tempDir, "cer-smoke-"));
+async function smokeEmbedded(sources: readonly Source[], command: SmokeCommand, context: Context) {
+  const dir = await mkdtemp(join(context.tempDir, "cer-smoke-"));
   const arrived: Arrived = { path: null };
   try {
     const server = await startServer({
@@ -79,7 +79,7 @@ async function smokeEmbedded(sources: readonly Source[], command: SmokeCommand, 
     });
     const embedded = { name: "the embedded server", settings: { server: server.url, path: "/stage2.htm" } };
     try {
-      return await smoke([embedded, ...sources.map(withoutTarget)], command, around, arrived);
+      return await smoke([embedded, ...sources.map(withoutTarget)], command, context, arrived);
     } finally {
       await server.close();
     }
@@ -94,57 +94,38 @@ function withoutTarget({ name, settings }: Source): Source {
   return { name, settings: rest };
 }
 
+/** @param arrived null: against a server of somebody else's */
 async function smoke(
   sources: readonly Source[],
   command: SmokeCommand,
-  around: Surroundings,
+  context: Context,
   arrived: Arrived | null,
 ): Promise<{ outcome: Outcome; steps: Step[] }> {
   const destination = resolveDestination(sources);
-  const rules = resolvePolicy(sources);
+  const terms = resolveTerms(sources, { format: "cab", compression: null, splitLarge: false });
   const level1 = encodeReport(buildReport(EXAMPLE).report);
-  const seen: Seen = { answer: null };
-  const delivered = await deliver(watch(passingDossier(EXAMPLE, level1), seen), {
-    destination,
-    proxy: arrived === null ? proxyFor(destination.origin, around.env) : null,
-    ...command.times,
-    signal: around.signal,
-    now: around.now,
-    version: around.version,
-    pack: (response, signal) =>
-      pack(response, {
-        event: EXAMPLE,
-        level1,
-        rules,
-        around: { ...around, signal },
-        archive: { format: "cab", compression: null, splitLarge: false },
-      }),
-  });
-  const outcome = arrived === null ? delivered : await compare(delivered, arrived);
-  const from = arrived === null ? `set by ${destination.from}` : "the embedded server, started for this test";
-  return {
-    outcome,
-    steps: tellSteps(
-      outcome,
-      seen,
-      level1,
-      `${formatUrl(destination.origin, "")} (${from})`,
-      arrived !== null,
-    ),
-  };
+  const report = { event: EXAMPLE, level1, destination, terms, imported: false, stored: [] };
+  const { idleTimeout, maxTime } = command.times;
+  const store = new MemoryStore();
+  try {
+    const { outcome: delivered } = await attempt(report, store, {
+      context: arrived === null ? context : withoutProxy(context),
+      idleTimeout,
+      until: maxTime === null ? null : context.now() + maxTime,
+    });
+    const outcome = arrived === null ? delivered : await compare(delivered, arrived);
+    const from =
+      arrived === null ? `set by ${destination.from}` : "the embedded server, started for this test";
+    const server = `${formatUrl(destination.origin, "")} (${from})`;
+    return { outcome, steps: tellSteps(outcome, store.answer, level1, server, arrived !== null) };
+  } finally {
+    await store.dispose();
+  }
 }
 
-type Seen = { answer: Buffer | null };
-
-/** The dossier, with the answer noted as it comes by. */
-function watch(dossier: Dossier, seen: Seen): Dossier {
-  return {
-    ...dossier,
-    keepAnswer: async (answer) => {
-      seen.answer = answer.body;
-      await dossier.keepAnswer(answer);
-    },
-  };
+/** The embedded server is on this machine. */
+function withoutProxy(context: Context): Context {
+  return { ...context, env: { ...context.env, no_proxy: "*" } };
 }
 
 /** Against the embedded server, delivered means that the archive arrived byte for byte. */
@@ -170,9 +151,15 @@ async function hashOf(path: string): Promise<string> {
 }
 
 /** The seed document's nine steps, as far as they were reached. */
-function tellSteps(outcome: Outcome, seen: Seen, level1: Buffer, server: string, embedded: boolean): Step[] {
+function tellSteps(
+  outcome: Outcome,
+  kept: Answer | null,
+  level1: Buffer,
+  server: string,
+  embedded: boolean,
+): Step[] {
   const { level1: posted, level2 } = outcome;
-  const answer = seen.answer === null ? [] : linesOf(decodeAnswerText(seen.answer));
+  const answer = kept === null ? [] : linesOf(decodeAnswerText(kept.body));
   const steps: Step[] = [
     { number: 1, title: "An error occurs", seen: [`${EXAMPLE.eventType} in ${EXAMPLE.application?.name}`] },
     { number: 2, title: "An error report is created", seen: [`event time ${EXAMPLE.eventTime} (FILETIME)`] },
@@ -217,7 +204,7 @@ function show(
   outcome: Outcome,
   steps: readonly Step[],
   { output }: SmokeCommand,
-  { terminal }: Surroundings,
+  { terminal }: Context,
 ): void {
   const { print, say, paint } = terminal;
   if (output.json) print(JSON.stringify({ ...outcome, steps }, null, 2));

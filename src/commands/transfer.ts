@@ -5,12 +5,12 @@ import { rename, rm, stat, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { readTar, writeTar } from "../archive/tar.ts";
 import type { QueueCommand } from "../cli/command.ts";
-import type { Surroundings } from "../context.ts";
-import { formatBytes } from "../delivery/outcome.ts";
+import type { Context } from "../context.ts";
 import { CerError } from "../errors.ts";
 import { openDisk } from "../journal/disk/disk.ts";
 import type { Journal } from "../journal/journal.ts";
 import { exportParts, importReport, type Part, type TarEntry } from "../journal/transfer.ts";
+import { formatBytes } from "../printable.ts";
 import { formatUrl } from "../wire/exchange.ts";
 
 type TransferCommand = Extract<QueueCommand, { action: "export" | "import" }>;
@@ -19,23 +19,19 @@ type Told = { readonly lines: readonly string[]; readonly json: unknown };
 /** Bytes of an imported report, all its parts together. */
 const MAX_IMPORT = 16 * 1024 ** 3;
 
-export async function transfer(
-  command: TransferCommand,
-  journal: Journal,
-  around: Surroundings,
-): Promise<Told> {
-  const file = resolve(around.cwd, command.file);
+export async function transfer(command: TransferCommand, journal: Journal, context: Context): Promise<Told> {
+  const file = resolve(context.cwd, command.file);
   return command.action === "export"
-    ? exportTo(file, command.id, journal, around)
-    : importFrom(file, journal, around);
+    ? exportTo(file, command.id, journal, context)
+    : importFrom(file, journal, context);
 }
 
-async function exportTo(file: string, word: string, journal: Journal, around: Surroundings): Promise<Told> {
+async function exportTo(file: string, word: string, journal: Journal, context: Context): Promise<Told> {
   const listed = await journal.find(word);
   const { id } = listed.label;
   const { time } = await journal.show(listed);
-  const held = await journal.claim(listed);
-  if (held === null)
+  const claimed = await journal.claim(listed);
+  if (claimed === null)
     throw new CerError(
       "CER_ENTRY_BUSY",
       `Report ${id} is not waiting (${listed.state}); it cannot be exported.`,
@@ -45,14 +41,14 @@ async function exportTo(file: string, word: string, journal: Journal, around: Su
     );
   let size: number;
   try {
-    const parts = await exportParts(openDisk(around.platform), held);
-    size = await writeAside(file, parts, around);
+    const parts = await exportParts(openDisk(context.platform), claimed);
+    size = await writeAside(file, parts, context);
   } catch (thrown) {
-    await held.settle({ state: "pending", due: time, reason: held.reason });
+    await claimed.settle({ state: "pending", due: time, reason: claimed.reason });
     throw thrown;
   }
   // Given up here, so that the two machines cannot both send it.
-  await held.settle({ state: "abandoned", reason: "exported" });
+  await claimed.settle({ state: "abandoned", reason: "exported" });
   return {
     lines: [
       `${id} is written to ${file} (${formatBytes(size)}), to be sent where it is imported.`,
@@ -66,7 +62,7 @@ async function exportTo(file: string, word: string, journal: Journal, around: Su
 async function writeAside(
   file: string,
   parts: readonly Part[],
-  { tempDir, signal }: Surroundings,
+  { tempDir, signal }: Context,
 ): Promise<number> {
   const entries = parts.map((part) => ({ name: part.name, time: new Date(0), open: () => part.open() }));
   const archive = await writeTar(entries, { spoolDir: tempDir, signal });
@@ -86,10 +82,10 @@ async function writeAside(
   }
 }
 
-async function importFrom(file: string, journal: Journal, around: Surroundings): Promise<Told> {
+async function importFrom(file: string, journal: Journal, context: Context): Promise<Told> {
   const found = await stat(file).catch(() => null);
   if (found?.isFile() !== true) throw new CerError("CER_FILE", `${file} is not a file that can be read.`);
-  const listed = await importReport(journal, openDisk(around.platform), entriesOf(file), MAX_IMPORT);
+  const listed = await importReport(journal, openDisk(context.platform), entriesOf(file), MAX_IMPORT);
   const { record } = await journal.show(listed);
   const server = record === null ? "" : formatUrl(record.destination.origin, record.destination.path);
   const { id } = listed.label;

@@ -4,13 +4,13 @@ import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { VerifyCommand } from "../cli/command.ts";
-import type { Surroundings } from "../context.ts";
+import type { Context } from "../context.ts";
 import { CerError, EXIT, type ExitCode } from "../errors.ts";
 import { MAX_RECEIPT, verifyReceipt } from "../journal/receipt.ts";
 
 /** Exit 0 when every check holds, 1 when one does not. */
-export async function runVerify(command: VerifyCommand, around: Surroundings): Promise<ExitCode> {
-  const { terminal, cwd } = around;
+export async function runVerify(command: VerifyCommand, context: Context): Promise<ExitCode> {
+  const { terminal, cwd } = context;
   const path = resolve(cwd, command.receipt);
   await requireFile(path, command.receipt, MAX_RECEIPT);
   const archive = command.archive === null ? null : resolve(cwd, command.archive);

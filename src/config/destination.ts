@@ -3,7 +3,7 @@
 import { isIPv6 } from "node:net";
 import { CerError } from "../errors.ts";
 import { formatUrl, type Origin } from "../wire/exchange.ts";
-import type { Settings, Source } from "./sources.ts";
+import { parsePort, type Settings, type Source } from "./settings.ts";
 
 /** [MS-CER2] 3.1.3. */
 export const DEFAULT_PORT = 1273;
@@ -18,15 +18,6 @@ export type Destination = {
   /** The source that named the server. */
   readonly from: string;
 };
-
-/** A port from text. `where` is how a message calls the place. @throws CerError CER_BAD_SERVER */
-export function parsePort(word: string, where: string): number {
-  const port = /^[0-9]{1,5}$/.test(word) ? Number(word) : 0;
-  if (port >= 1 && port <= 65_535) return port;
-  throw new CerError("CER_BAD_SERVER", `${where} is "${word}".`, {
-    hint: "A port is a number from 1 to 65535.",
-  });
-}
 
 /**
  * The destination that the sources name, the strongest first. A port or scheme inside a server's address counts only

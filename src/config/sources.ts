@@ -1,74 +1,12 @@
-/**
- * What is set, and by whom: flags over environment over the user's file over the machine's file over defaults. Each
- * value knows where it came from, so that a message can say whom to ask.
- */
+/** Who sets what: flags over environment over the user's file over the machine's file over defaults. */
 
 import { readFile } from "node:fs/promises";
 import { posix, win32 } from "node:path";
-import * as v from "valibot";
 import { parseSize } from "../consent/policy.ts";
 import { CerError } from "../errors.ts";
 import { parseJson, parseShape } from "../json.ts";
 import { decodeReportText } from "../wire/text.ts";
-import { parsePort } from "./destination.ts";
-
-const ConfigSchema = v.strictObject({
-  $schema: v.optional(v.string()),
-  server: v.optional(v.string()),
-  port: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535))),
-  https: v.optional(v.boolean()),
-  path: v.optional(v.string()),
-  consent: v.optional(v.string()),
-  level2: v.optional(v.boolean()),
-  allow: v.optional(v.looseObject({})),
-  deny: v.optional(v.looseObject({})),
-  maxFileSize: v.optional(v.union([v.number(), v.string()])),
-  maxTotalSize: v.optional(v.union([v.number(), v.string()])),
-  redact: v.optional(v.boolean()),
-  anonymize: v.optional(v.boolean()),
-  journal: v.optional(v.string()),
-  retries: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(10))),
-  duplicateHours: v.optional(v.pipe(v.number(), v.minValue(0))),
-  reportsPerHour: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
-});
-
-/** What one source says; absent is what it leaves to the next. */
-export type Settings = {
-  readonly server?: string;
-  readonly port?: number;
-  readonly https?: boolean;
-  readonly path?: string;
-  /** A level of consent, as it was written. */
-  readonly consent?: string;
-  readonly level2?: boolean;
-  /** Patterns by kind, as they were written. */
-  readonly allow?: object;
-  readonly deny?: object;
-  /** Bytes. */
-  readonly maxFileSize?: number;
-  readonly maxTotalSize?: number;
-  readonly redact?: boolean;
-  readonly anonymize?: boolean;
-  /** The journal's directory. */
-  readonly journal?: string;
-  /** Quick tries after the first. */
-  readonly retries?: number;
-  /** Hours in which the same event is not sent again; 0 for never. */
-  readonly duplicateHours?: number;
-  /** Reports of one signature in an hour; 0 for any number. */
-  readonly reportsPerHour?: number;
-};
-
-/** What the strongest source that has the setting says. */
-export function strongestSetting<K extends keyof Settings>(
-  sources: readonly Source[],
-  key: K,
-): Settings[K] | undefined {
-  return sources.find(({ settings }) => settings[key] !== undefined)?.settings[key];
-}
-
-/** One source of settings, the strongest first in a list. `name` is how a message calls it. */
-export type Source = { readonly name: string; readonly settings: Settings };
+import { ConfigSchema, parsePort, type Settings, type Source } from "./settings.ts";
 
 type Platform = {
   readonly platform: NodeJS.Platform;

@@ -1,20 +1,27 @@
 /**
- * Under which rules data may leave this machine: the policy that flags, environment and configuration files add up to.
- * Levels and limits come from the strongest source that names them; denials of all sources hold.
+ * The terms of one report: how far its user agreed, what flags, environment and configuration files add up to. Levels
+ * and limits come from the strongest source that names them; denials of all sources hold. The terms are kept with the
+ * report, so that a configuration changed meanwhile does not widen what its user agreed to.
  */
 
+import * as v from "valibot";
 import {
-  type Consent,
+  CONSENTS,
   DEFAULT_POLICY,
   ITEM_KINDS,
+  MIN_SIZE,
   type Policy,
   parseConsent,
   parseRules,
   type Rules,
 } from "../consent/policy.ts";
-import { type Settings, type Source, strongestSetting } from "./sources.ts";
+import { parseShape } from "../json.ts";
+import { type Settings, type Source, strongestSetting } from "./settings.ts";
 
-export type ResolvedPolicy = {
+/** How the archive is to be made. */
+export type ArchiveTerms = v.InferOutput<typeof ArchiveSchema>;
+
+export type Terms = {
   readonly policy: Policy;
   /** What set the level of consent, for the receipt: "the command line", a file's path, "default". */
   readonly consentFrom: string;
@@ -22,30 +29,30 @@ export type ResolvedPolicy = {
   readonly redact: boolean;
   /** Replace the user's name and home directory in texts. */
   readonly anonymize: boolean;
+  readonly archive: ArchiveTerms;
 };
 
 /** @param sources the strongest first @throws CerError CER_CONFIG naming the source */
-export function resolvePolicy(sources: readonly Source[]): ResolvedPolicy {
-  const chosen = sources.find(({ settings }) => settings.consent !== undefined);
-  const level = chosen?.settings.consent;
+export function resolveTerms(sources: readonly Source[], archive: ArchiveTerms): Terms {
+  const { name: consentFrom, settings } = sources.find(({ settings }) => settings.consent !== undefined) ?? {
+    name: "default",
+    settings: { consent: DEFAULT_POLICY.consent },
+  };
   const strongest = <K extends keyof Settings>(key: K) => strongestSetting(sources, key);
   return {
     policy: {
-      consent: level === undefined ? DEFAULT_POLICY.consent : consentOf(level, chosen?.name ?? ""),
+      consent: parseConsent(settings.consent, `consent (${consentFrom})`),
       level2: strongest("level2") ?? DEFAULT_POLICY.level2,
       allow: joinRules(sources, "allow"),
       deny: joinRules(sources, "deny"),
       maxFileSize: strongest("maxFileSize") ?? DEFAULT_POLICY.maxFileSize,
       maxTotalSize: strongest("maxTotalSize") ?? DEFAULT_POLICY.maxTotalSize,
     },
-    consentFrom: chosen?.name ?? "default",
+    consentFrom,
     redact: strongest("redact") ?? true,
     anonymize: strongest("anonymize") ?? false,
+    archive,
   };
-}
-
-function consentOf(level: string, from: string): Consent {
-  return parseConsent(level, `consent (${from})`);
 }
 
 function joinRules(sources: readonly Source[], key: "allow" | "deny"): Rules {
@@ -54,4 +61,47 @@ function joinRules(sources: readonly Source[], key: "allow" | "deny"): Rules {
     .map(({ settings, name }) => parseRules(settings[key], `${key} (${name})`));
   const kinds = ITEM_KINDS.filter((kind) => all.some((rules) => rules[kind] !== undefined));
   return Object.fromEntries(kinds.map((kind) => [kind, all.flatMap((rules) => rules[kind] ?? [])]));
+}
+
+const ArchiveSchema = v.strictObject({
+  format: v.picklist(["cab", "tar"]),
+  /** Null: the writer's own. */
+  compression: v.nullable(v.picklist([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])),
+  splitLarge: v.boolean(),
+});
+
+const size = v.pipe(v.number(), v.integer(), v.minValue(MIN_SIZE));
+
+/** Read again by what reads a configuration's patterns. */
+const patterns = v.record(v.string(), v.array(v.string()));
+
+/** As the journal keeps them. */
+const KeptSchema = v.strictObject({
+  rules: v.strictObject({
+    policy: v.strictObject({
+      consent: v.picklist(CONSENTS),
+      level2: v.boolean(),
+      allow: patterns,
+      deny: patterns,
+      maxFileSize: size,
+      maxTotalSize: size,
+    }),
+    consentFrom: v.string(),
+    redact: v.boolean(),
+    anonymize: v.boolean(),
+  }),
+  archive: ArchiveSchema,
+});
+
+/** As plain JSON. */
+export function encodeTerms({ archive, ...rules }: Terms): unknown {
+  return { rules, archive };
+}
+
+/** @throws CerError CER_DAMAGED, CER_CONFIG */
+export async function parseTerms(kept: unknown): Promise<Terms> {
+  const { rules, archive } = await parseShape(KeptSchema, kept, "The kept settings", "CER_DAMAGED");
+  const allow = parseRules(rules.policy.allow, "allow (kept)");
+  const deny = parseRules(rules.policy.deny, "deny (kept)");
+  return { ...rules, policy: { ...rules.policy, allow, deny }, archive };
 }

@@ -1,40 +1,24 @@
-/**
- * From an answer to an archive: the plan, what it collects, and the file that carries it. Where consent is "ask", the
- * caller's `confirm` has the last word on every item.
- */
+/** From an answer to an archive: the plan, what it collects, and the file that carries it. */
 
 import { arch, hostname, release, userInfo } from "node:os";
 import { writeCabinet } from "../archive/cab/write/write.ts";
 import type { Archive } from "../archive/entries/archive.ts";
 import { CabError } from "../archive/entries/error.ts";
-import type { ArchiveFlags } from "../cli/command.ts";
 import { type Collection, type CollectOptions, collectEntries } from "../collect/collect.ts";
 import { notCollected } from "../collect/manifest.ts";
 import { queryWmi, type WmiHost } from "../collect/wmi/query.ts";
-import type { ResolvedPolicy } from "../config/terms.ts";
 import { applyAnswers, type CollectionPlan, keepToAttached, planCollection } from "../consent/plan.ts";
-import type { Surroundings } from "../context.ts";
+import type { Context } from "../context.ts";
 import { CerError } from "../errors.ts";
-import type { Event } from "../event.ts";
+import type { BuiltArchive, Report } from "../journal/report.ts";
 import type { Level1Response } from "../wire/response.ts";
-import type { Packed } from "./protocol.ts";
+import type { Built } from "./protocol.ts";
 
-export type PackOptions = {
-  readonly event: Event;
-  /** The bytes of the report, as they are sent. */
-  readonly level1: Buffer;
-  readonly rules: ResolvedPolicy;
-  readonly archive: ArchiveFlags;
-  /** The report was made on another machine: nothing is collected from this one. */
-  readonly imported?: boolean;
-  readonly around: Surroundings;
-  /** Where the bytes of the attached files lie, in the event's order; where the event says when left out. */
-  readonly stored?: readonly string[];
-  /** Asks the user about the items that wait for an answer; keys are places in the plan's items. */
-  readonly confirm?: (plan: CollectionPlan) => Promise<ReadonlyMap<number, boolean>>;
-  /** Bytes read so far, of all entries together. */
-  readonly onProgress?: (bytes: number) => void;
-};
+/** A report as far as collecting needs it: before there is a destination, too. */
+type Collectable = Omit<Report, "destination">;
+
+/** Asks the user about the items that wait for an answer; keys are places in the plan's items. */
+export type Confirm = (plan: CollectionPlan) => Promise<ReadonlyMap<number, boolean>>;
 
 /** Milliseconds that collecting one item, and all of them, may take. */
 const ITEM_TIME = 20_000;
@@ -45,38 +29,47 @@ const REGISTRY_DEPTH = 32;
 /** What would be collected; `response` is null while there is no answer. */
 export function planFor(
   response: Level1Response | null,
-  { event, rules, imported, around }: PackOptions,
+  { event, terms, imported }: Collectable,
+  context: Context,
 ): CollectionPlan {
-  const plan = planCollection(response, event, rules.policy, around);
-  return imported === true ? keepToAttached(plan) : plan;
+  const plan = planCollection(response, event, terms.policy, context);
+  return imported ? keepToAttached(plan) : plan;
 }
 
-/** Collects and packs. The archive is the caller's to dispose of. */
-export async function pack(response: Level1Response, options: PackOptions): Promise<Packed> {
-  const planned = planFor(response, options);
+/**
+ * Collects and packs. The archive is the caller's to dispose of.
+ * @param confirm has the last word on every item where consent is "ask"
+ */
+export async function buildArchive(
+  response: Level1Response,
+  report: Collectable,
+  context: Context,
+  confirm?: Confirm,
+): Promise<Built> {
+  const planned = planFor(response, report, context);
   const waits = planned.items.some(({ decision }) => decision === "ask");
-  const answers = waits ? await options.confirm?.(planned) : undefined;
+  const answers = waits ? await confirm?.(planned) : undefined;
   const plan = answers === undefined ? planned : applyAnswers(planned, answers);
-  const collection = collectEntries(plan, options.event, collectOptions(response, options));
+  const collection = collectEntries(plan, report.event, collectOptions(response, report, context));
   const wanted = plan.items.some(({ decision }) => decision === "collect");
   if (!plan.level2 || !wanted) return nothingToSend(collection);
-  const archive = await writeArchive(collection, options);
-  if (collection.items().some(({ files }) => files.length > 0)) return describe(archive, collection, options);
+  const archive = await writeArchive(collection, report, context);
+  if (collection.items().some(({ files }) => files.length > 0)) return describe(archive, collection, report);
   await archive.dispose();
   return nothingToSend(collection);
 }
 
-function nothingToSend(collection: Collection): Packed {
+function nothingToSend(collection: Collection): Built {
   return { archive: null, declined: notCollected(collection.items()), warnings: [] };
 }
 
-function describe(archive: Archive, collection: Collection, { archive: { format } }: PackOptions): Packed {
+function describe(archive: Archive, collection: Collection, { terms }: Collectable): Built {
   const items = collection.items();
-  return {
-    archive: {
-      size: archive.size,
-      sha256: archive.sha256,
-      open: archive.open,
+  const built: BuiltArchive = {
+    size: archive.size,
+    sha256: archive.sha256,
+    open: archive.open,
+    about: {
       files: archive.files.flatMap(({ name, size, sha256 }) =>
         name === null ? [] : [{ name, bytes: size, sha256 }],
       ),
@@ -87,30 +80,30 @@ function describe(archive: Archive, collection: Collection, { archive: { format 
           ({ kind, item, state, reason }) =>
             `${kind} ${item} ${state === "cut" ? "was cut" : "failed"}: ${reason}.`,
         ),
+      mediaType: terms.archive.format === "cab" ? "application/vnd.ms-cab-compressed" : "application/x-tar",
       redacted: items.flatMap(({ files }) => files).reduce((sum, { redacted }) => sum + redacted, 0),
-      mediaType: format === "cab" ? "application/vnd.ms-cab-compressed" : "application/x-tar",
     },
     manifest: collection.manifest() ?? Buffer.alloc(0),
-    dispose: () => archive.dispose(),
+    dispose: archive.dispose,
   };
+  return { archive: built };
 }
 
-async function writeArchive(collection: Collection, options: PackOptions): Promise<Archive> {
-  const { archive, around, onProgress } = options;
-  const write = archive.format === "cab" ? writeCabinet : (await import("../archive/tar.ts")).writeTar;
+async function writeArchive(collection: Collection, { terms }: Collectable, context: Context) {
+  const { format, splitLarge, compression } = terms.archive;
+  const write = format === "cab" ? writeCabinet : (await import("../archive/tar.ts")).writeTar;
   const writing = write(collection.entries, {
-    spoolDir: around.tempDir,
-    signal: around.signal,
-    splitLarge: archive.splitLarge,
-    ...(archive.compression === null ? {} : { compression: archive.compression }),
-    ...(onProgress === undefined ? {} : { onProgress }),
+    spoolDir: context.tempDir,
+    signal: context.signal,
+    splitLarge,
+    ...(compression === null ? {} : { compression }),
   });
   return writing.catch((thrown: unknown) => {
-    throw thrown instanceof CabError ? notMade(thrown, around) : thrown;
+    throw thrown instanceof CabError ? notMade(thrown, context) : thrown;
   });
 }
 
-function notMade(cause: CabError, { tempDir }: Surroundings): CerError {
+function notMade(cause: CabError, { tempDir }: Context): CerError {
   return new CerError("CER_ARCHIVE", `The archive could not be made: ${cause.message}.`, {
     hint: `Is there room in ${tempDir}?`,
     cause,
@@ -119,22 +112,23 @@ function notMade(cause: CabError, { tempDir }: Surroundings): CerError {
 
 function collectOptions(
   response: Level1Response,
-  { level1, rules, around, stored }: PackOptions,
+  { level1, terms, stored }: Collectable,
+  context: Context,
 ): CollectOptions {
-  const { platform, env, home, tempDir, version, signal } = around;
+  const { platform, env, home, tempDir, version, signal } = context;
   return {
-    policy: rules.policy,
+    policy: terms.policy,
     facts: { platform, env, home },
     report: level1,
-    ...(stored && { stored }),
+    stored,
     bucket: response.bucket,
     bucketTable: response.bucketTable,
     version,
-    redact: rules.redact ? { anonymize: rules.anonymize ? { user: userName(), home } : null } : null,
+    redact: terms.redact ? { anonymize: terms.anonymize ? { user: userName(), home } : null } : null,
     signal,
     itemTimeMs: ITEM_TIME,
     totalTimeMs: TOTAL_TIME,
-    queryWmi: (query, limits) => queryWmi(query, wmiHost(around), limits),
+    queryWmi: (query, limits) => queryWmi(query, wmiHost(context), limits),
     collectRegistry: async (key, kind, isOpen, limits) => {
       const { collectRegistry } = await import("../collect/registry/registry.ts");
       return collectRegistry(key, kind, {
@@ -158,7 +152,7 @@ function userName(): string | null {
   }
 }
 
-function wmiHost({ platform, env, now }: Surroundings): WmiHost {
+function wmiHost({ platform, env, now }: Context): WmiHost {
   return {
     platform,
     env,

@@ -1,131 +1,151 @@
 /**
- * One claimed report of the journal, brought as far as it can be brought now: tries, then a verdict that the journal
- * keeps. Delivered leaves a receipt; what may succeed later waits; what never will is given up, with the reason.
+ * One report brought as far as it can be brought now. One that the journal has goes through attempts to a settlement
+ * that the journal keeps: delivered leaves a receipt; what may succeed later waits; what never will is given up, with
+ * the reason. One that is kept nowhere has its attempts only.
  */
 
-import { parseRetrySettings } from "../config/kept-terms.ts";
-import type { Surroundings } from "../context.ts";
+import { parseTerms } from "../config/terms.ts";
 import { asCerError, type CerError } from "../errors.ts";
-import type { Held } from "../journal/claimed-report.ts";
+import type { ClaimedReport } from "../journal/claimed-report.ts";
+import type { Answer } from "../journal/entry.ts";
 import type { Receipt } from "../journal/receipt.ts";
+import { type AttemptResult, type BuiltArchive, MemoryStore, type Report } from "../journal/report.ts";
 import { parseResponse } from "../wire/response.ts";
-import { type TriesEnd, type TriesOptions, tryQuickly } from "./attempts.ts";
+import { type AttemptsResult, attemptWithRetries, type DeliverOptions } from "./attempts.ts";
 import { failedOutcome, type JournalNote, type Outcome } from "./outcome.ts";
-import { type Dossier, type PackedArchive, rememberingDossier } from "./protocol.ts";
-import { nextAttempt, PATIENT, type Tried } from "./retry.ts";
+import { BETWEEN_RUNS, type FailedAttempt, nextAttempt } from "./retry.ts";
 
-/** What the courier reports, the receipt beside it when there is one. */
-export type Delivery = { readonly outcome: Outcome; readonly receipt: Receipt | null };
+/** The receipt beside the outcome, when there is one. */
+export type DeliveryResult = { readonly outcome: Outcome; readonly receipt: Receipt | null };
 
 /**
- * Tries, and settles the report in the journal. Afterwards this process no longer holds it, unless the outcome's note
- * says `claimed`: then the journal could not be told, and the next run takes it up.
- * @throws CerError CER_CONFIG for a proxy address in the environment that is none; the report stays held
+ * Attempts for a report that is kept nowhere.
+ * @param why the journal does not have it
+ * @throws CerError as of `attemptWithRetries`
  */
-export async function deliverHeld(held: Held, options: TriesOptions): Promise<Delivery> {
-  const { around } = options;
-  const warnings = changedFiles(held);
-  const keep = keeper(warnings);
-  const dossier = rememberingDossier(dossierOf(held, keep));
-  const { outcome, tried } = await tryHeld(held, dossier, keep, options);
-  const { receipt, ...settled } =
-    tried === null
-      ? await settleDone(held, makeReceipt(held, dossier, outcome, around.now()))
-      : await settleUndelivered(held, outcome, tried);
-  const known = [...outcome.warnings, ...warnings, ...settled.warnings];
-  const { journal } = settled;
-  const isWaiting = tried !== null && journal.state !== "abandoned";
-  return {
-    outcome: { ...outcome, outcome: isWaiting ? "deferred" : outcome.outcome, journal, warnings: known },
-    receipt,
-  };
+export async function deliverUnprotected(
+  report: Report,
+  why: CerError,
+  options: DeliverOptions,
+): Promise<DeliveryResult> {
+  const store = new MemoryStore();
+  try {
+    const { outcome } = await attemptWithRetries(report, store, options);
+    const warning = `This report is not protected against loss: ${why.message}`;
+    return { outcome: { ...outcome, warnings: [warning, ...outcome.warnings] }, receipt: null };
+  } finally {
+    await store.dispose();
+  }
 }
 
-async function tryHeld(held: Held, dossier: Dossier, keep: Keep, options: TriesOptions): Promise<TriesEnd> {
-  const { destination, settings, imported } = held.record;
-  const { around } = options;
-  const parsed = await parseRetrySettings(settings).catch(asCerError);
+/**
+ * Attempts, and settles the report in the journal. Afterwards this process no longer holds it, unless the outcome's note
+ * says `claimed`: then the journal could not be told, and the next run takes it up.
+ * @throws CerError CER_CONFIG for a proxy address in the environment that is none; the report stays claimed
+ */
+export async function deliverClaimed(
+  claimed: ClaimedReport,
+  options: DeliverOptions,
+): Promise<DeliveryResult> {
+  const warnings = changedFiles(claimed);
+  const store = new ClaimedStore(claimed, warnings);
+  try {
+    const { outcome, failed } = await attemptClaimed(claimed, store, options);
+    const { receipt, ...settled } =
+      failed === null
+        ? await settleDone(claimed, makeReceipt(claimed, store, outcome, options.context.now()))
+        : await settleUndelivered(claimed, outcome, failed);
+    const known = [...outcome.warnings, ...warnings, ...settled.warnings];
+    const { journal } = settled;
+    const isWaiting = failed !== null && journal.state !== "abandoned";
+    return {
+      outcome: { ...outcome, outcome: isWaiting ? "deferred" : outcome.outcome, journal, warnings: known },
+      receipt,
+    };
+  } finally {
+    await store.dispose();
+  }
+}
+
+async function attemptClaimed(
+  { record, level1, stored }: ClaimedReport,
+  store: ClaimedStore,
+  options: DeliverOptions,
+): Promise<AttemptsResult> {
+  const { event, imported } = record;
+  const terms = await parseTerms(record.settings).catch(asCerError);
   // What this program cannot read any more it will not be able to read later.
-  if (parsed instanceof Error) return neverTried(parsed, around);
-  return tryQuickly(
-    {
-      dossier,
-      level1: await bytesOf(held.level1),
-      destination: { ...destination, from: "the journal" },
-      settings: parsed,
-      imported,
-      stored: held.event.files.map(({ path }) => path),
-      beginExchange: (level) => keep(() => held.beginAttempt(level), undefined),
-      endExchange: (exchange) => keep(() => held.endAttempt(exchange), undefined),
-    },
-    options,
-  );
+  if (terms instanceof Error) return neverAttempted(terms, options.context.now());
+  const destination = { ...record.destination, from: "the journal" };
+  return attemptWithRetries({ event, level1, destination, terms, imported, stored }, store, options);
 }
 
-function neverTried(error: CerError, { now }: Surroundings): TriesEnd {
-  const failure = { code: error.code, status: null };
-  const nothing = { retryAfter: null, date: null, random: 0 };
-  return {
-    outcome: failedOutcome(error),
-    tried: { failure, tries: 1, firstAt: now(), now: now(), ...nothing },
-  };
+function neverAttempted(error: CerError, now: number): AttemptsResult {
+  const failure = { code: error.code, status: null, retryAfter: null, date: null };
+  return { outcome: failedOutcome(error), failed: { failure, tries: 1, firstAt: now, now, random: 0 } };
 }
 
-type Keep = <T>(operation: () => Promise<T>, otherwise: T) => Promise<T>;
+/** Keeps in the journal, and in memory where that fails: a disk that breaks down halfway does not end a delivery. */
+class ClaimedStore extends MemoryStore {
+  readonly #claimed: ClaimedReport;
+  readonly #warnings: string[];
 
-/** Runs the journal's operations: a disk that fails in the middle of a conversation does not end it. */
-function keeper(warnings: string[]): Keep {
-  return async (operation, otherwise) => {
-    try {
-      return await operation();
-    } catch (thrown) {
-      const error = asCerError(thrown);
-      if (error.code !== "CER_JOURNAL_UNAVAILABLE") throw error;
-      const warning = `From here on this report is not protected against loss: ${error.message}`;
-      if (!warnings.includes(warning)) warnings.push(warning);
-      return otherwise;
-    }
-  };
+  constructor(claimed: ClaimedReport, warnings: string[]) {
+    super();
+    this.answer = claimed.answer;
+    this.archive = claimed.archive;
+    this.#claimed = claimed;
+    this.#warnings = warnings;
+  }
+
+  override async keepAnswer(answer: Answer): Promise<void> {
+    await super.keepAnswer(answer);
+    await this.#tolerate(() => this.#claimed.keepAnswer(answer));
+  }
+
+  override async keepArchive(archive: BuiltArchive): Promise<void> {
+    await super.keepArchive(archive);
+    await this.#tolerate(() => this.#claimed.keepArchive(archive));
+    this.archive = this.#claimed.archive ?? archive;
+  }
+
+  override async beginAttempt(level: 1 | 2): Promise<void> {
+    await this.#tolerate(() => this.#claimed.beginAttempt(level));
+  }
+
+  override async endAttempt(result: AttemptResult): Promise<void> {
+    await this.#tolerate(() => this.#claimed.endAttempt(result));
+  }
+
+  async #tolerate(operation: () => Promise<void>): Promise<void> {
+    const trouble = await troubleOf(operation(), ["CER_JOURNAL_UNAVAILABLE"]);
+    if (trouble === null) return;
+    const warning = `From here on this report is not protected against loss: ${trouble.message}`;
+    if (!this.#warnings.includes(warning)) this.#warnings.push(warning);
+  }
+}
+
+/** Why the journal could not be told, when the error is among those that are expected. */
+async function troubleOf(
+  telling: Promise<void>,
+  expected: readonly CerError["code"][],
+): Promise<CerError | null> {
+  try {
+    await telling;
+    return null;
+  } catch (thrown) {
+    const error = asCerError(thrown);
+    if (expected.includes(error.code)) return error;
+    throw error;
+  }
 }
 
 /** Files that lie where they were may have been written to since. */
-function changedFiles({ attachments, archive }: Held): string[] {
+function changedFiles({ attachments, archive }: ClaimedReport): string[] {
   if (archive !== null) return [];
   return attachments
     .filter(({ state }) => state === "changed")
     .map(({ original }) => `${original} changed after the report was made.`);
-}
-
-async function bytesOf({ open }: Held["level1"]): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of open()) chunks.push(Buffer.from(chunk));
-  return Buffer.concat(chunks);
-}
-
-/** The held report as the conversation sees it. */
-function dossierOf(held: Held, keep: Keep): Dossier {
-  return {
-    id: held.id,
-    event: held.record.event,
-    level1: held.level1,
-    answer: held.answer,
-    archive: held.archive === null ? null : keptArchive(held.archive),
-    keepAnswer: (answer) => keep(() => held.keepAnswer(answer), undefined),
-    keepArchive: (archive) => {
-      const { files, declined, warnings, mediaType, redacted } = archive;
-      const about = { files, declined, warnings, mediaType, redacted };
-      return keep(async () => keptArchive(await held.keepArchive(archive, about)), archive);
-    },
-  };
-}
-
-/** What this program wrote about the archive when it was made. */
-function keptArchive(kept: NonNullable<Held["archive"]>): PackedArchive {
-  const about = kept.about as Pick<
-    PackedArchive,
-    "files" | "declined" | "warnings" | "mediaType" | "redacted"
-  >;
-  return { ...about, size: kept.size, sha256: kept.sha256, open: () => kept.open() };
 }
 
 type Settled = {
@@ -134,35 +154,32 @@ type Settled = {
   readonly warnings: readonly string[];
 };
 
+/** The disk's doing, or another process's. */
+const SETTLING_FAULTS = ["CER_JOURNAL_UNAVAILABLE", "CER_ENTRY_BUSY"] as const;
+
 /** Delivered is delivered, whatever the journal says to it. */
-async function settleDone(held: Held, receipt: Receipt): Promise<Settled> {
-  const trouble = await troubleOf(held.settle({ state: "done", receipt }));
+async function settleDone(claimed: ClaimedReport, receipt: Receipt): Promise<Settled> {
+  const trouble = await troubleOf(claimed.settle({ state: "done", receipt }), SETTLING_FAULTS);
+  const { id } = claimed;
   if (trouble !== null) {
     const warning = `The report was delivered, but that could not be written down and it may be sent again: ${trouble.message}`;
-    return { journal: { id: held.id, state: "claimed", at: null }, receipt, warnings: [warning] };
+    return { journal: { id, state: "claimed", at: null }, receipt, warnings: [warning] };
   }
   const at = new Date(receipt.deliveredAt).toISOString();
-  return { journal: { id: held.id, state: "done", at }, receipt, warnings: [] };
+  return { journal: { id, state: "done", at }, receipt, warnings: [] };
 }
 
-/** Why the journal could not be told, if it is the disk's or another process's doing. */
-async function troubleOf(settling: Promise<void>): Promise<CerError | null> {
-  try {
-    await settling;
-    return null;
-  } catch (thrown) {
-    const error = asCerError(thrown);
-    if (error.code === "CER_JOURNAL_UNAVAILABLE" || error.code === "CER_ENTRY_BUSY") return error;
-    throw error;
-  }
-}
-
-function makeReceipt(held: Held, dossier: Dossier, outcome: Outcome, deliveredAt: number): Receipt {
-  const { record, event } = held;
+function makeReceipt(
+  { id, record, attempts }: ClaimedReport,
+  { answer, archive }: MemoryStore,
+  outcome: Outcome,
+  deliveredAt: number,
+): Receipt {
+  const { event } = record;
   const { level1, level2, bucket, bucketTable, declined } = outcome;
-  const { response } = parseResponse(dossier.answer?.body ?? Buffer.alloc(0));
+  const { response } = parseResponse(answer?.body ?? Buffer.alloc(0));
   return {
-    id: held.id,
+    id,
     createdAt: record.createdAt,
     deliveredAt,
     event: {
@@ -172,29 +189,31 @@ function makeReceipt(held: Held, dossier: Dossier, outcome: Outcome, deliveredAt
       application: event.application?.name ?? null,
     },
     url: level1?.url ?? "",
-    level1: { bytes: held.level1.size, sha256: record.level1.sha256 },
+    level1: { bytes: record.level1.size, sha256: record.level1.sha256 },
     bucket,
     bucketTable,
     dumpFile: response.dumpFile,
     archive: level2?.archive ?? null,
-    attempts: held.attempts,
+    attempts,
     consent: record.consent,
     declined: declined.length,
-    redacted: dossier.archive?.redacted ?? 0,
+    redacted: archive?.about.redacted ?? 0,
   };
 }
 
-/** Waits or is given up, by the patient policy; the quick tries count there as well. */
-async function settleUndelivered(held: Held, outcome: Outcome, tried: Tried): Promise<Settled> {
-  const { count, firstAt } = held.tries;
-  const isInterrupted = tried.failure.code === "CER_INTERRUPTED";
-  const counted = { ...tried, tries: Math.max(1, count), firstAt: firstAt ?? tried.firstAt };
-  const decision = isInterrupted ? AT_ONCE : nextAttempt(counted, PATIENT);
+/** Waits or is given up, by the policy between runs; this run's attempts count there as well. */
+async function settleUndelivered(
+  claimed: ClaimedReport,
+  outcome: Outcome,
+  failed: FailedAttempt,
+): Promise<Settled> {
+  const { id, tries } = claimed;
+  const counted = { ...failed, tries: Math.max(1, tries.count), firstAt: tries.firstAt ?? failed.firstAt };
+  const decision = failed.failure.code === "CER_INTERRUPTED" ? AT_ONCE : nextAttempt(counted, BETWEEN_RUNS);
   const settlement = decision.again
     ? ({ state: "pending", due: decision.at, reason: outcome.error?.message ?? null } as const)
     : ({ state: "abandoned", reason: decision.reason } as const);
-  const trouble = await troubleOf(held.settle(settlement));
-  const { id } = held;
+  const trouble = await troubleOf(claimed.settle(settlement), SETTLING_FAULTS);
   if (trouble !== null) {
     const warning = `What became of the report could not be written down; the next run tries it again: ${trouble.message}`;
     return { journal: { id, state: "claimed", at: null }, receipt: null, warnings: [warning] };

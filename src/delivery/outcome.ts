@@ -1,19 +1,7 @@
-/**
- * What became of a report: one value, printed for people by one function, for programs by another, and turned into the
- * exit code by a third.
- */
+/** What became of a report, as one value: `--json` prints it, cli/outcome-text.ts says it to people. */
 
-import { type CerError, EXIT, type ExitCode, exitCodeOf } from "../errors.ts";
-import { stripControls } from "../printable.ts";
-
-export type Declined = {
-  /** The key of the answer, or "File" for an attached one. */
-  readonly kind: string;
-  readonly item: string;
-  readonly reason: string;
-};
-
-export type ArchivedFile = { readonly name: string; readonly bytes: number; readonly sha256: string | null };
+import { type CerError, type CerErrorCode, EXIT, type ExitCode, exitCodeOf } from "../errors.ts";
+import type { ArchivedFile, Declined } from "../journal/report.ts";
 
 export type Outcome = {
   /**
@@ -43,7 +31,11 @@ export type Outcome = {
   readonly warnings: readonly string[];
   /** What the journal holds of it; null for a report that is kept nowhere. */
   readonly journal: JournalNote | null;
-  readonly error: { readonly code: string; readonly message: string; readonly hint: string | null } | null;
+  readonly error: {
+    readonly code: CerErrorCode;
+    readonly message: string;
+    readonly hint: string | null;
+  } | null;
 };
 
 export type JournalNote = {
@@ -79,86 +71,5 @@ export function failedOutcome(error: CerError): Outcome {
 export function exitCodeFor({ outcome, error }: Outcome): ExitCode {
   if (error === null) return EXIT.ok;
   if (outcome === "deferred" && error.code !== "CER_INTERRUPTED") return EXIT.deferred;
-  return exitCodeOf(error.code as CerError["code"]);
-}
-
-/** Paints a word; the identity where colour is off. */
-export type Paint = (style: "good" | "bad" | "dim", text: string) => string;
-
-/** Declined items shown one by one before the rest is only counted. */
-const SHOWN_DECLINED = 3;
-
-/** Three to six lines for people. */
-export function formatOutcome(outcome: Outcome, paint: Paint): string[] {
-  const { level1, level2, error } = outcome;
-  const lines: string[] = [];
-  if (level1 !== null && level1.status >= 200 && level1.status < 300 && !isLevel1Fault(outcome))
-    lines.push(`${paint("good", "Reported")} to ${level1.url}${formatBucket(outcome)}`);
-  if (level2 !== null && outcome.outcome === "uploaded")
-    lines.push(
-      `${paint("good", "Uploaded")} ${level2.archive.name} (${formatBytes(level2.archive.bytes)}, ${count(level2.archive.files.length, "file")}) to ${level2.url}`,
-    );
-  if (outcome.outcome === "reported")
-    lines.push(outcome.declined.length > 0 ? "Nothing was uploaded." : "There is nothing to upload.");
-  lines.push(...formatDeclined(outcome.declined));
-  if (outcome.responseUrl !== null) lines.push(`The server points to ${outcome.responseUrl}`);
-  if (error !== null) {
-    const verb = outcome.outcome === "deferred" ? "Not delivered yet" : "Not delivered";
-    lines.push(`${paint("bad", verb)}: ${stripControls(error.message)}`);
-    if (error.hint !== null) lines.push(paint("dim", error.hint));
-  }
-  return [...lines, ...formatNote(outcome)];
-}
-
-function formatNote({ outcome, journal, bucket }: Outcome): string[] {
-  if (journal === null) return [];
-  const { id, state, at } = journal;
-  if (outcome === "duplicate" && state === "done")
-    return [
-      `Not sent again: the same event was delivered at ${at}${bucket === null ? "" : `, bucket ${bucket}`} (${id}).`,
-    ];
-  if (outcome === "duplicate") return [`Not sent: the same event is being sent by another process (${id}).`];
-  if (state === "suppressed")
-    return [`Not sent: too many reports of this kind in an hour; held back until ${at}.`];
-  if (state === "pending")
-    return [`Kept as ${id}; "cer flush" sends what waits${at === null ? "" : `, this one from ${at}`}.`];
-  if (state === "abandoned")
-    return [`Given up; kept as ${id} to be read ("cer queue show ${id}") or retried.`];
-  return [];
-}
-
-/** A success status with a body that is no CER answer: nothing was reported. */
-function isLevel1Fault({ level2, error }: Outcome): boolean {
-  return error?.code === "CER_NOT_CER" && level2 === null;
-}
-
-function formatBucket({ bucket, bucketTable }: Outcome): string {
-  if (bucket === null) return "";
-  return `: bucket ${bucket}${bucketTable === null ? "" : ` in table ${bucketTable}`}`;
-}
-
-function formatDeclined(declined: readonly Declined[]): string[] {
-  const shown = declined
-    .slice(0, SHOWN_DECLINED)
-    .map(({ kind, item, reason }) => `Not sent: ${kind} ${shorten(item)}: ${stripControls(reason)}`);
-  const rest = declined.length - shown.length;
-  return rest > 0 ? [...shown, `Not sent: ${count(rest, "more item")} (--json lists them)`] : shown;
-}
-
-function shorten(item: string): string {
-  const shown = stripControls(item);
-  return shown.length > 80 ? `${shown.slice(0, 79)}…` : shown;
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
-}
-
-/** Bytes in the unit people read: 512 bytes, 1.4 KiB, 73 MiB. */
-export function formatBytes(bytes: number): string {
-  if (bytes < 1024) return count(bytes, "byte");
-  const units = ["KiB", "MiB", "GiB", "TiB"];
-  const power = Math.min(Math.floor(Math.log2(bytes) / 10), units.length);
-  const value = bytes / 1024 ** power;
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[power - 1]}`;
+  return exitCodeOf(error.code);
 }

@@ -6,10 +6,15 @@
 
 import type { CerErrorCode } from "../errors.ts";
 
-/** Why a try failed: the error, and the reply's status where there was a reply. */
-export type Failure = { readonly code: CerErrorCode; readonly status: number | null };
+/** Why an attempt failed: the error, and of the last reply, where there was one, its status and two headers as they came. */
+export type Failure = {
+  readonly code: CerErrorCode;
+  readonly status: number | null;
+  readonly retryAfter: string | null;
+  readonly date: string | null;
+};
 
-export type Policy = {
+export type RetryPolicy = {
   /** Tries in all, the first among them. */
   readonly maxTries: number;
   /** Milliseconds since the first try after which no other follows. */
@@ -25,7 +30,7 @@ const HOUR = 3600 * SECOND;
 const DAY = 24 * HOUR;
 
 /** Between runs: from the journal. */
-export const PATIENT: Policy = {
+export const BETWEEN_RUNS: RetryPolicy = {
   maxTries: 200,
   maxAge: 30 * DAY,
   baseDelay: 60 * SECOND,
@@ -33,7 +38,7 @@ export const PATIENT: Policy = {
 };
 
 /** Within one run of submit, which an installer waits for: `retries` more tries after the first. */
-export function quickPolicy(retries: number): Policy {
+export function withinRun(retries: number): RetryPolicy {
   return { maxTries: retries + 1, maxAge: 60 * SECOND, baseDelay: SECOND, maxDelay: 10 * SECOND };
 }
 
@@ -62,23 +67,20 @@ const TRANSIENT_CODES: ReadonlySet<CerErrorCode> = new Set<CerErrorCode>([
 ]);
 
 /** Whether the same report may succeed later. */
-export function classify(failure: Failure): "transient" | "permanent" {
+export function classify(failure: Pick<Failure, "code" | "status">): "transient" | "permanent" {
   const { code, status } = failure;
   if (code !== "CER_STATUS" || status === null) return TRANSIENT_CODES.has(code) ? "transient" : "permanent";
   const isServerError = status >= 500 && status < 600 && !PERMANENT_SERVER_ERROR.has(status);
   return TRANSIENT_STATUS.has(status) || isServerError ? "transient" : "permanent";
 }
 
-export type Tried = {
+export type FailedAttempt = {
   readonly failure: Failure;
-  /** Tries made so far, the failed one among them. */
+  /** Attempts made so far, the failed one among them. */
   readonly tries: number;
   /** When the first of them began, in milliseconds since 1970. */
   readonly firstAt: number;
   readonly now: number;
-  /** The reply's Retry-After and Date, as they came. */
-  readonly retryAfter: string | null;
-  readonly date: string | null;
   /** From 0 to less than 1. */
   readonly random: number;
 };
@@ -87,23 +89,23 @@ export type Decision =
   | { readonly again: true /** Milliseconds since 1970. */; readonly at: number }
   | { readonly again: false; readonly why: "permanent" | "tries" | "age"; readonly reason: string };
 
-export function nextAttempt(tried: Tried, policy: Policy): Decision {
-  const { failure, tries, now } = tried;
+export function nextAttempt(failed: FailedAttempt, policy: RetryPolicy): Decision {
+  const { failure, tries, firstAt, now, random } = failed;
   const shown = failure.status === null ? failure.code : `${failure.code} (status ${failure.status})`;
   if (classify(failure) === "permanent")
     return { again: false, why: "permanent", reason: `${shown} will not change by trying again` };
   if (tries >= policy.maxTries)
     return { again: false, why: "tries", reason: `${shown} after ${tries} tries, the bound` };
-  const age = Math.max(0, now - tried.firstAt);
+  const age = Math.max(0, now - firstAt);
   if (age > policy.maxAge && tries >= Math.min(MIN_TRIES, policy.maxTries))
     return {
       again: false,
       why: "age",
       reason: `${shown} after ${formatSpan(age)}, the bound is ${formatSpan(policy.maxAge)}`,
     };
-  const asked = parseRetryAfter(tried.retryAfter, tried.date, now);
+  const asked = parseRetryAfter(failure.retryAfter, failure.date, now);
   const ceiling = Math.min(policy.maxDelay, policy.baseDelay * 2 ** (tries - 1));
-  const delay = asked === null ? tried.random * ceiling : Math.min(asked, DAY);
+  const delay = asked === null ? random * ceiling : Math.min(asked, DAY);
   return { again: true, at: now + Math.round(delay) };
 }
 
@@ -139,9 +141,4 @@ function parseHttpDate(text: string): number | null {
       ? Date.parse(`${text} GMT`)
       : Number.NaN;
   return Number.isNaN(time) ? null : time;
-}
-
-/** No wait is longer than a day: what is due later than that was written by another clock, and is due now. */
-export function isDue(due: number, now: number): boolean {
-  return due <= now || due > now + DAY + HOUR;
 }

@@ -3,13 +3,25 @@
 import { constants } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import type { EventFlags } from "../cli/command.ts";
-import type { Surroundings } from "../context.ts";
+import type { Context } from "../context.ts";
 import { CerError } from "../errors.ts";
-import { type AttachedFile, baseName, completeEvent, type Event, mergeInputs } from "../event.ts";
+import {
+  type AttachedFile,
+  baseName,
+  completeEvent,
+  type Event,
+  type EventInput,
+  type FileType,
+  mergeInputs,
+} from "../event.ts";
 import { readMachine, thisMachine } from "../system/machine.ts";
 import { buildReport, encodeReport } from "../wire/report.ts";
 import { parseEvent } from "./json.ts";
+
+/** What the event's flags say. Paths are as typed. */
+export type EventFlags = EventInput & {
+  readonly attach: readonly { readonly path: string; readonly type: FileType }[];
+};
 
 type NamedEvent = {
   readonly event: string | null;
@@ -27,8 +39,8 @@ export type MadeReport = {
 };
 
 /** The event and its report. @throws CerError as of `readEvent` */
-export async function makeReport(named: NamedEvent, around: Surroundings): Promise<MadeReport> {
-  const { event, timeGiven, warnings } = await readEvent(named, around);
+export async function makeReport(named: NamedEvent, context: Context): Promise<MadeReport> {
+  const { event, timeGiven, warnings } = await readEvent(named, context);
   const { report, replacedCharacters } = buildReport(event);
   if (replacedCharacters > 0)
     warnings.push(`${replacedCharacters} characters that XML cannot carry were replaced by U+FFFD.`);
@@ -42,29 +54,29 @@ export async function makeReport(named: NamedEvent, around: Surroundings): Promi
  */
 async function readEvent(
   named: NamedEvent,
-  around: Surroundings,
+  context: Context,
 ): Promise<{ event: Event; timeGiven: boolean; warnings: string[] }> {
   const { attach, ...flags } = named.flags;
   const attached = attach.map(
-    ({ path, type }): AttachedFile => ({ path: resolve(around.cwd, path), name: baseName(path), type }),
+    ({ path, type }): AttachedFile => ({ path: resolve(context.cwd, path), name: baseName(path), type }),
   );
-  const written = named.event === null ? {} : await readEventFile(named.event, around);
+  const written = named.event === null ? {} : await readEventFile(named.event, context);
   const input = mergeInputs(written, { ...flags, files: attached });
-  const machine = thisMachine(around.platform, around.env);
+  const machine = thisMachine(context.platform, context.env);
   const facts = await readMachine(machine, {
     name: input.machine?.name,
     os: input.machine?.os,
     lcid: input.machine?.lcid,
     user: input.user?.name,
   });
-  const completed = completeEvent(input, facts, { now: around.now(), truncate: named.truncate });
+  const completed = completeEvent(input, facts, { now: context.now(), truncate: named.truncate });
   await Promise.all(completed.event.files.map(requireReadable));
   return { ...completed, timeGiven: input.eventTime !== undefined };
 }
 
-async function readEventFile(path: string, around: Surroundings) {
-  if (path === "-") return parseEvent(await around.readStdin(), "standard input", around.cwd);
-  const absolute = resolve(around.cwd, path);
+async function readEventFile(path: string, context: Context) {
+  if (path === "-") return parseEvent(await context.readStdin(), "standard input", context.cwd);
+  const absolute = resolve(context.cwd, path);
   const bytes = await readFile(absolute).catch((cause: NodeJS.ErrnoException) => {
     throw new CerError("CER_FILE", `The event file ${path} ${reasonOf(cause)}.`, {
       hint: 'Check the path; "-" reads standard input.',

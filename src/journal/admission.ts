@@ -1,32 +1,30 @@
 /**
  * Letting a report in: written aside, compared with what is there, given room, and made to count by one rename. From the
- * comparison to the rename it is one process's turn.
+ * comparison to the rename one process has the lock.
  */
 
 import { randomInt } from "node:crypto";
 import { CerError } from "../errors.ts";
 import type { Event } from "../event.ts";
-import { Held, unavailable } from "./claimed-report.ts";
+import { ClaimedReport, unavailable } from "./claimed-report.ts";
 import { systemCode } from "./disk/disk.ts";
-import { takeTurn } from "./disk/lock.ts";
+import { acquireLock } from "./disk/lock.ts";
 import { type Admission, admit, eventIdentity, eventSignature, type Verdict } from "./duplicates.ts";
-import { type Consent, type Destination, type EntryRecord, entryBytes, writeEntry } from "./entry.ts";
+import { type EntryRecord, entryBytes, writeEntry } from "./entry.ts";
 import { entryPath, formatId, formatTime, type Label, type Listed, type State, statePath } from "./layout.ts";
 import { planRoom, type Room } from "./limits.ts";
 import { giveUp } from "./prune.ts";
 import { formatIso, type Json } from "./record.ts";
+import type { Report } from "./report.ts";
 import { deleteEntry, listEntries, moveEntry, type Run, syncStates } from "./store.ts";
 
 /** A report to keep. */
-export type NewReport = {
-  readonly event: Event;
+export type NewReport = Pick<Report, "event" | "level1" | "destination"> & {
   /** The event named its own time; it was not filled in. */
   readonly timeGiven: boolean;
-  readonly level1: Buffer;
-  readonly destination: Destination;
-  readonly consent: Consent;
-  /** What else the conversation needs at a retry. */
-  readonly settings: Json;
+  readonly consent: EntryRecord["consent"];
+  /** Its terms, as they are kept: the journal does not look at them. */
+  readonly settings: unknown;
 };
 
 export type AddOptions = {
@@ -39,7 +37,7 @@ export type AddOptions = {
 };
 
 export type Added =
-  | { readonly outcome: "kept"; readonly held: Held }
+  | { readonly outcome: "kept"; readonly claimed: ClaimedReport }
   | Exclude<Verdict, { outcome: "admitted" }>
   /** The disk does not take it: it can still be sent, unprotected. */
   | { readonly outcome: "unprotected"; readonly why: CerError };
@@ -59,12 +57,23 @@ export async function keepReport(run: Run, report: NewReport, options: AddOption
 
 async function keep(run: Run, report: NewReport, options: AddOptions): Promise<Added> {
   const { shelf, owners, now } = run;
-  const { timeGiven, ...given } = report;
-  const { origin, path } = report.destination;
+  const { event, level1, destination, consent, settings, timeGiven } = report;
+  const { origin, path } = destination;
   const to = `${origin.scheme}://${origin.host}:${origin.port}${path}`;
   const createdAt = now();
-  const identity = eventIdentity(report.event, { to, timeGiven });
-  const made = { ...given, id: formatId(createdAt, randomName()), createdAt, identity, imported: false };
+  const identity = eventIdentity(event, { to, timeGiven });
+  const id = formatId(createdAt, randomName());
+  const made = {
+    event,
+    level1,
+    destination,
+    consent,
+    settings: settings as Json,
+    id,
+    createdAt,
+    identity,
+    imported: false,
+  };
   const label = labelOf(made, owners.token);
   // Looked at before anything is copied, and again when nobody else can be adding.
   const attached = options.copy ? await sizeOf(run, report.event) : 0;
@@ -81,7 +90,8 @@ async function keep(run: Run, report: NewReport, options: AddOptions): Promise<A
     const record = await writeEntry(shelf.disk, entryPath(shelf.root, "new", label), made, { copy });
     const claimed = { ...label, bytes: entryBytes(record, 0) };
     const final = await admitWritten(run, label, { state: "claimed", label: claimed }, options);
-    if (final.outcome === "admitted") return { outcome: "kept", held: await Held.open(shelf, claimed, now) };
+    if (final.outcome === "admitted")
+      return { outcome: "kept", claimed: await ClaimedReport.open(shelf, claimed, now) };
     await discard(run, label.id);
     return note(run, label, final);
   });
@@ -164,7 +174,7 @@ async function admitWritten(
   options: AddOptions,
 ): Promise<Verdict> {
   const { shelf, owners } = run;
-  const release = await takeTurn(shelf.disk, shelf.root, owners);
+  const release = await acquireLock(shelf.disk, statePath(shelf.root, "turn"), owners);
   try {
     const { verdict, room } = await judge(run, to.label, options);
     if (verdict.outcome !== "admitted" || !room.fits) return verdict;

@@ -20,9 +20,6 @@ export type Attempt = {
   } | null;
 };
 
-/** How a try ended. */
-export type AttemptResult = Pick<Attempt, "status" | "errorCode" | "peer">;
-
 export function encodeAttempt(attempt: Attempt): Json {
   const { startedAt, endedAt } = attempt;
   return {

@@ -4,11 +4,9 @@
  * says so instead of writing.
  */
 
-import { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
-import type { Event } from "../event.ts";
 import { type Attachment, type AttachmentNow, attachmentPath, checkAttachment } from "./attachment.ts";
-import type { Attempt, AttemptResult } from "./attempt.ts";
+import type { Attempt } from "./attempt.ts";
 import { type Disk, removeTree, systemCode, unlessMissing, writeWhole } from "./disk/disk.ts";
 import {
   type Answer,
@@ -23,10 +21,10 @@ import {
   writeAnswer,
   writeProgress,
 } from "./entry.ts";
-import { type KeptArchive, readArchive, writeArchive } from "./kept-archive.ts";
+import { readArchive, writeArchive } from "./kept-archive.ts";
 import { entryPath, formatTime, type Label, type State } from "./layout.ts";
 import { encodeReceipt, type Receipt } from "./receipt.ts";
-import type { Json } from "./record.ts";
+import type { AttemptResult, ReportArchive, ReportStore } from "./report.ts";
 import { moveEntry, type Shelf, syncStates } from "./store.ts";
 
 /** How a claim ends. Times are milliseconds since 1970. */
@@ -41,34 +39,31 @@ export type Settlement =
  * @throws CerError CER_ENTRY_BUSY when another process has taken the entry over; CER_JOURNAL_UNAVAILABLE when the disk
  *   does not take it
  */
-export class Held {
+export class ClaimedReport implements ReportStore {
   readonly id: string;
   readonly record: EntryRecord;
-  /** Its files' paths are the kept ones. */
-  readonly event: Event;
   /** For each of the event's files: how it was kept, and whether it still is as it was. */
-  readonly attachments: readonly HeldAttachment[];
-  readonly level1: { readonly size: number; open(): AsyncIterable<Uint8Array> };
+  readonly attachments: readonly ClaimedAttachment[];
+  /** Where the bytes of the event's files lie, in their order. */
+  readonly stored: readonly string[];
+  /** The exact bytes of the level 1 report. */
+  readonly level1: Buffer;
   readonly #shelf: Shelf;
   readonly #label: Label;
   /** The directory it lies in while it is held. */
   readonly path: string;
   readonly #now: () => number;
   #answer: Answer | null;
-  #archive: KeptArchive | null;
+  #archive: ReportArchive | null;
   #progress: Progress;
 
   private constructor(shelf: Shelf, label: Label, now: () => number, contents: Contents) {
     const { record, level1, attachments, answer, archive, progress } = contents;
-    const files = record.event.files.map((file, index) => ({
-      ...file,
-      path: attachments[index]?.path ?? file.path,
-    }));
     this.id = label.id;
     this.record = record;
-    this.event = { ...record.event, files };
     this.attachments = attachments;
-    this.level1 = { size: level1.length, open: () => Readable.from([level1]) };
+    this.stored = attachments.map(({ path }) => path);
+    this.level1 = level1;
     this.#shelf = shelf;
     this.#label = label;
     this.path = entryPath(shelf.root, "claimed", label);
@@ -82,8 +77,8 @@ export class Held {
    * Opens an entry that lies in `claimed` under this process's token.
    * @throws CerError CER_DAMAGED when its record, its level 1 bytes or the kept answer is damaged
    */
-  static async open(shelf: Shelf, label: Label, now: () => number): Promise<Held> {
-    return new Held(shelf, label, now, await readContents(shelf, label));
+  static async open(shelf: Shelf, label: Label, now: () => number): Promise<ClaimedReport> {
+    return new ClaimedReport(shelf, label, now, await readContents(shelf, label));
   }
 
   /** The level 1 reply, once there is one: no retry POSTs again. */
@@ -92,7 +87,7 @@ export class Held {
   }
 
   /** The archive, once it was made: every retry sends these bytes. */
-  get archive(): KeptArchive | null {
+  get archive(): ReportArchive | null {
     return this.#archive;
   }
 
@@ -117,19 +112,15 @@ export class Held {
     this.#answer = answer;
   }
 
-  async keepArchive(archive: Omit<KeptArchive, "about">, about: Json): Promise<KeptArchive> {
-    const kept = await this.#guard(() => writeArchive(this.#shelf.disk, this.path, archive, about));
-    this.#archive = kept;
-    return kept;
+  async keepArchive(archive: ReportArchive): Promise<void> {
+    this.#archive = await this.#guard(() => writeArchive(this.#shelf.disk, this.path, archive));
   }
 
-  /** To be called before the first byte leaves. */
   async beginAttempt(level: Attempt["level"]): Promise<void> {
     const blank = { endedAt: null, status: null, errorCode: null, peer: null };
     await this.#write({ attempts: [...this.attempts, { level, startedAt: this.#now(), ...blank }] });
   }
 
-  /** How the attempt begun last has ended. */
   async endAttempt(result: AttemptResult): Promise<void> {
     const last = this.attempts.at(-1);
     if (last === undefined) return;
@@ -200,14 +191,14 @@ export class Held {
 
 const RECEIPT = "receipt.json";
 
-type HeldAttachment = Attachment & AttachmentNow;
+type ClaimedAttachment = Attachment & AttachmentNow;
 
 type Contents = {
   readonly record: EntryRecord;
   readonly level1: Buffer;
-  readonly attachments: readonly HeldAttachment[];
+  readonly attachments: readonly ClaimedAttachment[];
   readonly answer: Answer | null;
-  readonly archive: KeptArchive | null;
+  readonly archive: ReportArchive | null;
   readonly progress: Progress;
 };
 
@@ -215,7 +206,7 @@ async function readContents(shelf: Shelf, label: Label): Promise<Contents> {
   const { disk, root } = shelf;
   const path = entryPath(root, "claimed", label);
   const { record, level1 } = await readEntry(disk, path, label.id);
-  const attachments: HeldAttachment[] = [];
+  const attachments: ClaimedAttachment[] = [];
   for (const [index, attachment] of record.attachments.entries())
     attachments.push({
       ...attachment,

@@ -4,10 +4,9 @@
  * with their owner (owner.ts); what an entry holds is entry.ts's business, what gives way limits.ts's.
  */
 
-import { isDue } from "../delivery/retry.ts";
 import { asCerError, CerError } from "../errors.ts";
 import { type Added, type AddOptions, adoptEntry, keepReport, type NewReport } from "./admission.ts";
-import { finishDone, Held, isDelivered, unavailable } from "./claimed-report.ts";
+import { ClaimedReport, finishDone, isDelivered, unavailable } from "./claimed-report.ts";
 import { type Disk, systemCode, unlessMissing } from "./disk/disk.ts";
 import { openOwners, type Processes } from "./disk/owner.ts";
 import {
@@ -22,6 +21,7 @@ import {
 import {
   entryPath,
   formatTime,
+  isDue,
   type Label,
   type Listed,
   parseTime,
@@ -64,7 +64,7 @@ export class Journal {
   /** Use openJournal. */
   constructor(root: string, { disk, processes, warn, now, limits }: JournalDeps) {
     this.directory = root;
-    const owners = openOwners(disk, root, processes);
+    const owners = openOwners(disk, statePath(root, "owners"), processes);
     this.#run = { shelf: { disk, root, warn }, owners, limits: limits ?? LIMITS, now };
   }
 
@@ -145,7 +145,7 @@ export class Journal {
    * Takes a waiting entry. Null when another process has it, or it was damaged and set aside.
    * @throws CerError CER_JOURNAL_UNAVAILABLE when the disk does not let it be taken
    */
-  async claim(entry: Listed): Promise<Held | null> {
+  async claim(entry: Listed): Promise<ClaimedReport | null> {
     if (entry.state !== "pending") return null;
     const label = { ...entry.label, mark: this.#run.owners.token };
     return this.#guard(async () => {
@@ -155,13 +155,13 @@ export class Journal {
     });
   }
 
-  async #open(label: Label): Promise<Held | null> {
+  async #open(label: Label): Promise<ClaimedReport | null> {
     if (await isDelivered(this.#run.shelf, label)) {
       await finishDone(this.#run.shelf, label, this.#run.now());
       return null;
     }
     try {
-      return await Held.open(this.#run.shelf, label, this.#run.now);
+      return await ClaimedReport.open(this.#run.shelf, label, this.#run.now);
     } catch (error) {
       const problem = systemCode(error) ?? asCerError(error).message;
       if (systemCode(error) === null && asCerError(error).code !== "CER_DAMAGED") throw error;
@@ -171,17 +171,17 @@ export class Journal {
   }
 
   /** The waiting entries that are due, one after the other as they are asked for, each claimed by this process. */
-  async *claimDue(): AsyncGenerator<Held> {
+  async *claimDue(): AsyncGenerator<ClaimedReport> {
     const waiting = await this.list(["pending"]);
     for (const entry of waiting) {
       if (!isDue(parseTime(entry.label.mark) ?? 0, this.#run.now())) continue;
-      const held = await this.#claimOrTell(entry);
-      if (held !== null) yield held;
+      const claimed = await this.#claimOrTell(entry);
+      if (claimed !== null) yield claimed;
     }
   }
 
   /** One entry that cannot be taken (made by root in a user's journal, say) does not hold up the others. */
-  async #claimOrTell(entry: Listed): Promise<Held | null> {
+  async #claimOrTell(entry: Listed): Promise<ClaimedReport | null> {
     try {
       return await this.claim(entry);
     } catch (error) {

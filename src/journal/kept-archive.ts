@@ -4,18 +4,10 @@ import { createHash } from "node:crypto";
 import { CerError } from "../errors.ts";
 import { type Disk, systemCode, writeFile, writeWhole } from "./disk/disk.ts";
 import { readDocument } from "./entry.ts";
-import { encodeRecord, type Json, parseRecord } from "./record.ts";
+import { encodeRecord, parseRecord } from "./record.ts";
+import type { ReportArchive } from "./report.ts";
 
-export type KeptArchive = {
-  readonly size: number;
-  readonly sha256: string;
-  /** What the conversation says of it (its files, what was declined, …); the journal does not look at it. */
-  readonly about: Json;
-  /** A chunk is good until the next one is asked for. */
-  open(): AsyncIterable<Uint8Array>;
-};
-
-type ArchiveFacts = Omit<KeptArchive, "open">;
+type ArchiveFacts = Omit<ReportArchive, "open">;
 
 /**
  * Copies an archive into the entry; it counts once its document is there.
@@ -24,9 +16,8 @@ type ArchiveFacts = Omit<KeptArchive, "open">;
 export async function writeArchive(
   disk: Disk,
   entry: string,
-  archive: Omit<KeptArchive, "about">,
-  about: Json,
-): Promise<KeptArchive> {
+  archive: ReportArchive,
+): Promise<ReportArchive> {
   const aside = `${entry}/archive.new`;
   const hash = createHash("sha256");
   let size = 0;
@@ -51,7 +42,8 @@ export async function writeArchive(
       `The archive changed while it was kept: ${size} bytes with SHA-256 ${sha256}, expected ${archive.size} with ${archive.sha256}.`,
     );
   await disk.rename(aside, `${entry}/archive`);
-  const facts = { size, sha256, about };
+  const { files, declined, warnings, mediaType, redacted } = archive.about;
+  const facts = { size, sha256, about: { files, declined, warnings, mediaType, redacted } };
   await writeWhole(disk, entry, "archive.json", encodeRecord({ version: 1, ...facts }));
   return openArchive(disk, entry, facts);
 }
@@ -60,7 +52,7 @@ export async function writeArchive(
  * The kept archive, its bytes checked; null when none was finished.
  * @throws CerError CER_DAMAGED when what is there is not what was written
  */
-export async function readArchive(disk: Disk, entry: string): Promise<KeptArchive | null> {
+export async function readArchive(disk: Disk, entry: string): Promise<ReportArchive | null> {
   const facts = await readDocument(disk, entry, "archive.json", parseArchiveFacts);
   if (facts === null) return null;
   const archive = openArchive(disk, entry, facts);
@@ -81,10 +73,10 @@ export function parseArchiveFacts(text: string): ArchiveFacts {
   return parseRecord(text, "archive.json", (fields) => ({
     size: fields.count("size"),
     sha256: fields.sha256("sha256"),
-    about: fields.json("about"),
+    about: fields.json("about") as unknown as ReportArchive["about"],
   }));
 }
 
-function openArchive(disk: Disk, entry: string, facts: ArchiveFacts): KeptArchive {
+function openArchive(disk: Disk, entry: string, facts: ArchiveFacts): ReportArchive {
   return { ...facts, open: () => disk.readChunks(`${entry}/archive`, facts.size) };
 }

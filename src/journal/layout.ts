@@ -69,6 +69,14 @@ export function parseTime(text: string): number | null {
   return /^[0-9a-z]{1,10}$/.test(text) && time <= 8.64e15 ? time : null;
 }
 
+/** Milliseconds after which no entry is due later: no wait is longer than a day. */
+const MAX_WAIT = 25 * 3_600_000;
+
+/** What is due later than any wait lasts was written by another clock, and is due now. */
+export function isDue(due: number, now: number): boolean {
+  return due <= now || due > now + MAX_WAIT;
+}
+
 export function formatLabel({ id, bytes, identity, signature, mark }: Label): string {
   return `${id}.${bytes.toString(36)}.${identity}.${signature}.${mark}`;
 }

@@ -221,9 +221,10 @@ async function removeOldRepeats({ shelf, limits, now }: Run): Promise<void> {
 }
 
 async function forgetDeadOwners({ shelf, owners }: Run): Promise<void> {
+  const directory = statePath(shelf.root, "owners");
   const held = await listEntries(shelf, ["new", "claimed"]);
-  for (const token of await knownOwners(shelf.disk, shelf.root)) {
+  for (const token of await knownOwners(shelf.disk, directory)) {
     const isHolding = held.some(({ label }) => label.mark === token);
-    if (!isHolding && !(await owners.isAlive(token))) await forgetOwner(shelf.disk, shelf.root, token);
+    if (!isHolding && !(await owners.isAlive(token))) await forgetOwner(shelf.disk, directory, token);
   }
 }

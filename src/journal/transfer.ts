@@ -13,7 +13,7 @@ import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
 import { type Attachment, isStored } from "./attachment.ts";
-import type { Held } from "./claimed-report.ts";
+import type { ClaimedReport } from "./claimed-report.ts";
 import { type Disk, systemCode, writeFile, writeWhole } from "./disk/disk.ts";
 import {
   type EntryRecord,
@@ -48,10 +48,10 @@ const PART_NAME =
   /^(entry\.json|level1|answer\.json|progress\.json|archive\.json|archive|files\/(0|[1-9]\d{0,4}))$/;
 
 /** The parts of an entry for a tar, `transfer.json` first. The entry must stay claimed until they have been written. */
-export async function exportParts(disk: Disk, held: Held): Promise<Part[]> {
+export async function exportParts(disk: Disk, claimed: ClaimedReport): Promise<Part[]> {
   const travelling: Attachment[] = [];
   const parts: Part[] = [];
-  for (const [index, { path, state, ...attachment }] of held.attachments.entries()) {
+  for (const [index, { path, state, ...attachment }] of claimed.attachments.entries()) {
     const part = state === "missing" ? null : await filePart(disk, `files/${index}`, path);
     if (part !== null) parts.push(part);
     travelling.push(
@@ -59,14 +59,14 @@ export async function exportParts(disk: Disk, held: Held): Promise<Part[]> {
     );
   }
   for (const name of ["answer.json", "progress.json", "archive", "archive.json"]) {
-    const part = await filePart(disk, name, `${held.path}/${name}`);
+    const part = await filePart(disk, name, `${claimed.path}/${name}`);
     if (part !== null) parts.push(part);
   }
-  parts.push(bufferPart("entry.json", encodeEntry({ ...held.record, attachments: travelling })));
-  parts.push({ name: "level1", ...held.level1 });
+  parts.push(bufferPart("entry.json", encodeEntry({ ...claimed.record, attachments: travelling })));
+  parts.push(bufferPart("level1", claimed.level1));
   const stated: Stated[] = [];
   for (const part of parts) stated.push({ name: part.name, bytes: part.size, sha256: await hashOf(part) });
-  return [bufferPart(CONTENTS, encodeRecord({ version: 1, id: held.id, parts: stated })), ...parts];
+  return [bufferPart(CONTENTS, encodeRecord({ version: 1, id: claimed.id, parts: stated })), ...parts];
 }
 
 function carried(attachment: Attachment, stored: { bytes: number; sha256: string } | null): Attachment {

@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import fc from "fast-check";
-import { type Destination, parsePort, resolveDestination } from "../../src/config/destination.ts";
+import { type Destination, resolveDestination } from "../../src/config/destination.ts";
 import { proxyFor } from "../../src/config/proxy.ts";
-import { configFiles, readSources, type Settings, type Source } from "../../src/config/sources.ts";
+import { parsePort, type Settings, type Source } from "../../src/config/settings.ts";
+import { configFiles, readSources } from "../../src/config/sources.ts";
 import { formatUrl, type Origin } from "../../src/wire/exchange.ts";
 import { complaintOf } from "../support/complaint.ts";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Delivery, deliverHeld } from "../../src/delivery/deliver.ts";
+import { type DeliveryResult, deliverClaimed } from "../../src/delivery/deliver.ts";
 import { CerError } from "../../src/errors.ts";
 import type { Disk } from "../../src/journal/disk/disk.ts";
-import { keepReport, NOON, onStage, type Stage } from "../support/context.ts";
+import { keepReport, NOON, type TestContext, withContext } from "../support/context.ts";
 import {
   answer,
   busy,
@@ -37,14 +37,14 @@ const AFTER = "Tue, 24 Nov 2026 09:00:04 GMT";
 
 /** With quick tries, on a stage of its own. */
 async function deliverTo(
-  stage: Stage,
+  stage: TestContext,
   port: number,
   { retries = 2, idleTimeout = 5000, until = null as number | null } = {},
-): Promise<Delivery> {
+): Promise<DeliveryResult> {
   const journal = await stage.openJournal();
   try {
     const held = await keepReport(journal, stage, port);
-    return await deliverHeld(held, { around: stage.around, idleTimeout, until, retries });
+    return await deliverClaimed(held, { context: stage.context, idleTimeout, until, retries });
   } finally {
     await journal.close();
   }
@@ -53,24 +53,24 @@ async function deliverTo(
 /** A server that plays these faults, and a stage; both are gone afterwards. */
 async function against(
   faults: readonly Fault[],
-  play: (server: FaultServer, stage: Stage) => Promise<void>,
+  play: (server: FaultServer, stage: TestContext) => Promise<void>,
 ): Promise<void> {
   const server = await startFaults(faults);
   try {
-    await onStage((stage) => play(server, stage));
+    await withContext((stage) => play(server, stage));
   } finally {
     await server.close();
   }
 }
 
-async function states(stage: Stage): Promise<string[]> {
+async function states(stage: TestContext): Promise<string[]> {
   const journal = await stage.openJournal();
   const listed = await journal.list(["new", "pending", "claimed", "done", "abandoned"]);
   return listed.map(({ state }) => state);
 }
 
 /** What the attempts of a receipt come down to. */
-function attemptsOf({ receipt }: Delivery): string[] {
+function attemptsOf({ receipt }: DeliveryResult): string[] {
   return (receipt?.attempts ?? []).map(
     ({ level, status, errorCode }) => `${level} ${status ?? "-"} ${errorCode ?? "ok"}`,
   );
@@ -210,7 +210,7 @@ for (const [title, fault, code] of [
 
 test("a server that refuses connections is tried three times, then the report waits for its time", async () => {
   const port = await refusingPort();
-  await onStage(async (stage) => {
+  await withContext(async (stage) => {
     const { outcome } = await deliverTo(stage, port);
     assert.equal(outcome.outcome, "deferred");
     assert.equal(outcome.error?.code, "CER_UNREACHABLE");
@@ -251,8 +251,8 @@ test("the time given for the whole ends an exchange that is under way", async ()
 
 test("tries that took a minute are no quick tries any more", async () => {
   await against([answer(503)], async (server, stage) => {
-    const around = { ...stage.around, now: () => (stage.clock.now += 40_000) };
-    const { outcome } = await deliverTo({ ...stage, around }, server.port);
+    const context = { ...stage.context, now: () => (stage.clock.now += 40_000) };
+    const { outcome } = await deliverTo({ ...stage, context }, server.port);
     assert.equal(outcome.outcome, "deferred");
     assert.ok(stage.slept.length <= 1);
   });
@@ -277,8 +277,8 @@ test("given up at level 2 and retried by hand, the archive goes as it was and le
     const [listed] = await journal.list();
     const held = await journal.claim(await journal.retry(listed?.label.id ?? ""));
     assert.ok(held !== null);
-    const { outcome } = await deliverHeld(held, {
-      around: stage.around,
+    const { outcome } = await deliverClaimed(held, {
+      context: stage.context,
       idleTimeout: 5000,
       until: null,
       retries: 0,
@@ -326,8 +326,8 @@ for (const [title, code, verbs] of [
         const journal = await stage.openJournal({ disk, warn: (problem) => warned.push(problem) });
         const held = await keepReport(journal, stage, server.port);
         Object.assign(state, { left, changes: 0 });
-        const { outcome, receipt } = await deliverHeld(held, {
-          around: stage.around,
+        const { outcome, receipt } = await deliverClaimed(held, {
+          context: stage.context,
           idleTimeout: 5000,
           until: null,
           retries: 2,

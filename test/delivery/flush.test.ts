@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { flushDue } from "../../src/delivery/flush.ts";
 import { CerError } from "../../src/errors.ts";
 import type { Journal } from "../../src/journal/journal.ts";
-import { keepReport, NOON, onStage, type Stage } from "../support/context.ts";
+import { keepReport, NOON, type TestContext, withContext } from "../support/context.ts";
 import {
   answer,
   busy,
@@ -18,7 +18,7 @@ import { FORCED, mustAdd, sampleReport } from "../support/journal/sample.ts";
 const TAKES = ok("Bucket=7\r\n");
 
 /** Reports for these ports, waiting, each a second younger than the one before. */
-async function keepWaiting(journal: Journal, stage: Stage, ports: readonly number[]): Promise<void> {
+async function keepWaiting(journal: Journal, stage: TestContext, ports: readonly number[]): Promise<void> {
   for (const [index, port] of ports.entries()) {
     const held = await keepReport(journal, stage, port, `${index}`);
     await held.settle({ state: "pending", due: null, reason: "it was too early" });
@@ -27,9 +27,9 @@ async function keepWaiting(journal: Journal, stage: Stage, ports: readonly numbe
 }
 
 /** What became of each, in the order in which they were sent. */
-async function flush(journal: Journal, stage: Stage, until: number | null = null): Promise<string[]> {
+async function flush(journal: Journal, stage: TestContext, until: number | null = null): Promise<string[]> {
   const ended: string[] = [];
-  for await (const { outcome } of flushDue(journal, { around: stage.around, idleTimeout: 5000, until }))
+  for await (const { outcome } of flushDue(journal, { context: stage.context, idleTimeout: 5000, until }))
     ended.push(`${outcome.outcome} ${outcome.error?.code ?? ""}`.trim());
   return ended;
 }
@@ -41,11 +41,11 @@ async function reasons(journal: Journal): Promise<(string | null | undefined)[]>
 
 async function against(
   faults: readonly Fault[],
-  play: (port: number, requests: () => number, stage: Stage, journal: Journal) => Promise<void>,
+  play: (port: number, requests: () => number, stage: TestContext, journal: Journal) => Promise<void>,
 ): Promise<void> {
   const server = await startFaults(faults);
   try {
-    await onStage(async (stage) => {
+    await withContext(async (stage) => {
       const journal = await stage.openJournal();
       await play(server.port, () => server.requests.length, stage, journal);
       await journal.close();
@@ -92,8 +92,8 @@ test("a report whose settings cannot be read any more is given up, and holds up 
 test("a wrong proxy in the environment ends the flush, and costs no report a try", () =>
   against([TAKES], async (port, requests, stage, journal) => {
     await keepWaiting(journal, stage, [port, port]);
-    const around = { ...stage.around, env: { http_proxy: "ftp://proxy" } };
-    await assert.rejects(flush(journal, { ...stage, around }), { code: "CER_CONFIG" });
+    const context = { ...stage.context, env: { http_proxy: "ftp://proxy" } };
+    await assert.rejects(flush(journal, { ...stage, context }), { code: "CER_CONFIG" });
     await journal.close();
     assert.equal(requests(), 0);
     assert.equal((await journal.list(["pending"])).length, 2);
@@ -105,8 +105,8 @@ test("no report is begun after the time is over, and what was not begun is still
     await keepWaiting(journal, stage, [port, port, port]);
     let looks = 0;
     // The clock reaches the end with the second report.
-    const around = { ...stage.around, now: () => NOON + 3000 + (requests() > 1 ? 10_000 : looks++) };
-    assert.deepEqual(await flush(journal, { ...stage, around }, NOON + 8000), ["reported", "reported"]);
+    const context = { ...stage.context, now: () => NOON + 3000 + (requests() > 1 ? 10_000 : looks++) };
+    assert.deepEqual(await flush(journal, { ...stage, context }, NOON + 8000), ["reported", "reported"]);
     assert.deepEqual(await flush(journal, stage), ["reported"]);
     assert.equal(requests(), 3);
   }));
@@ -120,8 +120,8 @@ test("stopped in the middle: the one under way is kept, the others stay as they 
     assert.deepEqual(await flush(journal, stage), ["reported", "deferred CER_INTERRUPTED"]);
     clearInterval(watch);
     assert.deepEqual(await reasons(journal), ["Stopped by SIGTERM.", "it was too early"]);
-    const around = { ...stage.around, signal: new AbortController().signal };
-    assert.deepEqual(await flush(journal, { ...stage, around }), ["reported", "reported"]);
+    const context = { ...stage.context, signal: new AbortController().signal };
+    assert.deepEqual(await flush(journal, { ...stage, context }), ["reported", "reported"]);
   }));
 
 for (const [title, step] of [

@@ -1,17 +1,18 @@
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
 import { test } from "node:test";
+import { resolveTerms } from "../../src/config/terms.ts";
 import { NOTHING_EXCHANGED, type Outcome } from "../../src/delivery/outcome.ts";
-import {
-  type Answer,
-  type Conversation,
-  converse,
-  type Dossier,
-  type Exchange,
-  type PackedArchive,
-  passingDossier,
-} from "../../src/delivery/protocol.ts";
+import { type ProtocolOptions, runProtocol } from "../../src/delivery/protocol.ts";
+import type { Failure } from "../../src/delivery/retry.ts";
 import { CerError } from "../../src/errors.ts";
+import type { Answer } from "../../src/journal/entry.ts";
+import {
+  type AttemptResult,
+  type BuiltArchive,
+  MemoryStore,
+  type ReportStore,
+} from "../../src/journal/report.ts";
 import type { Reply, Request, Send } from "../../src/wire/exchange.ts";
 import { buildReport, encodeReport } from "../../src/wire/report.ts";
 import type { Level1Response } from "../../src/wire/response.ts";
@@ -24,15 +25,19 @@ const PEER = { address: "10.0.0.1", tlsFingerprint: null };
 const NOW = 1_205_218_919_000;
 
 const CABINET = Buffer.from("MSCF, the rest does not matter here");
-const ARCHIVE: PackedArchive = {
+const ARCHIVE: BuiltArchive = {
   size: CABINET.length,
   open: () => Readable.from([CABINET]),
   sha256: "5a",
-  files: [{ name: "report.xml", bytes: 7, sha256: "5b" }],
-  declined: [{ kind: "GetFile", item: "x", reason: "not allowed" }],
-  warnings: ["packed with a warning"],
-  mediaType: "application/vnd.ms-cab-compressed",
-  redacted: 0,
+  about: {
+    files: [{ name: "report.xml", bytes: 7, sha256: "5b" }],
+    declined: [{ kind: "GetFile", item: "x", reason: "not allowed" }],
+    warnings: ["packed with a warning"],
+    mediaType: "application/vnd.ms-cab-compressed",
+    redacted: 0,
+  },
+  manifest: Buffer.alloc(0),
+  dispose: async () => {},
 };
 
 function reply(status: number, body: string | Buffer = "", headers: Record<string, string> = {}): Reply {
@@ -45,29 +50,31 @@ type Sent = Omit<Request, "body" | "origin"> & { readonly size: number; readonly
 type Scene = {
   /** What `send` does, request by request: a reply, or the error that says there is none. */
   readonly replies: readonly (Reply | Error)[];
-  readonly dossier?: Partial<Dossier>;
+  /** What the store does otherwise than keeping in memory. */
+  readonly store?: Partial<ReportStore>;
   readonly example?: keyof typeof EXAMPLES;
-  readonly pack?: Conversation["pack"];
+  readonly build?: ProtocolOptions["buildArchive"];
 };
 
 type Played = {
   outcome: Outcome;
+  failure: Failure | null;
   sent: Sent[];
-  packedFor: Level1Response[];
+  builtFor: Level1Response[];
   kept: Answer[];
   steps: string[];
-  exchanges: (Exchange | 1 | 2)[];
+  attempts: (AttemptResult | 1 | 2)[];
   /** What happened, in order. */
   log: string[];
 };
 
-async function play({ replies, dossier, example = "4.4", pack }: Scene): Promise<Played> {
-  const played: Omit<Played, "outcome"> = {
+async function play({ replies, store, example = "4.4", build }: Scene): Promise<Played> {
+  const played: Omit<Played, "outcome" | "failure"> = {
     sent: [],
-    packedFor: [],
+    builtFor: [],
     kept: [],
     steps: [],
-    exchanges: [],
+    attempts: [],
     log: [],
   };
   const send: Send = async ({ body, origin, ...request }, options) => {
@@ -81,40 +88,48 @@ async function play({ replies, dossier, example = "4.4", pack }: Scene): Promise
     if (next instanceof Error) throw next;
     return next;
   };
+  class LoggingStore extends MemoryStore {
+    override async keepAnswer(answer: Answer) {
+      await super.keepAnswer(answer);
+      played.log.push("answer kept");
+      played.kept.push(answer);
+    }
+    override async keepArchive(archive: BuiltArchive) {
+      await super.keepArchive(archive);
+      played.log.push("archive kept");
+    }
+    override async beginAttempt(level: 1 | 2) {
+      played.attempts.push(level);
+    }
+    override async endAttempt(result: AttemptResult) {
+      played.attempts.push(result);
+    }
+  }
+  const memory = Object.assign(new LoggingStore(), store);
   const { event } = EXAMPLES[example];
-  const level1 = encodeReport(buildReport(event).report);
-  const outcome = await converse(
-    {
-      ...passingDossier(event, level1),
-      keepAnswer: async (answer) => {
-        played.log.push("answer kept");
-        played.kept.push(answer);
-      },
-      keepArchive: async (archive) => {
-        played.log.push("archive kept");
-        return archive;
-      },
-      ...dossier,
+  const report = {
+    event,
+    level1: encodeReport(buildReport(event).report),
+    destination: { origin: ORIGIN, path: "/stage2.htm", from: "test" },
+    terms: resolveTerms([], { format: "cab", compression: null, splitLarge: false }),
+    imported: false,
+    stored: [],
+  };
+  const result = await runProtocol(report, memory, {
+    send,
+    now: () => NOW,
+    userAgent: "cer/1.2.3",
+    signal: new AbortController().signal,
+    buildArchive: async (response, signal) => {
+      played.log.push("built");
+      played.builtFor.push(response);
+      if (build !== undefined) return build(response, signal);
+      return { archive: { ...ARCHIVE, dispose: async () => void played.log.push("disposed") } };
     },
-    {
-      destination: { origin: ORIGIN, path: "/stage2.htm", from: "test" },
-      send,
-      now: () => NOW,
-      userAgent: "cer/1.2.3",
-      signal: new AbortController().signal,
-      pack: async (response, signal) => {
-        played.log.push("packed");
-        played.packedFor.push(response);
-        if (pack !== undefined) return pack(response, signal);
-        const dispose = async () => void played.log.push("disposed");
-        return { archive: ARCHIVE, manifest: Buffer.alloc(0), dispose };
-      },
-      onStep: (step) => played.steps.push(step),
-      beginExchange: async (level) => void played.exchanges.push(level),
-      endExchange: async (exchange) => void played.exchanges.push(exchange),
-    },
-  );
-  return { outcome, ...played };
+    onStep: (step) => played.steps.push(step),
+  });
+  await memory.dispose();
+  return { ...result, ...played };
 }
 
 /** The report as the specification prints it, as it goes over the wire. */
@@ -159,9 +174,9 @@ for (const section of ["4.1", "4.3", "4.4"] as const)
     });
     const level1 = printed(section);
     assert.deepEqual(played.sent, [post(level1), put(PATHS[section])]);
-    assert.deepEqual(played.log, ["POST", "answer kept", "packed", "archive kept", "PUT", "disposed"]);
+    assert.deepEqual(played.log, ["POST", "answer kept", "built", "archive kept", "PUT", "disposed"]);
     assert.deepEqual(
-      played.packedFor.map(({ wql }) => wql),
+      played.builtFor.map(({ wql }) => wql),
       [["SELECT Family FROM Win32_Processor"]],
     );
     const url = `http://testserver.corp.xyz.com:1273${PATHS[section]}`;
@@ -169,8 +184,9 @@ for (const section of ["4.1", "4.3", "4.4"] as const)
     assert.deepEqual(played.kept, [
       { status: 200, body: Buffer.from(EXAMPLES[section].answer), receivedAt: NOW },
     ]);
-    const ended: Exchange = { status: 200, errorCode: null, peer: PEER, retryAfter: null, date: null };
-    assert.deepEqual(played.exchanges, [1, ended, 2, ended]);
+    const ended: AttemptResult = { status: 200, errorCode: null, peer: PEER };
+    assert.deepEqual(played.attempts, [1, ended, 2, ended]);
+    assert.equal(played.failure, null);
     const expected: Outcome = {
       outcome: "uploaded",
       bucket: BUCKETS[section],
@@ -184,11 +200,11 @@ for (const section of ["4.1", "4.3", "4.4"] as const)
           name: PATHS[section].slice(PATHS[section].lastIndexOf("/") + 1),
           bytes: CABINET.length,
           sha256: "5a",
-          files: ARCHIVE.files,
+          files: ARCHIVE.about.files,
         },
       },
-      declined: ARCHIVE.declined,
-      warnings: ARCHIVE.warnings,
+      declined: ARCHIVE.about.declined,
+      warnings: ARCHIVE.about.warnings,
       journal: null,
       error: null,
     };
@@ -222,7 +238,7 @@ test("when there is nothing to upload the report is made all the same, and what 
   const declined = [{ kind: "WQL", item: "q", reason: "r" }];
   const { outcome, sent } = await play({
     replies: [reply(200, EXAMPLES["4.4"].answer)],
-    pack: async () => ({ archive: null, declined, warnings: ["w"] }),
+    build: async () => ({ archive: null, declined, warnings: ["w"] }),
   });
   assert.equal(sent.length, 1);
   assert.deepEqual(
@@ -293,7 +309,7 @@ test("a PUT that fails leaves what level 1 brought, the archive in the outcome, 
   ];
   for (const [second, expected, code, status] of cases) {
     const { outcome, log } = await play({ replies: [reply(200, EXAMPLES["4.4"].answer), second] });
-    assert.deepEqual(log, ["POST", "answer kept", "packed", "archive kept", "PUT", "disposed"]);
+    assert.deepEqual(log, ["POST", "answer kept", "built", "archive kept", "PUT", "disposed"]);
     assert.deepEqual(
       [outcome.outcome, outcome.error?.code, outcome.bucket, outcome.level1?.status, outcome.level2?.status],
       [expected, code, "502", 200, status],
@@ -301,28 +317,24 @@ test("a PUT that fails leaves what level 1 brought, the archive in the outcome, 
   }
 });
 
-test("how each exchange ended is told, with what a later try needs to know", async () => {
+test("how each attempt ended is told, with what a later one needs to know", async () => {
   const headers = { "retry-after": "120", date: "Tue, 11 Mar 2008 07:01:59 GMT" };
   const busy = await play({ replies: [reply(503, "", headers)] });
-  assert.deepEqual(busy.exchanges, [
-    1,
-    { status: 503, errorCode: "CER_STATUS", peer: PEER, retryAfter: "120", date: headers.date },
-  ]);
+  assert.deepEqual(busy.attempts, [1, { status: 503, errorCode: "CER_STATUS", peer: PEER }]);
+  assert.deepEqual(busy.failure, { code: "CER_STATUS", status: 503, retryAfter: "120", date: headers.date });
   const lost = await play({ replies: [new CerError("CER_TIMEOUT", "m")] });
-  assert.deepEqual(lost.exchanges, [
-    1,
-    { status: null, errorCode: "CER_TIMEOUT", peer: null, retryAfter: null, date: null },
-  ]);
+  assert.deepEqual(lost.attempts, [1, { status: null, errorCode: "CER_TIMEOUT", peer: null }]);
+  assert.deepEqual(lost.failure, { code: "CER_TIMEOUT", status: null, retryAfter: null, date: null });
 });
 
 test("an answer once kept is never asked for again", async () => {
   const body = Buffer.from(EXAMPLES["4.4"].answer);
   const { outcome, sent, log } = await play({
     replies: [reply(200)],
-    dossier: { answer: { status: 200, body, receivedAt: 1 } },
+    store: { answer: { status: 200, body, receivedAt: 1 } },
   });
   assert.deepEqual(sent, [put(PATHS["4.4"])]);
-  assert.deepEqual(log, ["packed", "archive kept", "PUT", "disposed"]);
+  assert.deepEqual(log, ["built", "archive kept", "PUT", "disposed"]);
   assert.deepEqual(
     [outcome.outcome, outcome.bucket, outcome.level1],
     ["uploaded", "502", { url: URL1, status: 200, bytes: printed("4.4").length }],
@@ -333,13 +345,13 @@ test("an archive once kept is sent as it was and not packed again", async () => 
   const body = Buffer.from(EXAMPLES["4.4"].answer);
   const { outcome, sent, log } = await play({
     replies: [reply(201)],
-    dossier: { answer: { status: 200, body, receivedAt: 1 }, archive: ARCHIVE },
+    store: { answer: { status: 200, body, receivedAt: 1 }, archive: ARCHIVE },
   });
   assert.deepEqual(sent, [put(PATHS["4.4"])]);
   assert.deepEqual(log, ["PUT"]);
   assert.deepEqual(
     [outcome.outcome, outcome.level2?.status, outcome.declined, outcome.warnings],
-    ["uploaded", 201, ARCHIVE.declined, ARCHIVE.warnings],
+    ["uploaded", 201, ARCHIVE.about.declined, ARCHIVE.about.warnings],
   );
 });
 
@@ -347,7 +359,7 @@ test("a kept answer that asks for nothing needs no exchange at all", async () =>
   const body = Buffer.from(EXAMPLES["4.2"].answer);
   const { outcome, log } = await play({
     replies: [],
-    dossier: { answer: { status: 200, body, receivedAt: 1 } },
+    store: { answer: { status: 200, body, receivedAt: 1 } },
   });
   assert.deepEqual([outcome.outcome, outcome.bucket, log], ["reported", "500", []]);
 });
@@ -358,26 +370,26 @@ test("what cannot be kept is not sent on, and the archive is disposed of", async
   };
   const answer = await play({
     replies: [reply(200, EXAMPLES["4.4"].answer)],
-    dossier: { keepAnswer: full },
+    store: { keepAnswer: full },
   });
   assert.deepEqual([answer.log, answer.outcome.error?.code], [["POST"], "CER_WRITE"]);
   const archive = await play({
     replies: [reply(200, EXAMPLES["4.4"].answer)],
-    dossier: { keepArchive: full },
+    store: { keepArchive: full },
   });
   assert.deepEqual(
     [archive.log, archive.outcome.error?.code, archive.outcome.bucket],
-    [["POST", "answer kept", "packed", "disposed"], "CER_WRITE", "502"],
+    [["POST", "answer kept", "built", "disposed"], "CER_WRITE", "502"],
   );
-  const pack = await play({
+  const build = await play({
     replies: [reply(200, EXAMPLES["4.4"].answer)],
-    pack: async () => {
+    build: async () => {
       throw new CerError("CER_ARCHIVE", "no room");
     },
   });
   assert.deepEqual(
-    [pack.log, pack.outcome.outcome, pack.outcome.error?.code],
-    [["POST", "answer kept", "packed"], "failed", "CER_ARCHIVE"],
+    [build.log, build.outcome.outcome, build.outcome.error?.code],
+    [["POST", "answer kept", "built"], "failed", "CER_ARCHIVE"],
   );
 });
 

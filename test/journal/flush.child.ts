@@ -15,10 +15,10 @@ await journal.prune();
 if (task === "add") {
   const added = await journal.add(sampleReport("of everybody"), PLAIN);
   process.stdout.write(`${added.outcome}\n`);
-  if (added.outcome === "kept") await added.held.settle({ state: "pending", due: null, reason: null });
+  if (added.outcome === "kept") await added.claimed.settle({ state: "pending", due: null, reason: null });
   const own = await journal.add(sampleReport(`of ${number}`), PLAIN);
   if (own.outcome !== "kept") throw new Error(own.outcome);
-  await own.held.settle({ state: "pending", due: null, reason: null });
+  await own.claimed.settle({ state: "pending", due: null, reason: null });
 } else {
   for await (const held of journal.claimDue()) {
     appendFileSync(`${directory}/server`, `${held.id}\n`);

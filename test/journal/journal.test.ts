@@ -19,7 +19,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, test } from "node:test";
 import type { AttachedFile } from "../../src/event.ts";
-import type { Held } from "../../src/journal/claimed-report.ts";
+import type { ClaimedReport } from "../../src/journal/claimed-report.ts";
 import type { Journal, JournalDeps } from "../../src/journal/journal.ts";
 import { formatTime, type Listed } from "../../src/journal/layout.ts";
 import { LIMITS } from "../../src/journal/limits.ts";
@@ -27,6 +27,7 @@ import { openJournal } from "../../src/journal/open.ts";
 import { readAll } from "../support/chunks.ts";
 import {
   ARCHIVE,
+  archiveOf,
   DAY,
   FORCED,
   HOUR,
@@ -59,7 +60,7 @@ async function open(change: Partial<JournalDeps> = {}): Promise<Journal> {
   );
 }
 
-async function claimOnly(journal: Journal): Promise<Held> {
+async function claimOnly(journal: Journal): Promise<ClaimedReport> {
   const [entry] = await journal.list(["pending"]);
   const held = entry === undefined ? null : await journal.claim(entry);
   if (held === null) throw new Error("nothing to claim");
@@ -77,11 +78,6 @@ async function onlyIn(state: string): Promise<string> {
 }
 
 const OK = { status: 200, errorCode: null, peer: PEER };
-const archiveOf = (bytes: Buffer) => ({
-  size: bytes.length,
-  sha256: createHash("sha256").update(bytes).digest("hex"),
-  open: () => Readable.from([bytes.subarray(0, 1000), bytes.subarray(1000)]),
-});
 
 test("what was kept is found by the next run: event, bytes, destination, consent, settings", async () => {
   const first = await open();
@@ -90,9 +86,8 @@ test("what was kept is found by the next run: event, bytes, destination, consent
   await first.close();
   const second = await open();
   const held = await claimOnly(second);
-  assert.deepEqual(held.event, report.event);
-  assert.deepEqual(await readAll(held.level1.open()), report.level1);
-  assert.equal(held.level1.size, report.level1.length);
+  assert.deepEqual(held.record.event, report.event);
+  assert.deepEqual(held.level1, report.level1);
   const { destination, consent, settings, createdAt, id } = held.record;
   assert.deepEqual(
     { destination, consent, settings, createdAt, id },
@@ -115,13 +110,12 @@ test("the answer and the archive outlive the run that got them, byte for byte", 
   const held = await mustAdd(first, sampleReport("a"));
   const body = Buffer.from([0, 255, 13, 10, 0x81]);
   await held.keepAnswer({ status: 203, body, receivedAt: NOON + 5 });
-  const about = { files: [{ name: "a", bytes: 1 }], declined: [] };
-  const kept = await held.keepArchive(archiveOf(ARCHIVE), about);
-  assert.deepEqual(await readAll(kept.open()), ARCHIVE);
+  await held.keepArchive(archiveOf(ARCHIVE));
+  assert.deepEqual(await readAll(held.archive?.open() ?? Readable.from([])), ARCHIVE);
   await held.settle(wait);
   const again = await claimOnly(first);
   assert.deepEqual(again.answer, { status: 203, body, receivedAt: NOON + 5 });
-  assert.deepEqual(again.archive?.about, about);
+  assert.deepEqual(again.archive?.about, archiveOf(ARCHIVE).about);
   assert.equal(again.archive?.sha256, createHash("sha256").update(ARCHIVE).digest("hex"));
   for (let time = 0; time < 2; time++)
     assert.deepEqual(await readAll(again.archive?.open() ?? Readable.from([])), ARCHIVE);
@@ -137,7 +131,7 @@ test("an archive that is not what it is said to be is not kept", async () => {
     { ...archive, size: 5 },
     { ...archive, sha256: "00".repeat(32) },
   ])
-    await assert.rejects(held.keepArchive(wrong, null), { code: "CER_ARCHIVE" });
+    await assert.rejects(held.keepArchive(wrong), { code: "CER_ARCHIVE" });
   assert.equal(held.archive, null);
   await held.settle(wait);
   assert.equal((await claimOnly(journal)).archive, null);
@@ -172,7 +166,7 @@ test("attempts are written down before they begin and when they end, with who an
 test("a delivered report leaves its receipt, and nothing else", async () => {
   const journal = await open();
   const held = await mustAdd(journal, sampleReport("a", [await makeFile("setup.log", "log")]));
-  await held.keepArchive(archiveOf(ARCHIVE), null);
+  await held.keepArchive(archiveOf(ARCHIVE));
   const receipt = receiptOf(held, NOON + 9);
   await held.settle({ state: "done", receipt });
   assert.deepEqual(await readdir(await onlyIn("done")), ["receipt.json"]);
@@ -200,13 +194,12 @@ test("attached files are kept: the original may be written to, or go", async () 
   const file = await makeFile("setup.log", "as it was");
   const held = await mustAdd(journal, sampleReport("a", [file]));
   await appendFile(file.path, " and more");
-  const [kept] = held.event.files;
-  assert.equal(await readFile(kept?.path ?? "", "utf8"), "as it was");
-  assert.deepEqual([kept?.name, kept?.type], ["setup.log", 5]);
+  assert.equal(await readFile(held.stored[0] ?? "", "utf8"), "as it was");
+  assert.deepEqual(held.record.event.files, [file]);
   await rm(file.path);
   await held.settle(wait);
   const again = await claimOnly(journal);
-  assert.equal(await readFile(again.event.files[0]?.path ?? "", "utf8"), "as it was");
+  assert.equal(await readFile(again.stored[0] ?? "", "utf8"), "as it was");
   assert.equal(again.attachments[0]?.state, "as kept");
   await journal.close();
 });
@@ -225,11 +218,7 @@ test("a big file is shared with its original where it can be, and a later change
   const again = await claimOnly(journal);
   assert.equal(again.attachments[0]?.state, attachment?.how === "linked" ? "changed" : "as kept");
   await rm(file.path);
-  assert.equal(
-    (await stat(again.event.files[0]?.path ?? "")).size,
-    65 * 1024 * 1024,
-    "the original's end is not ours",
-  );
+  assert.equal((await stat(again.stored[0] ?? "")).size, 65 * 1024 * 1024, "the original's end is not ours");
   await journal.close();
 });
 
@@ -263,7 +252,7 @@ test("with copy: false a file stays where it is, and is looked at again", async 
     ],
   );
   assert.deepEqual(
-    again.event.files.map(({ path }) => path),
+    again.stored,
     files.map(({ path }) => path),
   );
   assert.ok(!(await readdir(await onlyIn("claimed"))).includes("files/0"));
@@ -470,7 +459,7 @@ test("one who is held to be dead, and is not, is told that the report was taken 
   const busy = { code: "CER_ENTRY_BUSY", message: `Another process has taken over report ${held.id}.` };
   await assert.rejects(held.keepAnswer({ status: 200, body: Buffer.alloc(0), receivedAt: now }), busy);
   await assert.rejects(held.beginAttempt(1), busy);
-  await assert.rejects(held.keepArchive(archiveOf(ARCHIVE), null), busy);
+  await assert.rejects(held.keepArchive(archiveOf(ARCHIVE)), busy);
   await assert.rejects(held.settle(wait), busy);
   await assert.rejects(held.settle({ state: "done", receipt: receiptOf(held, now) }), busy);
   assert.deepEqual((await readdir(await onlyIn("claimed"))).sort(), ["entry.json", "level1"]);
@@ -586,7 +575,7 @@ test("a damaged entry is set aside when it is to be sent, with the reason; what 
     const held = await mustAdd(journal, sampleReport(name));
     await held.beginAttempt(1);
     await held.keepAnswer({ status: 200, body: Buffer.from("iData=1"), receivedAt: now });
-    await held.keepArchive(archiveOf(ARCHIVE), null);
+    await held.keepArchive(archiveOf(ARCHIVE));
     await held.settle(wait);
     await damage(await onlyIn("pending"));
     const [entry] = await journal.list(["pending"]);

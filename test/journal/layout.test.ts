@@ -6,12 +6,13 @@ import {
   formatId,
   formatLabel,
   formatTime,
+  isDue,
   journalDirectory,
   parseId,
   parseLabel,
   parseTime,
 } from "../../src/journal/layout.ts";
-import { NOON } from "../support/journal/sample.ts";
+import { DAY, HOUR, NOON } from "../support/journal/sample.ts";
 
 const hex = (length: number) =>
   fc.string({ minLength: length, maxLength: length, unit: fc.constantFrom(..."0123456789abcdef") });
@@ -114,4 +115,11 @@ test("the journal lies where the platform keeps state: the machine's for root, t
       expected,
       `${platform} ${JSON.stringify(env)} ${home}`,
     );
+});
+
+test("due is what was due before, and what no wait can be as long as", () => {
+  assert.deepEqual(
+    [NOON - 1, NOON, NOON + 1, NOON + DAY + HOUR, NOON + DAY + HOUR + 1].map((due) => isDue(due, NOON)),
+    [true, true, false, false, true],
+  );
 });

@@ -90,12 +90,15 @@ test("a real process: alive, then killed, then a number used again", async () =>
   const pid = child.pid ?? 0;
   const { processes } = deps;
   const started = await processes.startOf(pid);
-  const one = openOwners(deps.disk, directory, { ...processes, self: { ...processes.self, pid, started } });
-  const reused = openOwners(deps.disk, directory, {
+  const one = openOwners(deps.disk, join(directory, "v1/owners"), {
+    ...processes,
+    self: { ...processes.self, pid, started },
+  });
+  const reused = openOwners(deps.disk, join(directory, "v1/owners"), {
     ...processes,
     self: { ...processes.self, pid, started: "1" },
   });
-  const two = openOwners(deps.disk, directory, processes);
+  const two = openOwners(deps.disk, join(directory, "v1/owners"), processes);
   await Promise.all([one.enter(), reused.enter(), two.enter()]);
   assert.deepEqual([await two.isAlive(one.token), await two.isAlive(reused.token)], [true, false]);
   assert.deepEqual([await two.isAlive(two.token), await one.isAlive(two.token)], [true, true]);
@@ -110,7 +113,7 @@ test("a real process: alive, then killed, then a number used again", async () =>
 test("a record that is torn lives as long as its last heartbeat", async () => {
   const deps = await sampleDeps();
   await mustOpen(directory, deps);
-  const owners = openOwners(deps.disk, directory, deps.processes);
+  const owners = openOwners(deps.disk, join(directory, "v1/owners"), deps.processes);
   const path = join(directory, "v1/owners/0123456789ab.json");
   await writeFile(path, '{"pid": 1');
   assert.equal(await owners.isAlive("0123456789ab"), true);

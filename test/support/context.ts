@@ -1,22 +1,21 @@
-/** Surroundings and a journal for tests in one process: a clock that only sleeping moves, and dice that show a half. */
+/** A context and a journal for tests in one process: a clock that only sleeping moves, and dice that show a half. */
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { encodeRetrySettings } from "../../src/config/kept-terms.ts";
-import { resolvePolicy } from "../../src/config/terms.ts";
-import type { Surroundings } from "../../src/context.ts";
+import { encodeTerms, resolveTerms } from "../../src/config/terms.ts";
+import type { Context } from "../../src/context.ts";
 import type { AttachedFile } from "../../src/event.ts";
-import type { Held } from "../../src/journal/claimed-report.ts";
+import type { ClaimedReport } from "../../src/journal/claimed-report.ts";
 import type { Journal, JournalDeps } from "../../src/journal/journal.ts";
 import { buildReport, encodeReport } from "../../src/wire/report.ts";
 import { FORCED, hastyDisk, mustAdd, mustOpen, sampleDeps, sampleReport } from "./journal/sample.ts";
 
 export const NOON = Date.parse("2026-11-24T12:00:00.000Z");
 
-export type Stage = {
+export type TestContext = {
   readonly directory: string;
-  readonly around: Surroundings;
+  readonly context: Context;
   readonly clock: { now: number };
   /** Milliseconds of each sleep so far. */
   readonly slept: number[];
@@ -26,14 +25,14 @@ export type Stage = {
   openJournal(change?: Partial<JournalDeps>): Promise<Journal>;
 };
 
-/** Runs a test with a stage of its own. */
-export async function onStage(play: (stage: Stage) => Promise<void>): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), "cer-stage-"));
+/** Runs a test with a context of its own. */
+export async function withContext(play: (test: TestContext) => Promise<void>): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), "cer-context-"));
   const clock = { now: NOON };
   const slept: number[] = [];
   const said: string[] = [];
   const stop = new AbortController();
-  const around: Surroundings = {
+  const context: Context = {
     platform: process.platform,
     env: {},
     home: directory,
@@ -65,7 +64,7 @@ export async function onStage(play: (stage: Stage) => Promise<void>): Promise<vo
       await sampleDeps({ disk: hastyDisk(), now: () => clock.now, ...change }),
     );
   try {
-    await play({ directory, around, clock, slept, said, stop, openJournal });
+    await play({ directory, context, clock, slept, said, stop, openJournal });
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
@@ -77,25 +76,22 @@ export const LOG = "setup failed: error 1603\r\n".repeat(8000);
 /** A report for a server on this machine, with a file attached, kept and held; the value makes it different. */
 export async function keepReport(
   journal: Journal,
-  { directory }: Stage,
+  { directory }: TestContext,
   port: number,
   value = "1603",
-): Promise<Held> {
+): Promise<ClaimedReport> {
   const path = join(directory, "setup.log");
   await writeFile(path, LOG);
   const file: AttachedFile = { path, name: "setup.log", type: 5 };
   const sample = sampleReport(value, [file]);
-  const rules = resolvePolicy([{ name: "--consent", settings: { consent: "all" } }]);
+  const archive = { format: "cab", compression: null, splitLarge: false } as const;
   return mustAdd(
     journal,
     {
       ...sample,
       level1: encodeReport(buildReport(sample.event).report),
       destination: { ...sample.destination, origin: { scheme: "http", host: "127.0.0.1", port } },
-      settings: encodeRetrySettings({
-        rules,
-        archive: { format: "cab", compression: null, splitLarge: false },
-      }),
+      settings: encodeTerms(resolveTerms([{ name: "--consent", settings: { consent: "all" } }], archive)),
     },
     FORCED,
   );

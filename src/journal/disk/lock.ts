@@ -1,32 +1,30 @@
 /**
- * One at a time: comparing a new report with those that are there, and adding it, is one step among processes. The
- * turn is a file with one of two names, `free` or `held.OWNER`; taking it, giving it back, and taking it from a dead
- * owner are renames of exactly that name, so that of two takers one fails.
+ * A lock among processes: a file with one of two names, `free` or `held.OWNER`. Acquiring it, releasing it, and taking it
+ * from a dead owner are renames of exactly that name, so that of two takers one fails.
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { statePath } from "../layout.ts";
 import { type Disk, systemCode, unlessMissing, writeFile } from "./disk.ts";
 import type { Owners } from "./owner.ts";
 
 /** Milliseconds between two looks. */
 const PAUSE = 5;
-/** Looks before going on without the turn: a report held up by a hanging process would be worse than a repeated one. */
+/** Looks before going on without the lock: a report held up by a hanging process would be worse than a repeated one. */
 const MAX_LOOKS = 1000;
-/** Looks at an empty directory after which the turn counts as lost (by somebody's tidying) and is made anew. */
+/** Looks at an empty directory after which the lock counts as lost (by somebody's tidying) and is made anew. */
 const MAX_EMPTY_LOOKS = 40;
 
-/** Gives the turn back. */
+/** Releases the lock. */
 export type Release = () => Promise<void>;
 
-export async function takeTurn(disk: Disk, root: string, owners: Owners): Promise<Release> {
-  const directory = statePath(root, "turn");
+/** @param directory holds nothing but the lock, `free` when it is made */
+export async function acquireLock(disk: Disk, directory: string, owners: Owners): Promise<Release> {
   const mine = `${directory}/held.${owners.token}`;
   let emptyLooks = 0;
   for (let look = 0; look < MAX_LOOKS; look++) {
     const names = await disk.names(directory);
     if (names.length === 0 && ++emptyLooks > MAX_EMPTY_LOOKS) await writeFile(disk, `${directory}/free`, []);
-    const name = await takeable(names, owners);
+    const name = await acquirable(names, owners);
     if (name !== null && (await tryRename(disk, `${directory}/${name}`, mine)))
       return async () => {
         await tryRename(disk, mine, `${directory}/free`);
@@ -36,7 +34,7 @@ export async function takeTurn(disk: Disk, root: string, owners: Owners): Promis
   return async () => {};
 }
 
-async function takeable(names: readonly string[], owners: Owners): Promise<string | null> {
+async function acquirable(names: readonly string[], owners: Owners): Promise<string | null> {
   if (names.includes("free")) return "free";
   for (const name of names)
     if (name.startsWith("held.") && !(await owners.isAlive(name.slice("held.".length)))) return name;

@@ -8,7 +8,6 @@
 import { randomBytes } from "node:crypto";
 import { readFile, readlink } from "node:fs/promises";
 import { asCerError } from "../../errors.ts";
-import { statePath } from "../layout.ts";
 import { encodeRecord, parseRecord } from "../record.ts";
 import { type Disk, systemCode, unlessMissing, writeFile } from "./disk.ts";
 
@@ -104,9 +103,8 @@ export type Owners = {
   leave(): Promise<void>;
 };
 
-/** @param root the journal's directory */
-export function openOwners(disk: Disk, root: string, processes: Processes): Owners {
-  const directory = statePath(root, "owners");
+/** @param directory where owners make themselves known */
+export function openOwners(disk: Disk, directory: string, processes: Processes): Owners {
   const token = randomBytes(6).toString("hex");
   const pathOf = (token: string) => `${directory}/${token}.json`;
   let entered: Promise<void> | null = null;
@@ -174,15 +172,15 @@ function parseOwner(bytes: Buffer): Owner | null {
 }
 
 /** Tokens of owners that left a record behind, for pruning: `.json` taken off. */
-export async function knownOwners(disk: Disk, root: string): Promise<string[]> {
-  const names = await disk.names(statePath(root, "owners"));
+export async function knownOwners(disk: Disk, directory: string): Promise<string[]> {
+  const names = await disk.names(directory);
   return names.filter((name) => /^[0-9a-f]{12}\.json$/.test(name)).map((name) => name.slice(0, -5));
 }
 
 /** Removes a dead owner's record; somebody else may have been faster. */
-export async function forgetOwner(disk: Disk, root: string, token: string): Promise<void> {
+export async function forgetOwner(disk: Disk, directory: string, token: string): Promise<void> {
   try {
-    await disk.unlink(`${statePath(root, "owners")}/${token}.json`);
+    await disk.unlink(`${directory}/${token}.json`);
   } catch (error) {
     if (systemCode(error) !== "ENOENT") throw error;
   }

@@ -1,7 +1,6 @@
 /** A report's whole life in a journal, for the tests that end it at every step, and what has to be true afterwards. */
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { Readable } from "node:stream";
 import type { JournalDeps } from "../../../src/journal/journal.ts";
@@ -9,6 +8,7 @@ import { LIMITS } from "../../../src/journal/limits.ts";
 import { readAll } from "../chunks.ts";
 import {
   ARCHIVE,
+  archiveOf,
   DAY,
   hastyDisk,
   mustAdd,
@@ -53,9 +53,7 @@ export async function live(
   await held.endAttempt({ status: 200, errorCode: null, peer: PEER });
   await held.keepAnswer({ status: 200, body: Buffer.from("iData=1\r\n"), receivedAt: now });
   acknowledge("answered");
-  const sha256 = createHash("sha256").update(ARCHIVE).digest("hex");
-  const archive = { size: ARCHIVE.length, sha256, open: () => Readable.from([ARCHIVE]) };
-  await held.keepArchive(archive, { files: ["setup.log"] });
+  await held.keepArchive(archiveOf(ARCHIVE));
   acknowledge("packed");
   await held.beginAttempt(2);
   await held.endAttempt({ status: 503, errorCode: "CER_STATUS", peer: PEER });
@@ -124,19 +122,19 @@ export async function checkRecovery(directory: string, acks: ReadonlySet<string>
     if (entry.state !== "pending") continue;
     const held = await journal.claim(entry);
     assert.ok(held !== null, "a waiting report can be claimed");
-    if (held.event.files.length > 0) {
-      const [log, dump] = held.event.files;
-      assert.deepEqual(await readFile(log?.path ?? ""), LOG);
-      assert.deepEqual(await readFile(dump?.path ?? ""), DUMP);
+    if (held.stored.length > 0) {
+      const [log = "", dump = ""] = held.stored;
+      assert.deepEqual(await readFile(log), LOG);
+      assert.deepEqual(await readFile(dump), DUMP);
       if (acks.has("answered")) assert.deepEqual(held.answer?.body, Buffer.from("iData=1\r\n"));
       if (acks.has("packed")) {
         assert.deepEqual(await readAll(held.archive?.open() ?? Readable.from([])), ARCHIVE);
-        assert.deepEqual(held.archive?.about, { files: ["setup.log"] });
+        assert.deepEqual(held.archive?.about, archiveOf(ARCHIVE).about);
       }
     }
     await held.settle({ state: "abandoned", reason: "seen" });
   }
-  // The turn is free, and the journal works.
+  // The lock is free, and the journal works.
   const held = await mustAdd(journal, sampleReport("later"));
   await held.settle({ state: "abandoned", reason: "seen" });
   await journal.close();

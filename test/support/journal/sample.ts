@@ -1,15 +1,18 @@
 /** Events, reports and receipts for the journal's tests. */
 
+import { createHash } from "node:crypto";
 import { hostname } from "node:os";
+import { Readable } from "node:stream";
 import type { AttachedFile, Event } from "../../../src/event.ts";
 import type { AddOptions, NewReport } from "../../../src/journal/admission.ts";
-import type { Held } from "../../../src/journal/claimed-report.ts";
+import type { ClaimedReport } from "../../../src/journal/claimed-report.ts";
 import { type Disk, openDisk } from "../../../src/journal/disk/disk.ts";
 import { openProcesses } from "../../../src/journal/disk/owner.ts";
 import { ADMISSION } from "../../../src/journal/duplicates.ts";
 import type { Journal, JournalDeps } from "../../../src/journal/journal.ts";
 import { openJournal } from "../../../src/journal/open.ts";
 import type { Receipt } from "../../../src/journal/receipt.ts";
+import type { BuiltArchive } from "../../../src/journal/report.ts";
 
 export const NOON = Date.parse("2026-11-24T12:00:00.000Z");
 export const HOUR = 3_600_000;
@@ -50,10 +53,10 @@ export const PLAIN: AddOptions = { admission: ADMISSION, copy: true, dropOldest:
 /** As `--force` adds: neither compared nor counted. */
 export const FORCED: AddOptions = { admission: null, copy: true, dropOldest: false };
 
-export function receiptOf(held: Held, deliveredAt: number): Receipt {
-  const { record, archive, attempts } = held;
+export function receiptOf(claimed: ClaimedReport, deliveredAt: number): Receipt {
+  const { record, archive, attempts } = claimed;
   return {
-    id: held.id,
+    id: claimed.id,
     createdAt: record.createdAt,
     deliveredAt,
     event: {
@@ -117,13 +120,31 @@ export async function mustOpen(directory: string, deps: JournalDeps): Promise<Jo
   return opened.journal;
 }
 
-export async function mustAdd(journal: Journal, report: NewReport, options = PLAIN): Promise<Held> {
+export async function mustAdd(journal: Journal, report: NewReport, options = PLAIN): Promise<ClaimedReport> {
   const added = await journal.add(report, options);
   if (added.outcome !== "kept") throw new Error(`the report was ${added.outcome}`);
-  return added.held;
+  return added.claimed;
 }
 
 /** What stands for a cabinet. */
 export const ARCHIVE = Buffer.alloc(300_000, "MSCF and more ");
+
+/** These bytes as an archive; what is said of it does not matter to the journal. */
+export function archiveOf(bytes: Buffer): BuiltArchive {
+  return {
+    size: bytes.length,
+    sha256: createHash("sha256").update(bytes).digest("hex"),
+    about: {
+      files: [{ name: "setup.log", bytes: 7, sha256: null }],
+      declined: [{ kind: "WQL", item: "SELECT *", reason: "not allowed" }],
+      warnings: ["cut"],
+      mediaType: "application/vnd.ms-cab-compressed",
+      redacted: 2,
+    },
+    open: () => Readable.from([bytes.subarray(0, 1000), bytes.subarray(1000)]),
+    manifest: Buffer.alloc(0),
+    dispose: async () => {},
+  };
+}
 
 export const PEER = { address: "192.0.2.1", tlsFingerprint: null };

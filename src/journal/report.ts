@@ -1,0 +1,100 @@
+/**
+ * One report, and what survives between the attempts to deliver it. A store begins where the attempts before left it:
+ * an answer once kept is never asked for again, an archive once kept is sent byte for byte as it was.
+ */
+
+import type { Destination } from "../config/destination.ts";
+import type { Terms } from "../config/terms.ts";
+import type { Event } from "../event.ts";
+import type { Attempt } from "./attempt.ts";
+import type { Answer } from "./entry.ts";
+
+export type Report = {
+  readonly event: Event;
+  /** The exact bytes of the level 1 report. */
+  readonly level1: Buffer;
+  readonly destination: Destination;
+  /** What its user agreed to. */
+  readonly terms: Terms;
+  /** It was made on another machine: nothing of this one belongs to it. */
+  readonly imported: boolean;
+  /** Where the bytes of the attached files lie, in the event's order. */
+  readonly stored: readonly string[];
+};
+
+/** An archive for level 2. Sizes are bytes, the hash is a SHA-256 in hex. */
+export type ReportArchive = {
+  readonly size: number;
+  readonly sha256: string;
+  readonly about: ArchiveInfo;
+  /** The same bytes every time. A chunk is good until the next one is asked for. */
+  open(): AsyncIterable<Uint8Array>;
+};
+
+export type Declined = {
+  /** The key of the answer, or "File" for an attached one. */
+  readonly kind: string;
+  readonly item: string;
+  readonly reason: string;
+};
+
+export type ArchivedFile = { readonly name: string; readonly bytes: number; readonly sha256: string | null };
+
+/** What is said of an archive. */
+export type ArchiveInfo = {
+  readonly files: readonly ArchivedFile[];
+  /** What was asked for or attached and is not in it. */
+  readonly declined: readonly Declined[];
+  readonly warnings: readonly string[];
+  readonly mediaType: string;
+  /** Secrets cut out of what is in it. */
+  readonly redacted: number;
+};
+
+/** An archive in a temporary file, which is its owner's to dispose of. */
+export type BuiltArchive = ReportArchive & {
+  readonly manifest: Buffer;
+  dispose(): Promise<void>;
+};
+
+/** How an attempt ended. */
+export type AttemptResult = Pick<Attempt, "status" | "errorCode" | "peer">;
+
+/** What survives between the attempts. What is kept is kept, as durable as the store is, when the promise resolves. */
+export type ReportStore = {
+  /** The level 1 reply, as it came. */
+  readonly answer: Answer | null;
+  readonly archive: ReportArchive | null;
+  keepAnswer(answer: Answer): Promise<void>;
+  /** Afterwards `archive` has the same bytes, for as long as the store. */
+  keepArchive(archive: BuiltArchive): Promise<void>;
+  /** To be called before the first byte leaves. */
+  beginAttempt(level: 1 | 2): Promise<void>;
+  /** How the attempt begun last has ended. */
+  endAttempt(result: AttemptResult): Promise<void>;
+};
+
+/** A store that outlives nothing, for a report that no journal can keep. */
+export class MemoryStore implements ReportStore {
+  answer: Answer | null = null;
+  archive: ReportArchive | null = null;
+  readonly #built: BuiltArchive[] = [];
+
+  async keepAnswer(answer: Answer): Promise<void> {
+    this.answer = answer;
+  }
+
+  async keepArchive(archive: BuiltArchive): Promise<void> {
+    this.#built.push(archive);
+    this.archive = archive;
+  }
+
+  async beginAttempt(_level: 1 | 2): Promise<void> {}
+
+  async endAttempt(_result: AttemptResult): Promise<void> {}
+
+  /** Gives up the temporary files. */
+  async dispose(): Promise<void> {
+    for (const archive of this.#built) await archive.dispose();
+  }
+}
