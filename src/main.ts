@@ -1,22 +1,27 @@
 /**
  * `cer`: a command-line client for Microsoft's Corporate Error Reporting V.2 protocol ([MS-CER2]).
  *
- * Architecture. One pipeline is the program:
+ * The way of one report, and who takes each step:
  *
- *   flags, JSON event ─▶ Event (event.ts, event-json.ts)
- *   Event             ─▶ Level1Report ─▶ bytes (wire/report.ts)
- *   bytes             ─▶ POST ─▶ Reply (wire/http.ts) ─▶ Level1Response (wire/response.ts, verdict.ts)
- *   Level1Response    ─▶ collected entries (collect/) ─▶ Archive (archive/)
- *   Archive           ─▶ PUT ─▶ Reply ─▶ Outcome (outcome.ts) ─▶ stdout, stderr, exit code
+ *   argv                     ─▶ Command          cli/parse.ts
+ *   flags, event file        ─▶ Event            event/read.ts
+ *   Event                    ─▶ level 1 bytes    wire/report.ts
+ *   flags, environment, files ─▶ Destination, Terms   config/
+ *   all of these             ─▶ Report           commands/submit.ts
+ *   Report                   ─▶ kept, claimed    delivery/keep-and-deliver.ts, journal/
+ *   Report, ReportStore      ─▶ POST, answer, archive, PUT   delivery/protocol.ts, by attempts.ts and deliver.ts
+ *   answer                   ─▶ plan, collection, archive    delivery/build-archive.ts: consent/, collect/, archive/
+ *   reply                    ─▶ Outcome          delivery/reply.ts
+ *   Outcome                  ─▶ stdout, stderr, exit code    cli/outcome-text.ts, delivery/outcome.ts
  *
- * Each arrow is one function; each stage is a plain value. Only submit.ts knows the order. Formats, plans and policies
- * are pure; files, sockets and clocks are at the rim. This file is the rim's rim: the process meets the program here and
- * nowhere else. A command gets what it needs as `Context`, returns its exit code, and is loaded when it is called,
- * because an installer's failure hook pays for every module it does not use.
+ * Each stage is a plain value. Formats, plans and policies are pure; files, sockets and clocks are at the rim. Here the
+ * process meets the program, and nowhere else: a command gets what it needs as a `Context`, returns its exit code, and
+ * is loaded when it is called, because an installer's failure hook pays for every module it does not use.
  *
- * Directories: wire/ what travels; collect/ what the server may ask for; archive/ what carries it (archive/cab/ knows
- * nothing of CER); server/ the embedded server; commands/ one file per command. archive, wire and collect do not know
- * each other's insides. test/architecture.test.ts holds all of this to account.
+ * Rooms: wire/ what travels; config/ what is set, and by whom; consent/ what may leave the machine; collect/ what leaves
+ * it; archive/ what carries it (archive/cab/ knows nothing of CER); journal/ what is kept until it is delivered;
+ * delivery/ one report's way to the server; server/ the embedded server; commands/ one file per command. A room knows
+ * those below it; test/architecture.test.ts has the order and holds all of this to account.
  */
 
 import { homedir, tmpdir } from "node:os";
@@ -35,10 +40,10 @@ import { stripControls } from "./printable.ts";
 export async function main(): Promise<ExitCode> {
   const args = process.argv.slice(2);
   const interruption = listenToSignals();
-  dieQuietlyOnClosedPipe();
+  ignoreClosedPipe();
   try {
     const command = parseCommandLine(args, manifest.version);
-    return interruption.verdict(await run(command, surroundings(colorOf(command), interruption.signal)));
+    return interruption.verdict(await run(command, contextOf(colorOf(command), interruption.signal)));
   } catch (thrown) {
     return interruption.verdict(complain(asCerError(thrown), args));
   } finally {
@@ -51,9 +56,9 @@ async function run(command: Command, context: Context): Promise<ExitCode> {
     case "submit":
       return runSubmit(command, context);
     case "preview":
-      return (await import("./commands/preview.ts")).preview(command, context);
+      return (await import("./commands/preview.ts")).runPreview(command, context);
     case "serve":
-      return serveFrom(command, context);
+      return (await import("./commands/serve.ts")).runServe(command, context);
     case "smoke":
       return (await import("./commands/smoke.ts")).runSmoke(command, context);
     case "flush":
@@ -72,23 +77,11 @@ async function run(command: Command, context: Context): Promise<ExitCode> {
   }
 }
 
-async function serveFrom(
-  { port, host, dir, requests }: Extract<Command, { name: "serve" }>,
-  { terminal, signal, tempDir }: Context,
-): Promise<ExitCode> {
-  const [{ serve }, { verifyArchive }] = await Promise.all([
-    import("./commands/serve.ts"),
-    import("./archive/verify.ts"),
-  ]);
-  const { print, say: warn } = terminal;
-  return serve({ port, host, dir, requests }, { print, warn, signal, tempDir, verifyArchive });
-}
-
 function colorOf(command: Command): boolean {
   return "output" in command ? command.output.color : true;
 }
 
-function surroundings(color: boolean, signal: AbortSignal): Context {
+function contextOf(color: boolean, signal: AbortSignal): Context {
   return {
     platform: process.platform,
     env: process.env,
@@ -175,7 +168,7 @@ function listenToSignals(): Interruption {
 }
 
 /** `cer … | head` closes standard output early; that is the reader's choice and no fault. */
-function dieQuietlyOnClosedPipe(): void {
+function ignoreClosedPipe(): void {
   for (const stream of [process.stdout, process.stderr])
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code !== "EPIPE") throw error;

@@ -2,25 +2,22 @@
 
 import type { FlushCommand } from "../cli/command.ts";
 import { formatOutcome } from "../cli/outcome-text.ts";
-import { readSources } from "../config/sources.ts";
 import type { Context } from "../context.ts";
 import { flushDue } from "../delivery/flush.ts";
 import { exitCodeFor, type Outcome } from "../delivery/outcome.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
 import { isDue, parseTime } from "../journal/layout.ts";
-import { closeJournal, requireJournal } from "./open-journal.ts";
+import { inJournal } from "./open-journal.ts";
+import { printResult } from "./print-result.ts";
 
 /** Exit 0 when all that was due was delivered, 75 when some of it still waits, else the code of the first failure. */
 export async function runFlush(command: FlushCommand, context: Context): Promise<ExitCode> {
   const { terminal, now } = context;
   const { json, quiet, verbose } = command.output;
-  const sources = await readSources(command.target.settings, command.target.config, context);
-  const say = (problem: string) => terminal.say(`warning: ${problem}`);
-  const journal = await requireJournal(sources, context, say);
+  const { idleTimeout, maxTime } = command.times;
   const outcomes: Outcome[] = [];
-  try {
+  const journal = await inJournal(command, context, async (journal) => {
     await journal.prune();
-    const { idleTimeout, maxTime } = command.times;
     const until = maxTime === null ? null : now() + maxTime;
     const onStep = (step: string) => {
       if (verbose) terminal.say(step);
@@ -29,13 +26,13 @@ export async function runFlush(command: FlushCommand, context: Context): Promise
       outcomes.push(outcome);
       if (!json && !quiet) for (const line of formatOutcome(outcome, terminal.paint)) terminal.print(line);
     }
-  } finally {
-    await closeJournal(journal, context);
-  }
+    return journal;
+  });
+  // What was let go of at the end waits as well.
   const waiting = await journal.list(["pending"]);
   const isLeft = waiting.some(({ label }) => isDue(parseTime(label.mark) ?? 0, now()));
-  if (json) terminal.print(JSON.stringify({ outcomes, waiting: waiting.length }, null, 2));
-  else if (!quiet) terminal.print(summary(outcomes, waiting.length, isLeft));
+  const lines = [summary(outcomes, waiting.length, isLeft)];
+  printResult({ lines, json: { outcomes, waiting: waiting.length } }, command.output, terminal);
   const codes = outcomes.map(exitCodeFor).filter((code) => code !== EXIT.ok);
   return codes.find((code) => code !== EXIT.deferred) ?? codes[0] ?? (isLeft ? EXIT.deferred : EXIT.ok);
 }

@@ -7,10 +7,10 @@ import { formatReceipt, parseReceipt } from "../journal/receipt.ts";
 import { formatBytes, quote, stripControls } from "../printable.ts";
 import { type ParsedReport, parseReport } from "../wire/report-reader.ts";
 import { decodeReportText } from "../wire/text.ts";
-import type { Described } from "./inspect.ts";
+import type { Result } from "./print-result.ts";
 
 /** @throws CerError CER_UNKNOWN_FORMAT, CER_NOT_A_REPORT, CER_DAMAGED */
-export function describeDocument(bytes: Buffer, shown: string): Described {
+export function describeDocument(bytes: Buffer, shown: string): Result {
   const { text } = decodeReportText(bytes);
   const start = text.replace(/^\ufeff/, "").trimStart();
   if (start.startsWith("<")) return describeReport(parseReport(bytes));
@@ -31,7 +31,7 @@ export function describeDocument(bytes: Buffer, shown: string): Described {
   };
 }
 
-function describeReport({ report, encoding, warnings }: ParsedReport): Described {
+function describeReport({ report, encoding, warnings }: ParsedReport): Result {
   const { machine, user, application, parameters, secondaryParameters, files } = report;
   const fields: (readonly [string, string | number | null | undefined])[] = [
     ["event", report.eventType],
@@ -67,7 +67,7 @@ function describeReport({ report, encoding, warnings }: ParsedReport): Described
   };
 }
 
-function describeManifest(manifest: Manifest): Described {
+function describeManifest(manifest: Manifest): Result {
   const { report, consent, redaction, items } = manifest;
   const counts = Object.entries(redaction.counts).map(([rule, count]) => `${rule} ${count}`);
   return {

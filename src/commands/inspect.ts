@@ -14,9 +14,7 @@ import type { Context } from "../context.ts";
 import { CerError, EXIT, type ExitCode } from "../errors.ts";
 import { formatBytes, stripControls } from "../printable.ts";
 import { describeDocument } from "./inspect-document.ts";
-
-/** What a file turned out to be: lines for people, an object for programs. */
-export type Described = { readonly lines: readonly string[]; readonly json: object };
+import { printResult, type Result } from "./print-result.ts";
 
 export async function runInspect(command: InspectCommand, context: Context): Promise<ExitCode> {
   const path = resolve(context.cwd, command.file);
@@ -31,9 +29,7 @@ export async function runInspect(command: InspectCommand, context: Context): Pro
   const described = await describe(kind, path, command, out).catch((thrown: unknown) => {
     throw asDamage(thrown);
   });
-  const { print } = context.terminal;
-  if (command.output.json) print(JSON.stringify(described.json, null, 2));
-  else if (!command.output.quiet) for (const line of described.lines) print(line);
+  printResult(described, command.output, context.terminal);
   return EXIT.ok;
 }
 
@@ -62,7 +58,7 @@ async function describe(
   path: string,
   command: InspectCommand,
   out: string | null,
-): Promise<Described> {
+): Promise<Result> {
   if (kind === "document") return describeDocument(await readDocument(path, command.file), command.file);
   if (out !== null) await mkdir(out, { recursive: true, mode: 0o700 });
   return kind === "cab" ? describeCabinet(path, command.verify, out) : describeTar(path, command.verify, out);
@@ -81,7 +77,7 @@ async function readDocument(path: string, shown: string): Promise<Buffer> {
   );
 }
 
-async function describeCabinet(path: string, verify: boolean, out: string | null): Promise<Described> {
+async function describeCabinet(path: string, verify: boolean, out: string | null): Promise<Result> {
   const source = await openSource(path);
   try {
     const cabinet = await readCabinet(source);
@@ -99,7 +95,7 @@ async function describeCabinet(path: string, verify: boolean, out: string | null
   }
 }
 
-async function describeTar(path: string, verify: boolean, out: string | null): Promise<Described> {
+async function describeTar(path: string, verify: boolean, out: string | null): Promise<Result> {
   const files = out === null ? await listTar(path) : await extractTar(createReadStream(path), out);
   const source = await openSource(path);
   await source.close();
@@ -126,7 +122,7 @@ type Looked = {
   readonly verify: boolean;
 };
 
-function tell(head: string, { files, size, out, verify }: Looked, warnings: readonly string[]): Described {
+function tell(head: string, { files, size, out, verify }: Looked, warnings: readonly string[]): Result {
   const total = files.reduce((sum, file) => sum + file.size, 0);
   const ratio = size === 0 ? 0 : total / size;
   const isChecked = verify || out !== null;

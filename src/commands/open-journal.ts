@@ -2,19 +2,16 @@
 
 import { hostname } from "node:os";
 import { resolve } from "node:path";
+import type { TargetFlags } from "../cli/command.ts";
 import { type Source, strongestSetting } from "../config/settings.ts";
+import { readSources } from "../config/sources.ts";
 import type { Context } from "../context.ts";
 import { asCerError, CerError } from "../errors.ts";
 import { openDisk } from "../journal/disk/disk.ts";
 import { openProcesses } from "../journal/disk/owner.ts";
 import type { Journal } from "../journal/journal.ts";
 import { journalDirectory } from "../journal/layout.ts";
-import { openJournal } from "../journal/open.ts";
-
-export type OpenedJournal =
-  | { readonly journal: Journal }
-  /** There is none to be had: reports can be sent, but not kept. */
-  | { readonly journal: null; readonly why: CerError };
+import { type OpenedJournal, openJournal } from "../journal/open.ts";
 
 /** Never throws: a journal that cannot be used is a reason, and the caller's decision. */
 export async function openNamedJournal(
@@ -44,14 +41,19 @@ export async function openNamedJournal(
 }
 
 /** For commands that are about the journal itself. @throws CerError why there is none */
-export async function requireJournal(
-  sources: readonly Source[],
+export async function inJournal<T>(
+  { target }: { readonly target: TargetFlags },
   context: Context,
-  warn: (problem: string) => void,
-): Promise<Journal> {
-  const opened = await openNamedJournal(sources, context, warn);
-  if (opened.journal === null) throw opened.why;
-  return opened.journal;
+  act: (journal: Journal) => Promise<T>,
+): Promise<T> {
+  const warn = (problem: string) => context.terminal.say(`warning: ${problem}`);
+  const { journal, why } = await openNamedJournal(await readSources(target, context), context, warn);
+  if (journal === null) throw why;
+  try {
+    return await act(journal);
+  } finally {
+    await closeJournal(journal, context);
+  }
 }
 
 /** Lets go of what is still held. What a command has to report is true whether that works or not. */

@@ -23,12 +23,15 @@ import { formatPlan } from "./plan-text.ts";
 
 /** `cer submit --dry-run`. */
 export async function showDryRun(command: SubmitCommand, context: Context): Promise<ExitCode> {
-  return preview({ ...command, name: "preview", response: null, out: command.dryRun?.out ?? null }, context);
+  return runPreview(
+    { ...command, name: "preview", response: null, out: command.dryRun?.out ?? null },
+    context,
+  );
 }
 
 /** `cer preview`. */
-export async function preview(command: PreviewCommand, context: Context): Promise<ExitCode> {
-  const sources = await readSources(command.target.settings, command.target.config, context);
+export async function runPreview(command: PreviewCommand, context: Context): Promise<ExitCode> {
+  const sources = await readSources(command.target, context);
   const { event, level1, warnings } = await makeReport(command, context);
   const terms = resolveTerms(sources, command.archive);
   const report = { event, level1, terms, imported: false, stored: event.files.map(({ path }) => path) };

@@ -1,7 +1,6 @@
 /** `cer queue`: the journal for people, and what they may do to single reports. */
 
 import type { QueueCommand } from "../cli/command.ts";
-import { readSources } from "../config/sources.ts";
 import type { Context } from "../context.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
 import type { Journal, Shown } from "../journal/journal.ts";
@@ -9,25 +8,17 @@ import type { Listed } from "../journal/layout.ts";
 import { formatReceipt } from "../journal/receipt.ts";
 import { formatBytes, quote, stripControls } from "../printable.ts";
 import { formatUrl } from "../wire/exchange.ts";
-import { closeJournal, requireJournal } from "./open-journal.ts";
+import { inJournal } from "./open-journal.ts";
+import { printResult, type Result } from "./print-result.ts";
 
 export async function runQueue(command: QueueCommand, context: Context): Promise<ExitCode> {
-  const { terminal } = context;
-  const sources = await readSources(command.target.settings, command.target.config, context);
-  const journal = await requireJournal(sources, context, (problem) => terminal.say(`warning: ${problem}`));
-  try {
-    const { lines, json } = await carryOut(command, journal, context);
-    if (command.output.json) terminal.print(JSON.stringify(json, null, 2));
-    else if (!command.output.quiet) for (const line of lines) terminal.print(line);
+  return inJournal(command, context, async (journal) => {
+    printResult(await carryOut(command, journal, context), command.output, context.terminal);
     return EXIT.ok;
-  } finally {
-    await closeJournal(journal, context);
-  }
+  });
 }
 
-type Told = { readonly lines: readonly string[]; readonly json: unknown };
-
-async function carryOut(command: QueueCommand, journal: Journal, context: Context): Promise<Told> {
+async function carryOut(command: QueueCommand, journal: Journal, context: Context): Promise<Result> {
   switch (command.action) {
     case "list":
       return listAll(journal);
@@ -47,7 +38,7 @@ async function carryOut(command: QueueCommand, journal: Journal, context: Contex
   }
 }
 
-async function listAll(journal: Journal): Promise<Told> {
+async function listAll(journal: Journal): Promise<Result> {
   const listed = await journal.list();
   const setAside = await journal.listSetAside();
   const lines = listed.map(
@@ -66,7 +57,7 @@ function toJson({ state, label, createdAt }: Listed) {
   return { id: label.id, state, createdAt: new Date(createdAt).toISOString(), bytes: label.bytes };
 }
 
-async function showOne(journal: Journal, word: string): Promise<Told> {
+async function showOne(journal: Journal, word: string): Promise<Result> {
   const shown = await journal.show(await journal.find(word));
   const { listed, receipt, record, progress, time } = shown;
   const repeats = await journal.repeats(listed);

@@ -2,55 +2,47 @@
 
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { verifyArchive } from "../archive/verify.ts";
+import type { Command } from "../cli/command.ts";
+import type { Context } from "../context.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
 import { quote, stripControls } from "../printable.ts";
 import type { ServerEvent, VerifyArchive } from "../server/handler.ts";
 import { startServer } from "../server/listen.ts";
 
-export type ServeOptions = {
-  readonly port: number;
-  readonly host: string;
-  /** null: a fresh temporary directory. */
-  readonly dir: string | null;
-  /** `KEY=VALUE` each. */
-  readonly requests: readonly string[];
-};
-
-export type ServeContext = {
-  /** A line of the result: the address, then one line per exchange. */
-  readonly print: (line: string) => void;
-  /** A line of talk. */
-  readonly warn: (line: string) => void;
-  /** Ends the server. */
-  readonly signal: AbortSignal;
-  /** Where a temporary directory is made. */
-  readonly tempDir: string;
-  readonly verifyArchive: VerifyArchive;
-};
-
 /**
  * Serves until the signal aborts. A temporary directory is kept if anything was received, and removed if not.
  * @throws CerError as of `startServer`
  */
-export async function serve(options: ServeOptions, surroundings: ServeContext): Promise<ExitCode> {
-  const { print, warn, signal, tempDir, verifyArchive } = surroundings;
-  const { host, port, requests } = options;
-  const dir = options.dir ?? (await mkdtemp(join(tempDir, "cer-serve-")));
+export async function runServe(
+  command: Extract<Command, { name: "serve" }>,
+  {
+    terminal,
+    signal,
+    tempDir,
+  }: Pick<Context, "signal" | "tempDir"> & {
+    readonly terminal: Pick<Context["terminal"], "print" | "say">;
+  },
+  verify: VerifyArchive = verifyArchive,
+): Promise<ExitCode> {
+  const { print, say: warn } = terminal;
+  const { host, port, requests } = command;
+  const dir = command.dir ?? (await mkdtemp(join(tempDir, "cer-serve-")));
   try {
     const onEvent = (event: ServerEvent) => print(stripControls(formatEvent(event)));
-    const server = await startServer({ host, port, dir, requests, verifyArchive, onEvent, warn });
+    const server = await startServer({ host, port, dir, requests, verifyArchive: verify, onEvent, warn });
     if (!isLoopback(host))
       warn(
         `WARNING: ${host} is not a loopback address. Whoever reaches port ${server.port} can fill this disk: ` +
           "there is neither TLS nor authentication.",
       );
-    if (options.dir === null) warn(`What arrives is kept in ${dir}`);
+    if (command.dir === null) warn(`What arrives is kept in ${dir}`);
     print(`Listening on ${server.url}`);
     await aborted(signal);
     await server.close();
     return EXIT.ok;
   } finally {
-    if (options.dir === null && (await isUnused(dir))) await rm(dir, { recursive: true, force: true });
+    if (command.dir === null && (await isUnused(dir))) await rm(dir, { recursive: true, force: true });
   }
 }
 

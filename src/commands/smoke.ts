@@ -48,7 +48,7 @@ const EXAMPLE: Event = {
 };
 
 export async function runSmoke(command: SmokeCommand, context: Context): Promise<ExitCode> {
-  const sources = await readSources(command.target.settings, command.target.config, context);
+  const sources = await readSources(command.target, context);
   const isNamed = sources.some(({ settings }) => settings.server !== undefined);
   const { outcome, steps } = isNamed
     ? await smoke(sources, command, context, null)

@@ -31,7 +31,7 @@ const HOUR = 3_600_000;
 
 export async function runSubmit(command: SubmitCommand, context: Context): Promise<ExitCode> {
   if (command.dryRun !== null) return (await import("./preview.ts")).showDryRun(command, context);
-  const sources = await readSources(command.target.settings, command.target.config, context);
+  const sources = await readSources(command.target, context);
   const destination = resolveDestination(sources);
   // What is wrong with this run's own settings is said before anything is kept.
   proxyFor(destination.origin, context.env);

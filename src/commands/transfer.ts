@@ -12,21 +12,25 @@ import type { Journal } from "../journal/journal.ts";
 import { exportParts, importReport, type Part, type TarEntry } from "../journal/transfer.ts";
 import { formatBytes } from "../printable.ts";
 import { formatUrl } from "../wire/exchange.ts";
+import type { Result } from "./print-result.ts";
 
 type TransferCommand = Extract<QueueCommand, { action: "export" | "import" }>;
-type Told = { readonly lines: readonly string[]; readonly json: unknown };
 
 /** Bytes of an imported report, all its parts together. */
 const MAX_IMPORT = 16 * 1024 ** 3;
 
-export async function transfer(command: TransferCommand, journal: Journal, context: Context): Promise<Told> {
+export async function transfer(
+  command: TransferCommand,
+  journal: Journal,
+  context: Context,
+): Promise<Result> {
   const file = resolve(context.cwd, command.file);
   return command.action === "export"
     ? exportTo(file, command.id, journal, context)
     : importFrom(file, journal, context);
 }
 
-async function exportTo(file: string, word: string, journal: Journal, context: Context): Promise<Told> {
+async function exportTo(file: string, word: string, journal: Journal, context: Context): Promise<Result> {
   const listed = await journal.find(word);
   const { id } = listed.label;
   const { time } = await journal.show(listed);
@@ -82,7 +86,7 @@ async function writeAside(
   }
 }
 
-async function importFrom(file: string, journal: Journal, context: Context): Promise<Told> {
+async function importFrom(file: string, journal: Journal, context: Context): Promise<Result> {
   const found = await stat(file).catch(() => null);
   if (found?.isFile() !== true) throw new CerError("CER_FILE", `${file} is not a file that can be read.`);
   const listed = await importReport(journal, openDisk(context.platform), entriesOf(file), MAX_IMPORT);

@@ -34,17 +34,13 @@ export function configFiles({ platform, env, home }: Platform): string[] {
  * @throws CerError CER_CONFIG, CER_BAD_SERVER
  */
 export async function readSources(
-  flags: Settings,
-  configFile: string | null,
+  { settings, config }: { readonly settings: Settings; readonly config: string | null },
   platform: Platform,
 ): Promise<Source[]> {
   const [user, machine] = configFiles(platform) as [string, string];
-  const files = [
-    await readConfigFile(configFile ?? user, configFile !== null),
-    await readConfigFile(machine, false),
-  ];
+  const files = [await readConfigFile(config ?? user, config !== null), await readConfigFile(machine, false)];
   return [
-    { name: "the command line", settings: flags },
+    { name: "the command line", settings },
     readEnvironment(platform.env),
     ...files.filter((source) => source !== null),
   ];

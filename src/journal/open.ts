@@ -7,16 +7,17 @@ import { checkSafety, normalDirectory, partsOf } from "./disk/safety.ts";
 import { Journal, type JournalDeps } from "./journal.ts";
 import { SIDE_DIRECTORIES, STATES, statePath, VERSION_DIRECTORY } from "./layout.ts";
 
+export type OpenedJournal =
+  | { readonly journal: Journal; readonly why?: undefined }
+  /** There is none to be had: reports can be sent, but not kept. */
+  | { readonly journal: null; readonly why: CerError };
+
 /**
  * Opens a journal, making its directories where there are none (mode 0700). Nothing else is written.
  * @param directory see journalDirectory for the default
- * @returns the journal, or why there is none: reports can be sent, but not kept
  * @throws CerError CER_JOURNAL_UNSAFE when others could change what the journal holds
  */
-export async function openJournal(
-  directory: string,
-  deps: JournalDeps,
-): Promise<{ readonly journal: Journal } | { readonly journal: null; readonly why: CerError }> {
+export async function openJournal(directory: string, deps: JournalDeps): Promise<OpenedJournal> {
   const root = normalDirectory(directory);
   try {
     await checkSafety(deps.disk, statePath(root, "new"), deps.uid);
@@ -34,7 +35,7 @@ async function makeDirectories(disk: Disk, root: string): Promise<void> {
   for (const path of partsOf(version)) await makeDirectory(disk, path);
   for (const name of [...STATES, ...SIDE_DIRECTORIES]) {
     const isMade = await makeDirectory(disk, `${version}/${name}`);
-    // Whoever made the directory makes the one turn in it.
+    // Whoever made the directory makes the one lock in it.
     if (isMade && name === "turn") await writeFile(disk, `${version}/turn/free`, []);
   }
 }

@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { type ServeOptions, serve } from "../../src/commands/serve.ts";
+import { runServe } from "../../src/commands/serve.ts";
 import { CerError } from "../../src/errors.ts";
 import { buildReport, encodeReport } from "../../src/wire/report.ts";
 import { parseResponse } from "../../src/wire/response.ts";
@@ -28,7 +28,7 @@ function requestBytes(method: string, path: string, body: Buffer | string): Buff
 }
 
 /** Runs the command while the callback does; gives what it printed and returned. */
-async function run(options: Partial<ServeOptions>, use: (port: number) => Promise<void>) {
+async function run(options: Partial<Parameters<typeof runServe>[0]>, use: (port: number) => Promise<void>) {
   const printed: string[] = [];
   const warned: string[] = [];
   const stop = new AbortController();
@@ -38,15 +38,10 @@ async function run(options: Partial<ServeOptions>, use: (port: number) => Promis
     const [, port] = /^Listening on .*:([0-9]+)$/.exec(line) ?? [];
     if (port !== undefined) used = use(Number(port)).finally(() => stop.abort());
   };
-  const exitCode = await serve(
-    { port: 0, host: "127.0.0.1", dir: null, requests: [], ...options },
-    {
-      print,
-      warn: (line) => warned.push(line),
-      signal: stop.signal,
-      tempDir,
-      verifyArchive: async () => {},
-    },
+  const exitCode = await runServe(
+    { name: "serve", port: 0, host: "127.0.0.1", dir: null, requests: [], ...options },
+    { terminal: { print, say: (line) => void warned.push(line) }, signal: stop.signal, tempDir },
+    async () => {},
   );
   await used;
   return { exitCode, printed, warned };

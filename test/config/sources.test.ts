@@ -227,7 +227,7 @@ async function homeWith(text: string | Buffer | null) {
 }
 
 async function read(home: string, env: NodeJS.ProcessEnv = {}, configFile: string | null = null) {
-  return readSources({ server: "flag" }, configFile, { platform: "linux", env, home });
+  return readSources({ settings: { server: "flag" }, config: configFile }, { platform: "linux", env, home });
 }
 
 test("flags, environment and the user's file are read in this order", async () => {
