@@ -6,15 +6,16 @@
 import { randomInt } from "node:crypto";
 import { CerError } from "../errors.ts";
 import type { Event } from "../event.ts";
+import { formatIso, type Json } from "../json.ts";
 import { Held, unavailable } from "./claimed-report.ts";
 import { systemCode } from "./disk/disk.ts";
 import { takeTurn } from "./disk/lock.ts";
+import type { Consent, Destination, EntryRecord } from "./documents.ts";
 import { type Admission, admit, eventIdentity, eventSignature, type Verdict } from "./duplicates.ts";
-import { type Consent, type Destination, type EntryRecord, entryBytes, writeEntry } from "./entry.ts";
+import { entryBytes, writeEntry } from "./entry.ts";
 import { entryPath, formatId, formatTime, type Label, type Listed, type State, statePath } from "./layout.ts";
 import { planRoom, type Room } from "./limits.ts";
 import { giveUp } from "./prune.ts";
-import { formatIso, type Json } from "./record.ts";
 import { deleteEntry, listEntries, moveEntry, type Run, syncStates } from "./store.ts";
 
 /** A report to keep. */

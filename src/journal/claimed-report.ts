@@ -7,26 +7,24 @@
 import { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
 import type { Event } from "../event.ts";
-import { type Attachment, type AttachmentNow, attachmentPath, checkAttachment } from "./attachment.ts";
-import type { Attempt, AttemptResult } from "./attempt.ts";
+import type { Json } from "../json.ts";
+import { type AttachmentNow, attachmentPath, checkAttachment } from "./attachment.ts";
 import { type Disk, removeTree, systemCode, unlessMissing, writeWhole } from "./disk/disk.ts";
 import {
   type Answer,
+  type Attachment,
+  type Attempt,
+  type AttemptResult,
   type EntryRecord,
-  entryBytes,
   type Progress,
   parseAnswer,
   parseProgress,
-  readDocument,
-  readEntry,
   UNTRIED,
-  writeAnswer,
-  writeProgress,
-} from "./entry.ts";
+} from "./documents.ts";
+import { entryBytes, readDocument, readEntry, writeAnswer, writeProgress } from "./entry.ts";
 import { type KeptArchive, readArchive, writeArchive } from "./kept-archive.ts";
 import { entryPath, formatTime, type Label, type State } from "./layout.ts";
 import { encodeReceipt, type Receipt } from "./receipt.ts";
-import type { Json } from "./record.ts";
 import { moveEntry, type Shelf, syncStates } from "./store.ts";
 
 /** How a claim ends. Times are milliseconds since 1970. */

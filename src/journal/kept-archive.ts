@@ -2,20 +2,15 @@
 
 import { createHash } from "node:crypto";
 import { CerError } from "../errors.ts";
+import { encodeDocument, type Json } from "../json.ts";
 import { type Disk, systemCode, writeFile, writeWhole } from "./disk/disk.ts";
+import { type ArchiveFacts, parseArchiveFacts } from "./documents.ts";
 import { readDocument } from "./entry.ts";
-import { encodeRecord, type Json, parseRecord } from "./record.ts";
 
-export type KeptArchive = {
-  readonly size: number;
-  readonly sha256: string;
-  /** What the conversation says of it (its files, what was declined, …); the journal does not look at it. */
-  readonly about: Json;
+export type KeptArchive = ArchiveFacts & {
   /** A chunk is good until the next one is asked for. */
   open(): AsyncIterable<Uint8Array>;
 };
-
-type ArchiveFacts = Omit<KeptArchive, "open">;
 
 /**
  * Copies an archive into the entry; it counts once its document is there.
@@ -52,7 +47,7 @@ export async function writeArchive(
     );
   await disk.rename(aside, `${entry}/archive`);
   const facts = { size, sha256, about };
-  await writeWhole(disk, entry, "archive.json", encodeRecord({ version: 1, ...facts }));
+  await writeWhole(disk, entry, "archive.json", encodeDocument({ version: 1, ...facts }));
   return openArchive(disk, entry, facts);
 }
 
@@ -75,14 +70,6 @@ export async function readArchive(disk: Disk, entry: string): Promise<KeptArchiv
   if (hash.digest("hex") !== facts.sha256)
     throw new CerError("CER_DAMAGED", "archive is not what was written: its SHA-256 differs.");
   return archive;
-}
-
-export function parseArchiveFacts(text: string): ArchiveFacts {
-  return parseRecord(text, "archive.json", (fields) => ({
-    size: fields.count("size"),
-    sha256: fields.sha256("sha256"),
-    about: fields.json("about"),
-  }));
 }
 
 function openArchive(disk: Disk, entry: string, facts: ArchiveFacts): KeptArchive {
