@@ -1,10 +1,137 @@
 /**
- * JSON from people: what is wrong with it is said with line and column, or with the path of the field and the nearest
- * known key.
+ * JSON and its schemas. A document that this program wrote (`parseDocument`) may be torn, edited by hand, or come from
+ * another machine: the first field that is wrong is named. Of JSON from people (`parseJson`, `parseShape`) what is wrong
+ * is said with line and column, or with the path of the field and the nearest known key.
  */
 
-import { type BaseIssue, type GenericSchema, type InferOutput, safeParse } from "valibot";
+import * as v from "valibot";
 import { CerError, type CerErrorCode } from "./errors.ts";
+import { quote } from "./printable.ts";
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** A document as this program writes it: JSON that people can read, a line end at the end. */
+export function encodeDocument(value: Json): Buffer {
+  return Buffer.from(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Milliseconds since 1970 as `time` reads them. */
+export function formatIso(time: number): string {
+  return new Date(time).toISOString();
+}
+
+/**
+ * The error for a document that is not of its schema.
+ * @param at the path of the field, "" for the whole, null for what is no JSON
+ * @param fault what is wrong with it: "must be text"
+ */
+export type Refuse = (at: string | null, fault: string, cause?: unknown) => CerError;
+
+/**
+ * The value of a document of this program's own.
+ * @param schema of pieces that say what is wrong in words that follow the field's path
+ * @param refuse how that becomes an error, or the document as the message of a CER_DAMAGED names it
+ * @throws CerError
+ */
+export function parseDocument<S extends v.GenericSchema>(
+  schema: S,
+  text: string,
+  refuse: string | Refuse,
+): v.InferOutput<S> {
+  const refusal = typeof refuse === "string" ? damaged(refuse) : refuse;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw refusal(null, "is not JSON, or only a part of it is there", cause);
+  }
+  const parsed = v.safeParse(schema, value, { abortEarly: true });
+  if (parsed.success) return parsed.output;
+  const [{ path = [], message }] = parsed.issues;
+  const keys = path.map(({ key }) => (typeof key === "number" ? key : quote(String(key)).slice(1, -1)));
+  throw refusal(formatPath(keys), message);
+}
+
+function damaged(what: string): Refuse {
+  return (at, fault, cause) =>
+    new CerError(
+      "CER_DAMAGED",
+      at === null ? `${what} ${fault}.` : `${what}: ${at === "" ? "the document" : at} ${fault}.`,
+      { cause },
+    );
+}
+
+const MUST_BE_DECIMAL = "must be a decimal number as text";
+const MUST_BE_COUNT = "must be a whole number, not negative";
+const MUST_BE_TIME = "must be a time in ISO 8601, UTC";
+const MUST_BE_SHA256 = "must be a SHA-256 in hex";
+
+export const text = v.string("must be text");
+export const flag = v.boolean("must be true or false");
+/** A whole number from 0 to 2^53-1. */
+export const count = v.pipe(
+  v.number(MUST_BE_COUNT),
+  v.safeInteger(MUST_BE_COUNT),
+  v.minValue(0, MUST_BE_COUNT),
+);
+/** A decimal number of up to 100 digits, as text. */
+export const digits = v.pipe(v.string(MUST_BE_DECIMAL), v.regex(/^[0-9]{1,100}$/, MUST_BE_DECIMAL));
+/** An unsigned 64-bit number, written as decimal text. */
+export const unsigned64 = v.pipe(
+  v.string(MUST_BE_DECIMAL),
+  v.regex(/^[0-9]{1,20}$/, MUST_BE_DECIMAL),
+  v.transform((text) => BigInt(text)),
+  v.maxValue(2n ** 64n - 1n, "must be less than 2^64"),
+);
+/** A time written as ISO 8601, in milliseconds since 1970. */
+export const time = v.pipe(
+  v.string(MUST_BE_TIME),
+  v.regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/, MUST_BE_TIME),
+  v.transform((iso) => Date.parse(iso)),
+  v.number("is a time that does not exist"),
+);
+/** Lower-case hex of 32 bytes. */
+export const sha256 = v.pipe(v.string(MUST_BE_SHA256), v.regex(/^[0-9a-f]{64}$/, MUST_BE_SHA256));
+/** Any JSON at all. */
+export const json = v.custom<Json>((value) => value !== undefined, "is missing");
+
+export function oneOf<const T extends readonly (string | number)[]>(known: T) {
+  return v.picklist(known, `must be one of ${known.join(", ")}`);
+}
+
+/** An object of these fields; of others nothing remains. */
+export function object<E extends v.ObjectEntries>(entries: E, message = "must be an object") {
+  return v.pipe(objectOfAny(message), v.object(entries, complainOfMissing(entries)), v.readonly());
+}
+
+/** An object of whatever fields. valibot takes a list for one, too. */
+export function objectOfAny(message: string) {
+  return v.custom<Readonly<Record<string, unknown>>>(
+    (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+    message,
+  );
+}
+
+/** A missing field is complained of as one of the wrong kind is. */
+function complainOfMissing(entries: v.ObjectEntries): (issue: v.BaseIssue<unknown>) => string {
+  return (issue) => {
+    const field = entries[String(issue.path?.[0].key)] as SchemaNode;
+    const { message = "is missing" } = field.wrapped ?? field;
+    return typeof message === "string" ? message : message(issue);
+  };
+}
+
+/** Items of one list that are read at most. */
+const MAX_LIST = 100_000;
+
+export function list<S extends v.GenericSchema>(item: S) {
+  return v.pipe(
+    v.custom<unknown[]>(Array.isArray, "must be a list"),
+    v.maxLength(MAX_LIST, ({ received }) => `has ${received} items, the bound is ${MAX_LIST}`),
+    v.array(item),
+    v.readonly(),
+  );
+}
 
 /** The value of a JSON text. `where` is the file's name as messages call it. @throws CerError of the given code */
 export async function parseJson(text: string, where: string, code: CerErrorCode): Promise<unknown> {
@@ -39,18 +166,18 @@ async function locateSyntaxError(text: string): Promise<string> {
  * @param where the file's name as messages call it
  * @throws CerError of the given code, with the field's JSON path
  */
-export async function parseShape<S extends GenericSchema>(
+export async function parseShape<S extends v.GenericSchema>(
   schema: S,
   value: unknown,
   where: string,
   code: CerErrorCode,
-): Promise<InferOutput<S>> {
+): Promise<v.InferOutput<S>> {
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw new CerError(code, `${where}: the whole must be a JSON object, { … }.`);
   const list = findListForObject(schema as SchemaNode, value);
   if (list !== null)
     throw new CerError(code, `${where}: ${formatPath(list)} is a list; it must be an object.`);
-  const parsed = safeParse(schema, value);
+  const parsed = v.safeParse(schema, value);
   if (parsed.success) return parsed.output;
   const issue = parsed.issues[0];
   const keys = (issue.path ?? []).map((item) => item.key as string | number);
@@ -58,7 +185,7 @@ export async function parseShape<S extends GenericSchema>(
   throw new CerError(code, `${where}: ${formatPath(keys)} ${describe(issue)}.`);
 }
 
-function describe(issue: BaseIssue<unknown>): string {
+function describe(issue: v.BaseIssue<unknown>): string {
   const received = KINDS[issue.received] ?? issue.received;
   if (issue.type === "union") return `is ${received}; it ${issue.message}`;
   if (issue.type === "max_length")
@@ -81,7 +208,7 @@ const KINDS: Readonly<Record<string, string>> = {
 
 /** An unknown key, the nearest known one beside it. */
 async function explainUnknownKey(
-  schema: GenericSchema,
+  schema: v.GenericSchema,
   keys: readonly (string | number)[],
   where: string,
   code: CerErrorCode,
@@ -97,11 +224,12 @@ async function explainUnknownKey(
   });
 }
 
-/** The parts of a valibot schema that lead from an object to its fields. */
+/** The parts of a valibot schema that lead from an object to its fields, and what it says of a value not of its kind. */
 type SchemaNode = {
   readonly entries?: Readonly<Record<string, SchemaNode>>;
   readonly item?: SchemaNode;
   readonly wrapped?: SchemaNode;
+  readonly message?: string | ((issue: v.BaseIssue<unknown>) => string);
 };
 
 function descend(node: SchemaNode, key: string | number): SchemaNode {

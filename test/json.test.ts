@@ -1,7 +1,23 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as v from "valibot";
-import { parseJson, parseShape } from "../src/json.ts";
+import {
+  count,
+  digits,
+  encodeDocument,
+  flag,
+  json,
+  list,
+  object,
+  oneOf,
+  parseDocument,
+  parseJson,
+  parseShape,
+  sha256,
+  text,
+  time,
+  unsigned64,
+} from "../src/json.ts";
 import { complaintOf } from "./support/complaint.ts";
 
 const Schema = v.strictObject({
@@ -62,4 +78,73 @@ test("what the schema does not have is refused with its place", async () => {
   ];
   for (const [value, message, hint] of cases)
     assert.deepEqual(await complaintOf(() => shape(value)), { code: "CER_CONFIG", message, hint });
+});
+
+const damaged = (message: string) => ({ name: "CerError", code: "CER_DAMAGED", message });
+
+test("each complaint about a document names it and the place", () => {
+  const nothing = object({});
+  const cases: [text: string, schema: v.GenericSchema, message: string][] = [
+    ["", nothing, "x.json is not JSON, or only a part of it is there."],
+    ['{"a": ', nothing, "x.json is not JSON, or only a part of it is there."],
+    ["[]", nothing, "x.json: the document must be an object."],
+    ["{}", object({ a: text }), "x.json: a must be text."],
+    ['{"toString": 1}', object({ valueOf: text }), "x.json: valueOf must be text."],
+    ['{"a": -1}', object({ a: count }), "x.json: a must be a whole number, not negative."],
+    [
+      '{"a": 9007199254740992}',
+      object({ a: v.nullable(count) }),
+      "x.json: a must be a whole number, not negative.",
+    ],
+    ['{"a": "18446744073709551616"}', object({ a: unsigned64 }), "x.json: a must be less than 2^64."],
+    ['{"a": 1}', object({ a: unsigned64 }), "x.json: a must be a decimal number as text."],
+    ["{}", object({ a: v.nullable(digits) }), "x.json: a must be a decimal number as text."],
+    ['{"a": "yesterday"}', object({ a: time }), "x.json: a must be a time in ISO 8601, UTC."],
+    ['{"a": "2026-13-01T00:00:00Z"}', object({ a: time }), "x.json: a is a time that does not exist."],
+    ['{"a": 0}', object({ a: flag }), "x.json: a must be true or false."],
+    ['{"a": "AB"}', object({ a: sha256 }), "x.json: a must be a SHA-256 in hex."],
+    ['{"a": 3}', object({ a: oneOf([1, 2]) }), "x.json: a must be one of 1, 2."],
+    ["{}", object({ a: object({ b: text }) }), "x.json: a must be an object."],
+    ['{"a": []}', object({ a: v.nullable(object({})) }), "x.json: a must be an object."],
+    [
+      '{"a": {"b": {"c": 1}}}',
+      object({ a: object({ b: object({ c: text }) }) }),
+      "x.json: a.b.c must be text.",
+    ],
+    ['{"a": {"b": {}}}', object({ a: object({ b: object({ c: text }) }) }), "x.json: a.b.c must be text."],
+    [
+      '{"a": [{"b": 1}, {"b": "x"}]}',
+      object({ a: list(object({ b: count })) }),
+      "x.json: a[1].b must be a whole number, not negative.",
+    ],
+    ['{"a": {}}', object({ a: list(nothing) }), "x.json: a must be a list."],
+    [
+      `{"a": [0${",0".repeat(100_000)}]}`,
+      object({ a: list(nothing) }),
+      "x.json: a has 100001 items, the bound is 100000.",
+    ],
+    ["{}", object({ a: json }), "x.json: a is missing."],
+  ];
+  for (const [text, schema, message] of cases)
+    assert.throws(() => parseDocument(schema, text, "x.json"), damaged(message), text.slice(0, 80));
+});
+
+test("null is read where it may be, and nothing else for it", () => {
+  for (const piece of [text, count, time, object({})])
+    assert.deepEqual(parseDocument(object({ a: v.nullable(piece) }), '{"a": null}', "x.json"), { a: null });
+  assert.throws(
+    () => parseDocument(object({ a: v.nullable(text) }), "{}", "x.json"),
+    damaged("x.json: a must be text."),
+  );
+});
+
+test("a document is read back without what its schema does not have; any JSON in it stays as it is", () => {
+  const any = JSON.parse('{"b": [null, {"c": 0.5}], "__proto__": "y"}');
+  const written = encodeDocument({ later: 1, a: any, n: "18446744073709551615", t: "2026-11-24T12:00:00Z" });
+  assert.equal(written.subarray(-2).toString(), "}\n");
+  assert.deepEqual(parseDocument(object({ a: json, n: unsigned64, t: time }), written.toString(), "x.json"), {
+    a: any,
+    n: 2n ** 64n - 1n,
+    t: Date.UTC(2026, 10, 24, 12),
+  });
 });

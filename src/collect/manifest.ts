@@ -3,8 +3,10 @@
  * documented JSON format, written from what the archive really holds and read back as untrusted text.
  */
 
-import { CONSENTS, type Consent, ITEM_KINDS, type ItemKind } from "../consent/policy.ts";
+import * as v from "valibot";
+import { CONSENTS, ITEM_KINDS, type ItemKind } from "../consent/policy.ts";
 import { CerError } from "../errors.ts";
+import { encodeDocument, object, objectOfAny, parseDocument } from "../json.ts";
 import { quote } from "../printable.ts";
 
 export const MANIFEST_FORMAT = "cer-manifest";
@@ -14,55 +16,90 @@ export const MANIFEST_VERSION = 1;
 export const ITEM_STATES = ["collected", "cut", "missing", "declined", "failed"] as const;
 export type ItemState = (typeof ITEM_STATES)[number];
 
-export type ManifestFile = {
+const text = v.string("is not text");
+const NO_COUNT = "is not a whole number from 0";
+const count = v.pipe(v.number(NO_COUNT), v.safeInteger(NO_COUNT), v.minValue(0, NO_COUNT));
+const sha256 = v.pipe(text, v.regex(/^[0-9a-f]{64}$/, "is no SHA-256 in hexadecimal"));
+
+function oneOf<const T extends readonly string[]>(known: T) {
+  return v.picklist(known, `is not one of ${known.join(", ")}`);
+}
+
+function fieldsOf<E extends v.ObjectEntries>(entries: E) {
+  return object(entries, "is not an object");
+}
+
+function list<S extends v.GenericSchema>(item: S) {
+  return v.pipe(v.array(item, "is not a list"), v.readonly());
+}
+
+export type ManifestFile = v.InferOutput<typeof FileSchema>;
+
+const FileSchema = fieldsOf({
   /** In the archive. */
-  readonly name: string;
+  name: text,
   /** As stored in the archive, uncompressed; after redaction. */
-  readonly bytes: number;
+  bytes: count,
   /** Of those bytes, lower-case hexadecimal. */
-  readonly sha256: string;
+  sha256,
   /** `text` passed the redactors, `binary` was left alone, `off` means that redaction was turned off. */
-  readonly redaction: "text" | "binary" | "off";
+  redaction: oneOf(["text", "binary", "off"]),
   /** Places redacted in it. */
-  readonly redacted: number;
-};
+  redacted: count,
+});
 
-export type ManifestItem = {
-  readonly kind: ItemKind;
+export type ManifestItem = v.InferOutput<typeof ItemSchema>;
+
+const ItemSchema = fieldsOf({
+  kind: oneOf(ITEM_KINDS),
   /** As asked for, shortened when very long; of an attached file the name that the event gives it. */
-  readonly item: string;
-  readonly state: ItemState;
+  item: text,
+  state: oneOf(ITEM_STATES),
   /** What decided: attached, allow, deny, built-in, consent, answer, request, syntax, system, limit. */
-  readonly rule: string;
+  rule: text,
   /** A clause; null when the state says all. */
-  readonly reason: string | null;
-  readonly files: readonly ManifestFile[];
-};
+  reason: v.nullable(text),
+  files: list(FileSchema),
+});
 
-export type Manifest = {
-  readonly format: typeof MANIFEST_FORMAT;
-  readonly version: typeof MANIFEST_VERSION;
-  readonly generator: { readonly name: string; readonly version: string };
-  /** The report that the archive belongs to; `file` is null when it could not be stored. */
-  readonly report: {
-    readonly eventType: string;
-    /** FILETIME in decimal. */
-    readonly eventTime: string;
-    readonly application: string | null;
-    readonly bucket: string | null;
-    readonly bucketTable: string | null;
-    readonly file: { readonly name: string; readonly bytes: number; readonly sha256: string } | null;
-  };
-  readonly consent: Consent;
-  readonly redaction: {
-    readonly enabled: boolean;
-    /** User name and home path were replaced as well. */
-    readonly anonymized: boolean;
-    /** Places redacted, by rule; only rules that found something. */
-    readonly counts: Readonly<Record<string, number>>;
-  };
-  readonly items: readonly ManifestItem[];
-};
+export type Manifest = v.InferOutput<typeof ManifestSchema>;
+
+const ManifestSchema = object(
+  {
+    format: v.literal(MANIFEST_FORMAT, `This JSON is no manifest: format is not "${MANIFEST_FORMAT}".`),
+    version: v.literal(
+      MANIFEST_VERSION,
+      ({ input }) =>
+        `The manifest is of version ${quote(String(input))}; this program reads version ${MANIFEST_VERSION}.`,
+    ),
+    generator: fieldsOf({ name: text, version: text }),
+    /** The report that the archive belongs to; `file` is null when it could not be stored. */
+    report: fieldsOf({
+      eventType: text,
+      /** FILETIME in decimal. */
+      eventTime: text,
+      application: v.nullable(text),
+      bucket: v.nullable(text),
+      bucketTable: v.nullable(text),
+      file: v.nullable(fieldsOf({ name: text, bytes: count, sha256 })),
+    }),
+    consent: oneOf(CONSENTS),
+    redaction: fieldsOf({
+      enabled: v.fallback(v.boolean(), false),
+      /** User name and home path were replaced as well. */
+      anonymized: v.fallback(v.boolean(), false),
+      /** Places redacted, by rule, whatever it is called; only rules that found something. */
+      counts: v.pipe(
+        objectOfAny("is not an object"),
+        v.transform((counts) => new Map(Object.entries(counts))),
+        v.map(v.string(), count),
+        v.transform((counts): Readonly<Record<string, number>> => Object.fromEntries(counts)),
+      ),
+    }),
+    items: list(ItemSchema),
+  },
+  "This JSON is no manifest: it is not an object.",
+);
 
 /** The items of which the archive holds nothing, as the result of a submission lists them. */
 export function notCollected(
@@ -75,7 +112,7 @@ export function notCollected(
 
 /** UTF-8, indented, one final line end. */
 export function formatManifest(manifest: Manifest): Buffer {
-  return Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`);
+  return encodeDocument(manifest);
 }
 
 /** Characters of a manifest that are read: far above what `MAX_ITEMS` items of every key can make. */
@@ -87,135 +124,25 @@ const MAX_MANIFEST_LENGTH = 64 * 1024 * 1024;
  */
 export function parseManifest(text: string): Manifest {
   if (text.length > MAX_MANIFEST_LENGTH)
-    throw damaged("", `is ${text.length} characters long; at most ${MAX_MANIFEST_LENGTH} are read`);
-  const root = fieldsOf(parseJson(text), "the manifest");
-  if (root.format !== MANIFEST_FORMAT)
-    throw new CerError("CER_UNKNOWN_FORMAT", `This JSON is no manifest: format is not "${MANIFEST_FORMAT}".`);
-  if (root.version !== MANIFEST_VERSION)
     throw new CerError(
-      "CER_UNKNOWN_FORMAT",
-      `The manifest is of version ${quote(String(root.version))}; this program reads version ${MANIFEST_VERSION}.`,
-      { hint: "Use the version of cer that wrote it, or a later one." },
+      "CER_DAMAGED",
+      `The manifest is ${text.length} characters long; at most ${MAX_MANIFEST_LENGTH} are read.`,
     );
-  return {
-    format: MANIFEST_FORMAT,
-    version: MANIFEST_VERSION,
-    generator: parseGenerator(root.generator),
-    report: parseReport(root.report),
-    consent: oneOf(CONSENTS, root.consent, "consent"),
-    redaction: parseRedaction(root.redaction),
-    items: listOf(root.items, "items").map((item, index) => parseItem(item, `items[${index}]`)),
-  };
+  return parseDocument(ManifestSchema, text, refuse);
 }
 
-function damaged(where: string, what: string): CerError {
-  return new CerError("CER_DAMAGED", `The manifest${where === "" ? "" : `'s ${where}`} ${what}.`);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new CerError("CER_UNKNOWN_FORMAT", "This is no manifest: it is not JSON.", { cause });
+function refuse(at: string | null, fault: string, cause?: unknown): CerError {
+  switch (at) {
+    case null:
+      return new CerError("CER_UNKNOWN_FORMAT", "This is no manifest: it is not JSON.", { cause });
+    case "":
+    case "format":
+      return new CerError("CER_UNKNOWN_FORMAT", fault);
+    case "version":
+      return new CerError("CER_UNKNOWN_FORMAT", fault, {
+        hint: "Use the version of cer that wrote it, or a later one.",
+      });
+    default:
+      return new CerError("CER_DAMAGED", `The manifest's ${at} ${fault}.`);
   }
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(value: unknown, where: string): Fields {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;
-  throw where === "the manifest"
-    ? new CerError("CER_UNKNOWN_FORMAT", "This JSON is no manifest: it is not an object.")
-    : damaged(where, "is not an object");
-}
-
-function listOf(value: unknown, where: string): readonly unknown[] {
-  if (Array.isArray(value)) return value;
-  throw damaged(where, "is not a list");
-}
-
-function textOf(value: unknown, where: string): string {
-  if (typeof value === "string") return value;
-  throw damaged(where, "is not text");
-}
-
-function textOrNull(value: unknown, where: string): string | null {
-  return value === null ? null : textOf(value, where);
-}
-
-function countOf(value: unknown, where: string): number {
-  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
-  throw damaged(where, "is not a whole number from 0");
-}
-
-function oneOf<Known extends string>(known: readonly Known[], value: unknown, where: string): Known {
-  const found = known.find((candidate) => candidate === value);
-  if (found !== undefined) return found;
-  throw damaged(where, `is not one of ${known.join(", ")}`);
-}
-
-function hashOf(value: unknown, where: string): string {
-  const text = textOf(value, where);
-  if (/^[0-9a-f]{64}$/.test(text)) return text;
-  throw damaged(where, "is no SHA-256 in hexadecimal");
-}
-
-function parseGenerator(value: unknown): Manifest["generator"] {
-  const { name, version } = fieldsOf(value, "generator");
-  return { name: textOf(name, "generator.name"), version: textOf(version, "generator.version") };
-}
-
-function parseReport(value: unknown): Manifest["report"] {
-  const report = fieldsOf(value, "report");
-  const file = report.file === null ? null : fieldsOf(report.file, "report.file");
-  return {
-    eventType: textOf(report.eventType, "report.eventType"),
-    eventTime: textOf(report.eventTime, "report.eventTime"),
-    application: textOrNull(report.application, "report.application"),
-    bucket: textOrNull(report.bucket, "report.bucket"),
-    bucketTable: textOrNull(report.bucketTable, "report.bucketTable"),
-    file: file === null ? null : parseStored(file, "report.file"),
-  };
-}
-
-function parseStored(file: Fields, where: string): { name: string; bytes: number; sha256: string } {
-  return {
-    name: textOf(file.name, `${where}.name`),
-    bytes: countOf(file.bytes, `${where}.bytes`),
-    sha256: hashOf(file.sha256, `${where}.sha256`),
-  };
-}
-
-function parseRedaction(value: unknown): Manifest["redaction"] {
-  const redaction = fieldsOf(value, "redaction");
-  const counts = Object.entries(fieldsOf(redaction.counts, "redaction.counts"));
-  return {
-    enabled: redaction.enabled === true,
-    anonymized: redaction.anonymized === true,
-    counts: Object.fromEntries(
-      counts.map(([rule, count]) => [rule, countOf(count, `redaction.counts.${quote(rule).slice(1, -1)}`)]),
-    ),
-  };
-}
-
-function parseItem(value: unknown, where: string): ManifestItem {
-  const item = fieldsOf(value, where);
-  const files = listOf(item.files, `${where}.files`);
-  return {
-    kind: oneOf(ITEM_KINDS, item.kind, `${where}.kind`),
-    item: textOf(item.item, `${where}.item`),
-    state: oneOf(ITEM_STATES, item.state, `${where}.state`),
-    rule: textOf(item.rule, `${where}.rule`),
-    reason: textOrNull(item.reason, `${where}.reason`),
-    files: files.map((file, index) => parseFile(file, `${where}.files[${index}]`)),
-  };
-}
-
-function parseFile(value: unknown, where: string): ManifestFile {
-  const file = fieldsOf(value, where);
-  return {
-    ...parseStored(file, where),
-    redaction: oneOf(["text", "binary", "off"], file.redaction, `${where}.redaction`),
-    redacted: countOf(file.redacted, `${where}.redacted`),
-  };
 }

@@ -15,7 +15,7 @@ import {
   parseRules,
   type Rules,
 } from "../consent/policy.ts";
-import { parseShape } from "../json.ts";
+import { type Json, parseShape } from "../json.ts";
 import { type Settings, type Source, strongestSetting } from "./settings.ts";
 
 /** How the archive is to be made. */
@@ -94,7 +94,7 @@ const KeptSchema = v.strictObject({
 });
 
 /** As plain JSON. */
-export function encodeTerms({ archive, ...rules }: Terms): unknown {
+export function encodeTerms({ archive, ...rules }: Terms): Json {
   return { rules, archive };
 }
 

@@ -6,15 +6,16 @@
 import { randomInt } from "node:crypto";
 import { CerError } from "../errors.ts";
 import type { Event } from "../event.ts";
+import { formatIso, type Json } from "../json.ts";
 import { ClaimedReport, unavailable } from "./claimed-report.ts";
 import { systemCode } from "./disk/disk.ts";
 import { acquireLock } from "./disk/lock.ts";
+import type { Consent, EntryRecord } from "./documents.ts";
 import { type Admission, admit, eventIdentity, eventSignature, type Verdict } from "./duplicates.ts";
-import { type EntryRecord, entryBytes, writeEntry } from "./entry.ts";
+import { entryBytes, writeEntry } from "./entry.ts";
 import { entryPath, formatId, formatTime, type Label, type Listed, type State, statePath } from "./layout.ts";
 import { planRoom, type Room } from "./limits.ts";
 import { giveUp } from "./prune.ts";
-import { formatIso, type Json } from "./record.ts";
 import type { Report } from "./report.ts";
 import { deleteEntry, listEntries, moveEntry, type Run, syncStates } from "./store.ts";
 
@@ -22,9 +23,9 @@ import { deleteEntry, listEntries, moveEntry, type Run, syncStates } from "./sto
 export type NewReport = Pick<Report, "event" | "level1" | "destination"> & {
   /** The event named its own time; it was not filled in. */
   readonly timeGiven: boolean;
-  readonly consent: EntryRecord["consent"];
+  readonly consent: Consent;
   /** Its terms, as they are kept: the journal does not look at them. */
-  readonly settings: unknown;
+  readonly settings: Json;
 };
 
 export type AddOptions = {

@@ -11,28 +11,10 @@
 import { createHash } from "node:crypto";
 import type { AttachedFile } from "../event.ts";
 import { type Disk, type Source, systemCode } from "./disk/disk.ts";
-import { type Fields, formatIso, type Json } from "./record.ts";
+import type { Attachment } from "./documents.ts";
 
 /** Bytes up to which a file is copied rather than hard-linked. Logs are below it, dumps worth linking above. */
 export const COPY_LIMIT = 64 * 1024 * 1024;
-
-const WAYS = ["cloned", "copied", "linked", "left", "missing"] as const;
-
-/** One attached file as the entry holds it, in the order of the event's files. */
-export type Attachment = {
-  /** The file's path when the report was made. */
-  readonly original: string;
-  /** `left` where it was, `missing` when it could not be read; the others lie in the entry. */
-  readonly how: (typeof WAYS)[number];
-  /** Bytes when it was kept. */
-  readonly size: number;
-  /** Modification time when it was kept, in milliseconds since 1970. */
-  readonly modifiedAt: number;
-  /** Of the copied bytes; null when they were not read. */
-  readonly sha256: string | null;
-  /** Why it is missing: the system's code. */
-  readonly why: string | null;
-};
 
 /** Where the n-th attached file lies in its entry. */
 export function attachmentPath(entry: string, index: number): string {
@@ -136,20 +118,4 @@ export async function checkAttachment(
     if (systemCode(error) === null) throw error;
     return { path, state: "missing" };
   }
-}
-
-export function encodeAttachment(attachment: Attachment): Json {
-  return { ...attachment, modifiedAt: formatIso(attachment.modifiedAt) };
-}
-
-/** @throws CerError CER_DAMAGED */
-export function parseAttachment(fields: Fields): Attachment {
-  return {
-    original: fields.text("original"),
-    how: fields.one("how", WAYS),
-    size: fields.count("size"),
-    modifiedAt: fields.time("modifiedAt"),
-    sha256: fields.json("sha256") === null ? null : fields.sha256("sha256"),
-    why: fields.textOrNull("why"),
-  };
 }

@@ -5,22 +5,19 @@
  */
 
 import { CerError } from "../errors.ts";
-import { type Attachment, type AttachmentNow, attachmentPath, checkAttachment } from "./attachment.ts";
-import type { Attempt } from "./attempt.ts";
+import { type AttachmentNow, attachmentPath, checkAttachment } from "./attachment.ts";
 import { type Disk, removeTree, systemCode, unlessMissing, writeWhole } from "./disk/disk.ts";
 import {
   type Answer,
+  type Attachment,
+  type Attempt,
   type EntryRecord,
-  entryBytes,
   type Progress,
   parseAnswer,
   parseProgress,
-  readDocument,
-  readEntry,
   UNTRIED,
-  writeAnswer,
-  writeProgress,
-} from "./entry.ts";
+} from "./documents.ts";
+import { entryBytes, readDocument, readEntry, writeAnswer, writeProgress } from "./entry.ts";
 import { readArchive, writeArchive } from "./kept-archive.ts";
 import { entryPath, formatTime, type Label, type State } from "./layout.ts";
 import { encodeReceipt, type Receipt } from "./receipt.ts";

@@ -9,15 +9,8 @@ import { type Added, type AddOptions, adoptEntry, keepReport, type NewReport } f
 import { ClaimedReport, finishDone, isDelivered, unavailable } from "./claimed-report.ts";
 import { type Disk, systemCode, unlessMissing } from "./disk/disk.ts";
 import { openOwners, type Processes } from "./disk/owner.ts";
-import {
-  type EntryRecord,
-  type Progress,
-  parseEntry,
-  parseProgress,
-  readDocument,
-  UNTRIED,
-  writeProgress,
-} from "./entry.ts";
+import { type EntryRecord, type Progress, parseEntry, parseProgress, UNTRIED } from "./documents.ts";
+import { readDocument, writeProgress } from "./entry.ts";
 import {
   entryPath,
   formatTime,

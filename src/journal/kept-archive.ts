@@ -2,12 +2,11 @@
 
 import { createHash } from "node:crypto";
 import { CerError } from "../errors.ts";
+import { encodeDocument } from "../json.ts";
 import { type Disk, systemCode, writeFile, writeWhole } from "./disk/disk.ts";
+import { type ArchiveFacts, parseArchiveFacts } from "./documents.ts";
 import { readDocument } from "./entry.ts";
-import { encodeRecord, parseRecord } from "./record.ts";
 import type { ReportArchive } from "./report.ts";
-
-type ArchiveFacts = Omit<ReportArchive, "open">;
 
 /**
  * Copies an archive into the entry; it counts once its document is there.
@@ -44,7 +43,7 @@ export async function writeArchive(
   await disk.rename(aside, `${entry}/archive`);
   const { files, declined, warnings, mediaType, redacted } = archive.about;
   const facts = { size, sha256, about: { files, declined, warnings, mediaType, redacted } };
-  await writeWhole(disk, entry, "archive.json", encodeRecord({ version: 1, ...facts }));
+  await writeWhole(disk, entry, "archive.json", encodeDocument({ version: 1, ...facts }));
   return openArchive(disk, entry, facts);
 }
 
@@ -67,14 +66,6 @@ export async function readArchive(disk: Disk, entry: string): Promise<ReportArch
   if (hash.digest("hex") !== facts.sha256)
     throw new CerError("CER_DAMAGED", "archive is not what was written: its SHA-256 differs.");
   return archive;
-}
-
-export function parseArchiveFacts(text: string): ArchiveFacts {
-  return parseRecord(text, "archive.json", (fields) => ({
-    size: fields.count("size"),
-    sha256: fields.sha256("sha256"),
-    about: fields.json("about") as unknown as ReportArchive["about"],
-  }));
 }
 
 function openArchive(disk: Disk, entry: string, facts: ArchiveFacts): ReportArchive {

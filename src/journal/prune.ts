@@ -9,7 +9,8 @@ import { attachmentPath, checkAttachment } from "./attachment.ts";
 import { finishDone, isDelivered, strip } from "./claimed-report.ts";
 import { removeTree, systemCode, unlessMissing } from "./disk/disk.ts";
 import { forgetOwner, knownOwners } from "./disk/owner.ts";
-import { entryBytes, parseProgress, readDocument, readEntry, UNTRIED, writeProgress } from "./entry.ts";
+import { parseProgress, UNTRIED } from "./documents.ts";
+import { entryBytes, readDocument, readEntry, writeProgress } from "./entry.ts";
 import {
   entryPath,
   formatTime,

@@ -4,48 +4,74 @@
  */
 
 import { createHash } from "node:crypto";
+import * as v from "valibot";
 import { CerError } from "../errors.ts";
-import { type Attempt, encodeAttempt, parseAttempt } from "./attempt.ts";
+import {
+  count,
+  digits,
+  encodeDocument,
+  formatIso,
+  type Json,
+  list,
+  object,
+  oneOf,
+  parseDocument,
+  sha256,
+  text,
+  time,
+  unsigned64,
+} from "../json.ts";
+import {
+  ArchivedFileSchema,
+  type Attempt,
+  AttemptSchema,
+  ConsentSchema,
+  encodeAttempt,
+} from "./documents.ts";
 import { parseId } from "./layout.ts";
-import { encodeRecord, type Fields, formatIso, type Json, parseRecord } from "./record.ts";
 
 /** Times are milliseconds since 1970, ISO 8601 in the JSON; hashes are SHA-256 in hex; sizes are bytes. */
-export type Receipt = {
-  readonly id: string;
-  readonly createdAt: number;
-  readonly deliveredAt: number;
-  readonly event: {
-    /** eventIdentity: the same for the same event. */
-    readonly identity: string;
-    readonly eventType: string;
-    /** FILETIME. */
-    readonly eventTime: bigint;
-    readonly application: string | null;
-  };
-  /** Where level 1 went; credentials are removed when the receipt is written. */
-  readonly url: string;
-  readonly level1: { readonly bytes: number; readonly sha256: string };
-  readonly bucket: string | null;
-  readonly bucketTable: string | null;
-  readonly dumpFile: string | null;
-  /** What level 2 carried; null when there was none. */
-  readonly archive: {
-    readonly name: string;
-    readonly bytes: number;
-    readonly sha256: string;
-    readonly files: readonly {
-      readonly name: string;
-      readonly bytes: number;
-      readonly sha256: string | null;
-    }[];
-  } | null;
-  readonly attempts: readonly Attempt[];
-  readonly consent: { readonly level: string; readonly setBy: string };
-  /** Items the server asked for and did not get. */
-  readonly declined: number;
-  /** Secrets cut out of what was sent. */
-  readonly redacted: number;
-};
+export type Receipt = v.InferOutput<typeof ReceiptSchema>;
+
+const ReceiptSchema = v.pipe(
+  object({
+    version: oneOf([1]),
+    id: text,
+    createdAt: time,
+    deliveredAt: time,
+    event: object({
+      /** eventIdentity: the same for the same event. */
+      identity: sha256,
+      eventType: text,
+      /** FILETIME. */
+      eventTime: unsigned64,
+      application: v.nullable(text),
+    }),
+    /** Where level 1 went; credentials are removed when the receipt is written. */
+    url: text,
+    level1: object({ bytes: count, sha256 }),
+    bucket: v.nullable(digits),
+    bucketTable: v.nullable(digits),
+    dumpFile: v.nullable(text),
+    /** What level 2 carried; null when there was none. */
+    archive: v.nullable(
+      object({
+        name: text,
+        bytes: count,
+        sha256,
+        files: list(ArchivedFileSchema),
+      }),
+    ),
+    attempts: list(AttemptSchema),
+    consent: ConsentSchema,
+    /** Items the server asked for and did not get. */
+    declined: count,
+    /** Secrets cut out of what was sent. */
+    redacted: count,
+  }),
+  v.transform(({ version: _, ...receipt }) => receipt),
+  v.readonly(),
+);
 
 /** Bytes of a receipt that are read at most. */
 export const MAX_RECEIPT = 16 * 1024 * 1024;
@@ -55,7 +81,7 @@ export const MAX_RECEIPT = 16 * 1024 * 1024;
  * editing; it is no signature.
  */
 export function encodeReceipt(receipt: Receipt): Buffer {
-  const unsealed = encodeRecord(receiptJson(receipt)).toString();
+  const unsealed = encodeDocument(receiptJson(receipt)).toString();
   return Buffer.from(unsealed.replace(EMPTY_SEAL, `"seal": "${sha256Of(unsealed)}"`));
 }
 
@@ -95,55 +121,10 @@ export function withoutCredentials(url: string): string {
 
 /** @throws CerError CER_DAMAGED for what is no receipt; one that was changed is read all the same, see verifyReceipt */
 export function parseReceipt(bytes: Buffer, what = "The receipt"): Receipt {
-  return parseRecord(bytes.toString(), what, (fields) => {
-    fields.one("version", [1]);
-    return parseFields(fields);
-  });
-}
-
-function parseFields(fields: Fields): Receipt {
-  return {
-    id: parseReceiptId(fields),
-    createdAt: fields.time("createdAt"),
-    deliveredAt: fields.time("deliveredAt"),
-    event: fields.object("event", (event) => ({
-      identity: event.sha256("identity"),
-      eventType: event.text("eventType"),
-      eventTime: event.unsigned64("eventTime"),
-      application: event.textOrNull("application"),
-    })),
-    url: fields.text("url"),
-    level1: fields.object("level1", (level1) => ({
-      bytes: level1.count("bytes"),
-      sha256: level1.sha256("sha256"),
-    })),
-    bucket: fields.digitsOrNull("bucket"),
-    bucketTable: fields.digitsOrNull("bucketTable"),
-    dumpFile: fields.textOrNull("dumpFile"),
-    archive: fields.objectOrNull("archive", (archive) => ({
-      name: archive.text("name"),
-      bytes: archive.count("bytes"),
-      sha256: archive.sha256("sha256"),
-      files: archive.list("files", (file) => ({
-        name: file.text("name"),
-        bytes: file.count("bytes"),
-        sha256: file.json("sha256") === null ? null : file.sha256("sha256"),
-      })),
-    })),
-    attempts: fields.list("attempts", parseAttempt),
-    consent: fields.object("consent", (consent) => ({
-      level: consent.text("level"),
-      setBy: consent.text("setBy"),
-    })),
-    declined: fields.count("declined"),
-    redacted: fields.count("redacted"),
-  };
-}
-
-function parseReceiptId(fields: Fields): string {
-  const id = fields.text("id");
-  if (parseId(id) === null) throw new CerError("CER_DAMAGED", "The receipt: id is not one that cer gives.");
-  return id;
+  const receipt = parseDocument(ReceiptSchema, bytes.toString(), what);
+  if (parseId(receipt.id) === null)
+    throw new CerError("CER_DAMAGED", "The receipt: id is not one that cer gives.");
+  return receipt;
 }
 
 /**

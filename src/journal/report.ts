@@ -6,8 +6,7 @@
 import type { Destination } from "../config/destination.ts";
 import type { Terms } from "../config/terms.ts";
 import type { Event } from "../event.ts";
-import type { Attempt } from "./attempt.ts";
-import type { Answer } from "./entry.ts";
+import type { Answer, ArchiveInfo, Attempt } from "./documents.ts";
 
 export type Report = {
   readonly event: Event;
@@ -29,26 +28,6 @@ export type ReportArchive = {
   readonly about: ArchiveInfo;
   /** The same bytes every time. A chunk is good until the next one is asked for. */
   open(): AsyncIterable<Uint8Array>;
-};
-
-export type Declined = {
-  /** The key of the answer, or "File" for an attached one. */
-  readonly kind: string;
-  readonly item: string;
-  readonly reason: string;
-};
-
-export type ArchivedFile = { readonly name: string; readonly bytes: number; readonly sha256: string | null };
-
-/** What is said of an archive. */
-export type ArchiveInfo = {
-  readonly files: readonly ArchivedFile[];
-  /** What was asked for or attached and is not in it. */
-  readonly declined: readonly Declined[];
-  readonly warnings: readonly string[];
-  readonly mediaType: string;
-  /** Secrets cut out of what is in it. */
-  readonly redacted: number;
 };
 
 /** An archive in a temporary file, which is its owner's to dispose of. */

@@ -12,21 +12,23 @@
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
-import { type Attachment, isStored } from "./attachment.ts";
+import { encodeDocument, parseDocument } from "../json.ts";
+import { isStored } from "./attachment.ts";
 import type { ClaimedReport } from "./claimed-report.ts";
 import { type Disk, systemCode, writeFile, writeWhole } from "./disk/disk.ts";
 import {
+  type Attachment,
   type EntryRecord,
   encodeEntry,
   parseAnswer,
   parseProgress,
-  readDocument,
-  readEntry,
-} from "./entry.ts";
+  type Stated,
+  TransferSchema,
+} from "./documents.ts";
+import { readDocument, readEntry } from "./entry.ts";
 import type { Journal } from "./journal.ts";
 import { readArchive } from "./kept-archive.ts";
 import type { Listed } from "./layout.ts";
-import { encodeRecord, parseRecord } from "./record.ts";
 
 /** One file of the tar, its bytes to be opened as often as needed. */
 export type Part = { readonly name: string; readonly size: number; open(): AsyncIterable<Uint8Array> };
@@ -39,8 +41,6 @@ export type TarEntry = {
   readonly size: number;
   readonly content: AsyncIterable<Uint8Array>;
 };
-
-type Stated = { readonly name: string; readonly bytes: number; readonly sha256: string };
 
 const CONTENTS = "transfer.json";
 const MAX_CONTENTS = 4 * 1024 * 1024;
@@ -66,7 +66,7 @@ export async function exportParts(disk: Disk, claimed: ClaimedReport): Promise<P
   parts.push(bufferPart("level1", claimed.level1));
   const stated: Stated[] = [];
   for (const part of parts) stated.push({ name: part.name, bytes: part.size, sha256: await hashOf(part) });
-  return [bufferPart(CONTENTS, encodeRecord({ version: 1, id: claimed.id, parts: stated })), ...parts];
+  return [bufferPart(CONTENTS, encodeDocument({ version: 1, id: claimed.id, parts: stated })), ...parts];
 }
 
 function carried(attachment: Attachment, stored: { bytes: number; sha256: string } | null): Attachment {
@@ -147,15 +147,7 @@ async function readContents(
     throw refuse(`it does not begin with ${CONTENTS}`);
   const chunks: Uint8Array[] = [];
   for await (const chunk of entry.content) chunks.push(chunk);
-  const { id, parts } = parseRecord(Buffer.concat(chunks).toString(), CONTENTS, (fields) => {
-    fields.one("version", [1]);
-    const part = fields.list("parts", (part) => ({
-      name: part.text("name"),
-      bytes: part.count("bytes"),
-      sha256: part.sha256("sha256"),
-    }));
-    return { id: fields.text("id"), parts: part };
-  });
+  const { id, parts } = parseDocument(TransferSchema, Buffer.concat(chunks).toString(), CONTENTS);
   const total = parts.reduce((sum, { bytes }) => sum + bytes, 0);
   if (total > maxBytes) throw refuse(`it holds ${total} bytes, the bound is ${maxBytes}`);
   const foreign = parts.find(({ name }) => !PART_NAME.test(name));

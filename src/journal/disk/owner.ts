@@ -7,8 +7,9 @@
 
 import { randomBytes } from "node:crypto";
 import { readFile, readlink } from "node:fs/promises";
+import * as v from "valibot";
 import { asCerError } from "../../errors.ts";
-import { encodeRecord, parseRecord } from "../record.ts";
+import { count, encodeDocument, object, parseDocument, text } from "../../json.ts";
 import { type Disk, systemCode, unlessMissing, writeFile } from "./disk.ts";
 
 /** Milliseconds between two heartbeats of one owner. */
@@ -19,18 +20,20 @@ export const LEASE = 10 * BEAT;
 const MAX_RECORD = 65_536;
 
 /** One process, as far as it can be told from others. */
-export type Owner = {
-  readonly pid: number;
+export type Owner = v.InferOutput<typeof OwnerSchema>;
+
+const OwnerSchema = object({
+  pid: count,
   /** When it started, in whatever unit the platform counts; null where that cannot be found out. */
-  readonly started: string | null;
-  readonly hostName: string;
+  started: v.nullable(text),
+  hostName: text,
   /** The installation of the system; null when unknown. */
-  readonly machine: string | null;
+  machine: v.nullable(text),
   /** The run of the system since it was last started; null when unknown. */
-  readonly boot: string | null;
+  boot: v.nullable(text),
   /** The process number space: containers on one machine have their own; null when unknown. */
-  readonly space: string | null;
-};
+  space: v.nullable(text),
+});
 
 /** The processes of this machine. */
 export type Processes = {
@@ -112,7 +115,7 @@ export function openOwners(disk: Disk, directory: string, processes: Processes):
   const beat = () => disk.append(pathOf(token), Buffer.from(" "));
 
   const enter = async () => {
-    await writeFile(disk, pathOf(token), [encodeRecord({ version: 1, ...processes.self })]);
+    await writeFile(disk, pathOf(token), [encodeDocument({ version: 1, ...processes.self })]);
     timer = setInterval(() => {
       // A heartbeat that cannot be written is a silence, which is what it has to look like.
       beat().catch(() => {});
@@ -157,14 +160,7 @@ export function openOwners(disk: Disk, directory: string, processes: Processes):
 
 function parseOwner(bytes: Buffer): Owner | null {
   try {
-    return parseRecord(bytes.toString(), "the owner's record", (fields) => ({
-      pid: fields.count("pid"),
-      started: fields.textOrNull("started"),
-      hostName: fields.text("hostName"),
-      machine: fields.textOrNull("machine"),
-      boot: fields.textOrNull("boot"),
-      space: fields.textOrNull("space"),
-    }));
+    return parseDocument(OwnerSchema, bytes.toString(), "the owner's record");
   } catch (error) {
     if (asCerError(error).code !== "CER_DAMAGED") throw error;
     return null;

@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { EventSchema, encodeEvent } from "../../src/journal/documents.ts";
+import { encodeDocument, object, parseDocument } from "../../src/json.ts";
+import { sampleEvent } from "../support/journal/sample.ts";
+
+test("an event survives, its 64-bit time to the last tick", () => {
+  const texts = fc.string({ unit: "binary" });
+  fc.assert(
+    fc.property(
+      texts,
+      texts,
+      fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+      fc.boolean(),
+      (a, b, eventTime, isBare) => {
+        const full = { ...sampleEvent(a, [{ path: `/${b}`, name: b, type: 3 }]), eventTime };
+        const event = isBare ? { ...full, application: null, eventDescription: b } : full;
+        const text = encodeDocument({ event: encodeEvent(event) }).toString();
+        assert.deepEqual(parseDocument(object({ event: EventSchema }), text, "x.json").event, event);
+      },
+    ),
+  );
+});
