@@ -1,46 +1,32 @@
 /** A command line as a value: what was typed, checked word by word, and nothing else. */
 
-import type { Settings } from "../config/settings.ts";
 import type { ArchiveTerms } from "../config/terms.ts";
 import type { EventFlags } from "../event/read.ts";
+import type { KeepingFlags, OutputFlags, TargetFlags, TimeFlags } from "./options.ts";
 
-export type TargetFlags = { readonly config: string | null; readonly settings: Settings };
-
-export type OutputFlags = {
-  readonly json: boolean;
-  readonly quiet: boolean;
-  readonly verbose: boolean;
-  readonly color: boolean;
-};
-
-/** Milliseconds. */
-export type TimeFlags = { readonly idleTimeout: number; readonly maxTime: number | null };
-
-export type SubmitCommand = {
-  readonly name: "submit";
+/** What submit and preview have in common. */
+type ReportCommand = {
   /** The event file, "-" for standard input, null for flags alone. */
   readonly event: string | null;
   readonly flags: EventFlags;
   readonly truncate: boolean;
   readonly target: TargetFlags;
-  readonly times: TimeFlags;
   readonly archive: ArchiveTerms;
-  readonly dryRun: { readonly out: string | null } | null;
-  readonly keeping: KeepingFlags;
   readonly output: OutputFlags;
 };
 
-/** How a report is kept and tried again. */
-export type KeepingFlags = {
-  /** False: attached files are only remembered by path. */
-  readonly copy: boolean;
-  readonly dropOldest: boolean;
-  /** Neither compared with earlier reports nor counted. */
-  readonly force: boolean;
-  /** Send what waits, after the report itself was delivered. */
-  readonly flush: boolean;
-  /** Where to write the receipt as well. */
-  readonly receipt: string | null;
+export type SubmitCommand = ReportCommand & {
+  readonly name: "submit";
+  readonly times: TimeFlags;
+  readonly dryRun: { readonly out: string | null } | null;
+  readonly keeping: KeepingFlags;
+};
+
+/** What an answer would make this client do; `response` is the file that holds it, null for no answer yet. */
+export type PreviewCommand = ReportCommand & {
+  readonly name: "preview";
+  readonly response: string | null;
+  readonly out: string | null;
 };
 
 export type FlushCommand = {
@@ -50,29 +36,23 @@ export type FlushCommand = {
   readonly output: OutputFlags;
 };
 
+export type QueueAction =
+  | { readonly action: "list" }
+  | { readonly action: "show" | "retry" | "drop"; readonly id: string }
+  | { readonly action: "export"; readonly id: string; readonly file: string }
+  | { readonly action: "import"; readonly file: string };
+
 export type QueueCommand = {
   readonly name: "queue";
   readonly target: TargetFlags;
   readonly output: OutputFlags;
-} & (
-  | { readonly action: "list" }
-  | { readonly action: "show" | "retry" | "drop"; readonly id: string }
-  | { readonly action: "export"; readonly id: string; readonly file: string }
-  | { readonly action: "import"; readonly file: string }
-);
+} & QueueAction;
 
 export type VerifyCommand = {
   readonly name: "verify";
   readonly receipt: string;
   readonly archive: string | null;
   readonly output: OutputFlags;
-};
-
-/** What an answer would make this client do; `response` is the file that holds it, null for no answer yet. */
-export type PreviewCommand = Omit<SubmitCommand, "name" | "dryRun" | "times" | "keeping"> & {
-  readonly name: "preview";
-  readonly response: string | null;
-  readonly out: string | null;
 };
 
 export type InspectCommand = {
@@ -83,6 +63,16 @@ export type InspectCommand = {
   readonly output: OutputFlags;
 };
 
+export type ServeCommand = {
+  readonly name: "serve";
+  readonly port: number;
+  readonly host: string;
+  readonly dir: string | null;
+  readonly requests: readonly string[];
+};
+
+export type SmokeCommand = Omit<FlushCommand, "name"> & { readonly name: "smoke" };
+
 export type Command =
   | SubmitCommand
   | PreviewCommand
@@ -90,18 +80,7 @@ export type Command =
   | QueueCommand
   | VerifyCommand
   | InspectCommand
-  | {
-      readonly name: "serve";
-      readonly port: number;
-      readonly host: string;
-      readonly dir: string | null;
-      readonly requests: readonly string[];
-    }
-  | {
-      readonly name: "smoke";
-      readonly target: TargetFlags;
-      readonly times: TimeFlags;
-      readonly output: OutputFlags;
-    }
+  | ServeCommand
+  | SmokeCommand
   | { readonly name: "schema" }
   | { readonly name: "text"; readonly text: string };

@@ -5,33 +5,21 @@
 
 import { CommanderError, Command as Parser } from "commander";
 import { DEFAULT_PORT } from "../config/destination.ts";
-import { parsePort, type Settings } from "../config/settings.ts";
+import { parsePort } from "../config/settings.ts";
 import { CerError } from "../errors.ts";
-import type { Command } from "./command.ts";
-import { addEventOptions, collect, type EventOptions, eventFlags } from "./event-options.ts";
+import type { Command, QueueAction } from "./command.ts";
+import { addEvent } from "./event-options.ts";
+import { addFlags, toggle, word, words } from "./flag.ts";
 import {
-  type ArchiveOptions,
-  addArchiveOptions,
-  addConsentOptions,
-  addJournalOptions,
-  addKeepingOptions,
-  addOutputOptions,
-  addTargetOptions,
-  addTimeOptions,
-  archiveFlags,
-  type ConsentOptions,
-  consentSettings,
-  type JournalOptions,
-  journalFlags,
-  type KeepingOptions,
-  keepingFlags,
-  keepingSettings,
-  type OutputOptions,
-  outputFlags,
-  type TargetOptions,
-  type TimeOptions,
-  targetFlags,
-  timeFlags,
+  addArchive,
+  addConsent,
+  addJournal,
+  addKeeping,
+  addOutput,
+  addRetries,
+  addServer,
+  addTimes,
+  targetOf,
 } from "./options.ts";
 
 /**
@@ -113,42 +101,86 @@ function buildParser(
   return parser;
 }
 
+const EVENT_ARGUMENT = ["[event]", "event file in JSON, or - for standard input; flags win over it"] as const;
+
 function addSubmit(parser: Parser, onCommand: (command: Command) => void): void {
   const command = parser
     .command("submit")
     .description("report an event: level 1, and level 2 when the server asks for it")
-    .argument("[event]", "event file in JSON, or - for standard input; flags win over it");
-  addReportOptions(command);
-  addTimeOptions(command);
-  addKeepingOptions(command);
-  command
-    .optionsGroup("Trying out:")
-    .option("--dry-run", "send nothing; show the report and what level 2 could hold")
-    .option("--out <dir>", "with --dry-run: write the exact bytes that would be POSTed there");
-  addOutputOptions(command);
-  command.action((event: string | undefined, options: SubmitOptions) => {
-    if (options.out !== undefined && options.dryRun !== true)
-      throw new CerError("CER_USAGE", "--out goes with --dry-run.");
+    .argument(...EVENT_ARGUMENT);
+  const report = addReportFlags(command);
+  const times = addTimes(command);
+  const retries = addRetries(command);
+  const keeping = addKeeping(command);
+  const trial = addFlags(command, "Trying out:", {
+    dryRun: toggle("--dry-run", "send nothing; show the report and what level 2 could hold"),
+    out: word("--out <dir>", "with --dry-run: write the exact bytes that would be POSTed there"),
+  });
+  const output = addOutput(command);
+  command.action((event: string | null = null) => {
+    const { dryRun, out } = trial();
+    if (out !== null && !dryRun) throw new CerError("CER_USAGE", "--out goes with --dry-run.");
+    const { settings, ...given } = report();
     onCommand({
       name: "submit",
-      ...reportFlags(event, options, keepingSettings(options)),
-      times: timeFlags(options),
-      keeping: keepingFlags(options),
-      dryRun: options.dryRun === true ? { out: options.out ?? null } : null,
+      event,
+      ...given,
+      target: targetOf({ ...settings, ...retries() }),
+      times: times(),
+      keeping: keeping(),
+      dryRun: dryRun ? { out } : null,
+      output: output(),
     });
   });
 }
 
-type SubmitOptions = ReportOptions & TimeOptions & KeepingOptions & { dryRun?: boolean; out?: string };
+function addPreview(parser: Parser, onCommand: (command: Command) => void): void {
+  const command = parser
+    .command("preview")
+    .description("show what a server's answer would make cer collect and send; nothing is sent")
+    .argument(...EVENT_ARGUMENT)
+    .requiredOption("--response <file>", "the text of a level 1 answer, lines of KEY=VALUE");
+  const place = addFlags(command, null, {
+    out: word("--out <dir>", "write the report, the archive and its manifest there"),
+  });
+  const report = addReportFlags(command);
+  const output = addOutput(command);
+  command.action((event: string | null = null, { response }: { response: string }) => {
+    const { settings, ...given } = report();
+    onCommand({
+      name: "preview",
+      event,
+      ...given,
+      target: targetOf(settings),
+      response,
+      ...place(),
+      output: output(),
+    });
+  });
+}
+
+/** What submit and preview have in common. */
+function addReportFlags(command: Parser) {
+  const event = addEvent(command);
+  const server = addServer(command);
+  const consent = addConsent(command);
+  const archive = addArchive(command);
+  const length = addFlags(command, null, {
+    truncate: toggle("--truncate", "cut values that are longer than the report's schema allows"),
+  });
+  return () => ({
+    flags: event(),
+    ...length(),
+    settings: { ...server(), ...consent() },
+    archive: archive(),
+  });
+}
 
 function addFlush(parser: Parser, onCommand: (command: Command) => void): void {
-  const command = addJournalOptions(
-    parser.command("flush").description("send the reports that wait and are due"),
-  );
-  addTimeOptions(command);
-  command.action((options: JournalOptions & TimeOptions) =>
-    onCommand({ name: "flush", ...journalFlags(options), times: timeFlags(options) }),
-  );
+  const command = parser.command("flush").description("send the reports that wait and are due");
+  const journal = addJournal(command);
+  const times = addTimes(command);
+  command.action(() => onCommand({ name: "flush", ...journal(), times: times() }));
 }
 
 function addQueue(parser: Parser, onCommand: (command: Command) => void): void {
@@ -156,147 +188,76 @@ function addQueue(parser: Parser, onCommand: (command: Command) => void): void {
     .command("queue")
     .description("look at the journal and act on single reports")
     .helpCommand(false);
-  addJournalOptions(queue.command("list").description("list what waits, was delivered or given up")).action(
-    (options: JournalOptions) => onCommand({ name: "queue", action: "list", ...journalFlags(options) }),
+  const add = (usage: string, about: string, actionOf: (...words: string[]) => QueueAction) => {
+    const command = queue.command(usage).description(about);
+    const journal = addJournal(command);
+    command.action((...words: string[]) => onCommand({ name: "queue", ...actionOf(...words), ...journal() }));
+  };
+  add("list", "list what waits, was delivered or given up", () => ({ action: "list" }));
+  add("show <id>", "show a report: its receipt, or why it waits", (id) => ({ action: "show", id }));
+  add("retry <id>", "make a report due at once, its tries counted anew", (id) => ({ action: "retry", id }));
+  add("drop <id>", "remove a report, delivered or not", (id) => ({ action: "drop", id }));
+  add(
+    "export <id> <file>",
+    "write a waiting report to a tar, to be sent from another machine and no more from here",
+    (id, file) => ({ action: "export", id, file }),
   );
-  const abouts = {
-    show: "show a report: its receipt, or why it waits",
-    retry: "make a report due at once, its tries counted anew",
-    drop: "remove a report, delivered or not",
-  } as const;
-  for (const action of ["show", "retry", "drop"] as const)
-    addJournalOptions(queue.command(action).description(abouts[action]).argument("<id>")).action(
-      (id: string, options: JournalOptions) =>
-        onCommand({ name: "queue", action, id, ...journalFlags(options) }),
-    );
-  addJournalOptions(
-    queue
-      .command("export")
-      .description("write a waiting report to a tar, to be sent from another machine and no more from here")
-      .argument("<id>")
-      .argument("<file>"),
-  ).action((id: string, file: string, options: JournalOptions) =>
-    onCommand({ name: "queue", action: "export", id, file, ...journalFlags(options) }),
-  );
-  addJournalOptions(
-    queue.command("import").description("take in a report that was exported elsewhere").argument("<file>"),
-  ).action((file: string, options: JournalOptions) =>
-    onCommand({ name: "queue", action: "import", file, ...journalFlags(options) }),
-  );
+  add("import <file>", "take in a report that was exported elsewhere", (file) => ({
+    action: "import",
+    file,
+  }));
 }
 
 function addVerify(parser: Parser, onCommand: (command: Command) => void): void {
   const command = parser
-    .command("verify")
-    .description("check a receipt, and an archive against it")
-    .argument("<receipt>")
-    .option("--archive <file>", "the archive that was sent, or arrived");
-  addOutputOptions(command);
-  command.action((receipt: string, { archive, ...output }: OutputOptions & { archive?: string }) =>
-    onCommand({ name: "verify", receipt, archive: archive ?? null, output: outputFlags(output) }),
-  );
+    .command("verify <receipt>")
+    .description("check a receipt, and an archive against it");
+  const given = addFlags(command, null, {
+    archive: word("--archive <file>", "the archive that was sent, or arrived"),
+  });
+  const output = addOutput(command);
+  command.action((receipt: string) => onCommand({ name: "verify", receipt, ...given(), output: output() }));
 }
 
 function addInspect(parser: Parser, onCommand: (command: Command) => void): void {
   const command = parser
-    .command("inspect")
-    .description("show what is in a cabinet, a tar, a level 1 report, a manifest or a receipt")
-    .argument("<file>")
-    .option("--extract <dir>", "extract an archive's files there")
-    .option("--verify", "read all of an archive and check it");
-  addOutputOptions(command);
-  command.action((file: string, options: OutputOptions & { extract?: string; verify?: boolean }) =>
-    onCommand({
-      name: "inspect",
-      file,
-      extract: options.extract ?? null,
-      verify: options.verify === true,
-      output: outputFlags(options),
-    }),
-  );
-}
-
-function addPreview(parser: Parser, onCommand: (command: Command) => void): void {
-  const command = parser
-    .command("preview")
-    .description("show what a server's answer would make cer collect and send; nothing is sent")
-    .argument("[event]", "event file in JSON, or - for standard input; flags win over it")
-    .requiredOption("--response <file>", "the text of a level 1 answer, lines of KEY=VALUE")
-    .option("--out <dir>", "write the report, the archive and its manifest there");
-  addReportOptions(command);
-  addOutputOptions(command);
-  command.action((event: string | undefined, options: ReportOptions & { response: string; out?: string }) =>
-    onCommand({
-      name: "preview",
-      ...reportFlags(event, options),
-      response: options.response,
-      out: options.out ?? null,
-    }),
-  );
-}
-
-/** What submit and preview have in common. */
-type ReportOptions = EventOptions &
-  TargetOptions &
-  ConsentOptions &
-  ArchiveOptions &
-  OutputOptions & { truncate?: boolean };
-
-function addReportOptions(command: Parser): void {
-  addEventOptions(command);
-  addTargetOptions(command);
-  addConsentOptions(command);
-  addArchiveOptions(command);
-  command.option("--truncate", "cut values that are longer than the report's schema allows");
-}
-
-function reportFlags(event: string | undefined, options: ReportOptions, more: Settings = {}) {
-  const { config, settings } = targetFlags(options);
-  return {
-    event: event ?? null,
-    flags: eventFlags(options),
-    truncate: options.truncate === true,
-    target: { config, settings: { ...settings, ...consentSettings(options), ...more } },
-    archive: archiveFlags(options),
-    output: outputFlags(options),
-  };
+    .command("inspect <file>")
+    .description("show what is in a cabinet, a tar, a level 1 report, a manifest or a receipt");
+  const given = addFlags(command, null, {
+    extract: word("--extract <dir>", "extract an archive's files there"),
+    verify: toggle("--verify", "read all of an archive and check it"),
+  });
+  const output = addOutput(command);
+  command.action((file: string) => onCommand({ name: "inspect", file, ...given(), output: output() }));
 }
 
 function addServe(parser: Parser, onCommand: (command: Command) => void): void {
-  parser
+  const command = parser
     .command("serve")
-    .description("run the embedded CER server, for trying out and for tests")
-    .option("--port <number>", "port to listen on; 0 takes a free one (1273 when left out)", (word) =>
-      word === "0" ? 0 : parsePort(word, "--port"),
-    )
-    .option("--host <address>", "address to listen on", "127.0.0.1")
-    .option("--dir <dir>", "where reports and archives are kept; a temporary directory when left out")
-    .option("--request <key=value>", "what it asks for, WQL='SELECT …' for example (repeatable)", collect)
-    .action((options: { port?: number; host: string; dir?: string; request?: string[] }) =>
-      onCommand({
-        name: "serve",
-        port: options.port ?? DEFAULT_PORT,
-        host: options.host,
-        dir: options.dir ?? null,
-        requests: options.request ?? [],
-      }),
-    );
+    .description("run the embedded CER server, for trying out and for tests");
+  const given = addFlags(command, null, {
+    port: word(
+      "--port <number>",
+      "port to listen on; 0 takes a free one (1273 when left out)",
+      (word, where) => (word === "0" ? 0 : parsePort(word, where)),
+      DEFAULT_PORT,
+    ),
+    host: word("--host <address>", "address to listen on", String, "127.0.0.1"),
+    dir: word("--dir <dir>", "where reports and archives are kept; a temporary directory when left out"),
+    requests: words("--request <key=value>", "what it asks for, WQL='SELECT …' for example (repeatable)"),
+  });
+  command.action(() => onCommand({ name: "serve", ...given() }));
 }
 
 function addSmoke(parser: Parser, onCommand: (command: Command) => void): void {
   const command = parser
     .command("smoke")
     .description("test a server, or without one this program itself, with the example of [MS-CER2] 4.4");
-  addTargetOptions(command);
-  addTimeOptions(command);
-  addOutputOptions(command);
-  command.action((options: TargetOptions & TimeOptions & OutputOptions) =>
-    onCommand({
-      name: "smoke",
-      target: targetFlags(options),
-      times: timeFlags(options),
-      output: outputFlags(options),
-    }),
+  const server = addServer(command);
+  const times = addTimes(command);
+  const output = addOutput(command);
+  command.action(() =>
+    onCommand({ name: "smoke", target: targetOf(server()), times: times(), output: output() }),
   );
 }
 

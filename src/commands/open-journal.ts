@@ -2,7 +2,7 @@
 
 import { hostname } from "node:os";
 import { resolve } from "node:path";
-import type { TargetFlags } from "../cli/command.ts";
+import type { TargetFlags } from "../cli/options.ts";
 import { type Source, strongestSetting } from "../config/settings.ts";
 import { readSources } from "../config/sources.ts";
 import type { Context } from "../context.ts";

@@ -2,7 +2,8 @@
 
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import type { OutputFlags, SubmitCommand } from "../cli/command.ts";
+import type { SubmitCommand } from "../cli/command.ts";
+import type { OutputFlags } from "../cli/options.ts";
 import { formatOutcome } from "../cli/outcome-text.ts";
 import { resolveDestination } from "../config/destination.ts";
 import { proxyFor } from "../config/proxy.ts";
