@@ -52,6 +52,21 @@ export function parseDocument<S extends v.GenericSchema>(
   throw refusal(formatPath(keys), message);
 }
 
+/**
+ * The reader of one kind of document (see parseDocument). Its schema is made when the first one is read: every run of
+ * this program starts, and few read a document.
+ */
+export function documentReader<S extends v.GenericSchema>(
+  refuse: string | Refuse,
+  makeSchema: () => S,
+): (text: string, refuse?: string | Refuse) => v.InferOutput<S> {
+  let schema: S | null = null;
+  return (text, refuseThis = refuse) => {
+    schema ??= makeSchema();
+    return parseDocument(schema, text, refuseThis);
+  };
+}
+
 function damaged(what: string): Refuse {
   return (at, fault, cause) =>
     new CerError(
@@ -62,18 +77,12 @@ function damaged(what: string): Refuse {
 }
 
 const MUST_BE_DECIMAL = "must be a decimal number as text";
-const MUST_BE_COUNT = "must be a whole number, not negative";
 const MUST_BE_TIME = "must be a time in ISO 8601, UTC";
 const MUST_BE_SHA256 = "must be a SHA-256 in hex";
 
 export const text = v.string("must be text");
 export const flag = v.boolean("must be true or false");
-/** A whole number from 0 to 2^53-1. */
-export const count = v.pipe(
-  v.number(MUST_BE_COUNT),
-  v.safeInteger(MUST_BE_COUNT),
-  v.minValue(0, MUST_BE_COUNT),
-);
+export const count = wholeNumber("must be a whole number, not negative");
 /** A decimal number of up to 100 digits, as text. */
 export const digits = v.pipe(v.string(MUST_BE_DECIMAL), v.regex(/^[0-9]{1,100}$/, MUST_BE_DECIMAL));
 /** An unsigned 64-bit number, written as decimal text. */
@@ -94,6 +103,11 @@ export const time = v.pipe(
 export const sha256 = v.pipe(v.string(MUST_BE_SHA256), v.regex(/^[0-9a-f]{64}$/, MUST_BE_SHA256));
 /** Any JSON at all. */
 export const json = v.custom<Json>((value) => value !== undefined, "is missing");
+
+/** From 0 to 2^53-1. */
+export function wholeNumber(message: string) {
+  return v.pipe(v.number(message), v.safeInteger(message), v.minValue(0, message));
+}
 
 export function oneOf<const T extends readonly (string | number)[]>(known: T) {
   return v.picklist(known, `must be one of ${known.join(", ")}`);
