@@ -1,5 +1,5 @@
 /**
- * JSON and its schemas. A document that this program wrote (`parseDocument`) may be torn, edited by hand, or come from
+ * JSON and its schemas. A document that this program wrote (`documentReader`) may be torn, edited by hand, or come from
  * another machine: the first field that is wrong is named. Of JSON from people (`parseJson`, `parseShape`) what is wrong
  * is said with line and column, or with the path of the field and the nearest known key.
  */
@@ -28,33 +28,10 @@ export function formatIso(time: number): string {
 export type Refuse = (at: string | null, fault: string, cause?: unknown) => CerError;
 
 /**
- * The value of a document of this program's own.
- * @param schema of pieces that say what is wrong in words that follow the field's path
- * @param refuse how that becomes an error, or the document as the message of a CER_DAMAGED names it
- * @throws CerError
- */
-export function parseDocument<S extends v.GenericSchema>(
-  schema: S,
-  text: string,
-  refuse: string | Refuse,
-): v.InferOutput<S> {
-  const refusal = typeof refuse === "string" ? damaged(refuse) : refuse;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw refusal(null, "is not JSON, or only a part of it is there", cause);
-  }
-  const parsed = v.safeParse(schema, value, { abortEarly: true });
-  if (parsed.success) return parsed.output;
-  const [{ path = [], message }] = parsed.issues;
-  const keys = path.map(({ key }) => (typeof key === "number" ? key : quote(String(key)).slice(1, -1)));
-  throw refusal(formatPath(keys), message);
-}
-
-/**
- * The reader of one kind of document (see parseDocument). Its schema is made when the first one is read: every run of
- * this program starts, and few read a document.
+ * The reader of one kind of document of this program's own. Its schema is made when the first one is read: every run of
+ * this program starts, and few read a document. The reader throws what `refuse` makes of the first fault.
+ * @param refuse or the document, as the message of a CER_DAMAGED names it
+ * @param makeSchema of pieces that say what is wrong in words that follow the field's path
  */
 export function documentReader<S extends v.GenericSchema>(
   refuse: string | Refuse,
@@ -62,8 +39,19 @@ export function documentReader<S extends v.GenericSchema>(
 ): (text: string, refuse?: string | Refuse) => v.InferOutput<S> {
   let schema: S | null = null;
   return (text, refuseThis = refuse) => {
+    const refusal = typeof refuseThis === "string" ? damaged(refuseThis) : refuseThis;
     schema ??= makeSchema();
-    return parseDocument(schema, text, refuseThis);
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch (cause) {
+      throw refusal(null, "is not JSON, or only a part of it is there", cause);
+    }
+    const parsed = v.safeParse(schema, value, { abortEarly: true });
+    if (parsed.success) return parsed.output;
+    const [{ path = [], message }] = parsed.issues;
+    const keys = path.map(({ key }) => (typeof key === "number" ? key : quote(String(key)).slice(1, -1)));
+    throw refusal(formatPath(keys), message);
   };
 }
 

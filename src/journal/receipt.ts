@@ -108,10 +108,6 @@ function receiptJson(receipt: Receipt): Json {
     deliveredAt: formatIso(receipt.deliveredAt),
     event: { ...receipt.event, eventTime: receipt.event.eventTime.toString() },
     url: withoutCredentials(receipt.url),
-    archive: receipt.archive && {
-      ...receipt.archive,
-      files: receipt.archive.files.map((file) => ({ ...file })),
-    },
     attempts: receipt.attempts.map(encodeAttempt),
   };
 }
