@@ -1,5 +1,5 @@
 /**
- * JSON and its schemas. A document that this program wrote (`parseDocument`) may be torn, edited by hand, or come from
+ * JSON and its schemas. A document that this program wrote (`documentReader`) may be torn, edited by hand, or come from
  * another machine: the first field that is wrong is named. Of JSON from people (`parseJson`, `parseShape`) what is wrong
  * is said with line and column, or with the path of the field and the nearest known key.
  */
@@ -28,28 +28,31 @@ export function formatIso(time: number): string {
 export type Refuse = (at: string | null, fault: string, cause?: unknown) => CerError;
 
 /**
- * The value of a document of this program's own.
- * @param schema of pieces that say what is wrong in words that follow the field's path
- * @param refuse how that becomes an error, or the document as the message of a CER_DAMAGED names it
- * @throws CerError
+ * The reader of one kind of document of this program's own. Its schema is made when the first one is read: every run of
+ * this program starts, and few read a document. The reader throws what `refuse` makes of the first fault.
+ * @param refuse or the document, as the message of a CER_DAMAGED names it
+ * @param makeSchema of pieces that say what is wrong in words that follow the field's path
  */
-export function parseDocument<S extends v.GenericSchema>(
-  schema: S,
-  text: string,
+export function documentReader<S extends v.GenericSchema>(
   refuse: string | Refuse,
-): v.InferOutput<S> {
-  const refusal = typeof refuse === "string" ? damaged(refuse) : refuse;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw refusal(null, "is not JSON, or only a part of it is there", cause);
-  }
-  const parsed = v.safeParse(schema, value, { abortEarly: true });
-  if (parsed.success) return parsed.output;
-  const [{ path = [], message }] = parsed.issues;
-  const keys = path.map(({ key }) => (typeof key === "number" ? key : quote(String(key)).slice(1, -1)));
-  throw refusal(formatPath(keys), message);
+  makeSchema: () => S,
+): (text: string, refuse?: string | Refuse) => v.InferOutput<S> {
+  let schema: S | null = null;
+  return (text, refuseThis = refuse) => {
+    const refusal = typeof refuseThis === "string" ? damaged(refuseThis) : refuseThis;
+    schema ??= makeSchema();
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch (cause) {
+      throw refusal(null, "is not JSON, or only a part of it is there", cause);
+    }
+    const parsed = v.safeParse(schema, value, { abortEarly: true });
+    if (parsed.success) return parsed.output;
+    const [{ path = [], message }] = parsed.issues;
+    const keys = path.map(({ key }) => (typeof key === "number" ? key : quote(String(key)).slice(1, -1)));
+    throw refusal(formatPath(keys), message);
+  };
 }
 
 function damaged(what: string): Refuse {
@@ -62,18 +65,12 @@ function damaged(what: string): Refuse {
 }
 
 const MUST_BE_DECIMAL = "must be a decimal number as text";
-const MUST_BE_COUNT = "must be a whole number, not negative";
 const MUST_BE_TIME = "must be a time in ISO 8601, UTC";
 const MUST_BE_SHA256 = "must be a SHA-256 in hex";
 
 export const text = v.string("must be text");
 export const flag = v.boolean("must be true or false");
-/** A whole number from 0 to 2^53-1. */
-export const count = v.pipe(
-  v.number(MUST_BE_COUNT),
-  v.safeInteger(MUST_BE_COUNT),
-  v.minValue(0, MUST_BE_COUNT),
-);
+export const count = wholeNumber("must be a whole number, not negative");
 /** A decimal number of up to 100 digits, as text. */
 export const digits = v.pipe(v.string(MUST_BE_DECIMAL), v.regex(/^[0-9]{1,100}$/, MUST_BE_DECIMAL));
 /** An unsigned 64-bit number, written as decimal text. */
@@ -94,6 +91,11 @@ export const time = v.pipe(
 export const sha256 = v.pipe(v.string(MUST_BE_SHA256), v.regex(/^[0-9a-f]{64}$/, MUST_BE_SHA256));
 /** Any JSON at all. */
 export const json = v.custom<Json>((value) => value !== undefined, "is missing");
+
+/** From 0 to 2^53-1. */
+export function wholeNumber(message: string) {
+  return v.pipe(v.number(message), v.safeInteger(message), v.minValue(0, message));
+}
 
 export function oneOf<const T extends readonly (string | number)[]>(known: T) {
   return v.picklist(known, `must be one of ${known.join(", ")}`);

@@ -6,7 +6,7 @@
 import * as v from "valibot";
 import { CONSENTS, ITEM_KINDS, type ItemKind } from "../consent/policy.ts";
 import { CerError } from "../errors.ts";
-import { encodeDocument, object, objectOfAny, parseDocument } from "../json.ts";
+import { documentReader, encodeDocument, object, objectOfAny, wholeNumber } from "../json.ts";
 import { quote } from "../printable.ts";
 
 export const MANIFEST_FORMAT = "cer-manifest";
@@ -17,8 +17,7 @@ export const ITEM_STATES = ["collected", "cut", "missing", "declined", "failed"]
 export type ItemState = (typeof ITEM_STATES)[number];
 
 const text = v.string("is not text");
-const NO_COUNT = "is not a whole number from 0";
-const count = v.pipe(v.number(NO_COUNT), v.safeInteger(NO_COUNT), v.minValue(0, NO_COUNT));
+const count = wholeNumber("is not a whole number from 0");
 const sha256 = v.pipe(text, v.regex(/^[0-9a-f]{64}$/, "is no SHA-256 in hexadecimal"));
 
 function oneOf<const T extends readonly string[]>(known: T) {
@@ -33,72 +32,76 @@ function list<S extends v.GenericSchema>(item: S) {
   return v.pipe(v.array(item, "is not a list"), v.readonly());
 }
 
-export type ManifestFile = v.InferOutput<typeof FileSchema>;
+export type ManifestFile = v.InferOutput<ReturnType<typeof fileSchema>>;
 
-const FileSchema = fieldsOf({
-  /** In the archive. */
-  name: text,
-  /** As stored in the archive, uncompressed; after redaction. */
-  bytes: count,
-  /** Of those bytes, lower-case hexadecimal. */
-  sha256,
-  /** `text` passed the redactors, `binary` was left alone, `off` means that redaction was turned off. */
-  redaction: oneOf(["text", "binary", "off"]),
-  /** Places redacted in it. */
-  redacted: count,
-});
+const fileSchema = () =>
+  fieldsOf({
+    /** In the archive. */
+    name: text,
+    /** As stored in the archive, uncompressed; after redaction. */
+    bytes: count,
+    /** Of those bytes, lower-case hexadecimal. */
+    sha256,
+    /** `text` passed the redactors, `binary` was left alone, `off` means that redaction was turned off. */
+    redaction: oneOf(["text", "binary", "off"]),
+    /** Places redacted in it. */
+    redacted: count,
+  });
 
-export type ManifestItem = v.InferOutput<typeof ItemSchema>;
+export type ManifestItem = v.InferOutput<ReturnType<typeof itemSchema>>;
 
-const ItemSchema = fieldsOf({
-  kind: oneOf(ITEM_KINDS),
-  /** As asked for, shortened when very long; of an attached file the name that the event gives it. */
-  item: text,
-  state: oneOf(ITEM_STATES),
-  /** What decided: attached, allow, deny, built-in, consent, answer, request, syntax, system, limit. */
-  rule: text,
-  /** A clause; null when the state says all. */
-  reason: v.nullable(text),
-  files: list(FileSchema),
-});
+const itemSchema = () =>
+  fieldsOf({
+    kind: oneOf(ITEM_KINDS),
+    /** As asked for, shortened when very long; of an attached file the name that the event gives it. */
+    item: text,
+    state: oneOf(ITEM_STATES),
+    /** What decided: attached, allow, deny, built-in, consent, answer, request, syntax, system, limit. */
+    rule: text,
+    /** A clause; null when the state says all. */
+    reason: v.nullable(text),
+    files: list(fileSchema()),
+  });
 
-export type Manifest = v.InferOutput<typeof ManifestSchema>;
+export type Manifest = ReturnType<typeof readManifest>;
 
-const ManifestSchema = object(
-  {
-    format: v.literal(MANIFEST_FORMAT, `This JSON is no manifest: format is not "${MANIFEST_FORMAT}".`),
-    version: v.literal(
-      MANIFEST_VERSION,
-      ({ input }) =>
-        `The manifest is of version ${quote(String(input))}; this program reads version ${MANIFEST_VERSION}.`,
-    ),
-    generator: fieldsOf({ name: text, version: text }),
-    /** The report that the archive belongs to; `file` is null when it could not be stored. */
-    report: fieldsOf({
-      eventType: text,
-      /** FILETIME in decimal. */
-      eventTime: text,
-      application: v.nullable(text),
-      bucket: v.nullable(text),
-      bucketTable: v.nullable(text),
-      file: v.nullable(fieldsOf({ name: text, bytes: count, sha256 })),
-    }),
-    consent: oneOf(CONSENTS),
-    redaction: fieldsOf({
-      enabled: v.fallback(v.boolean(), false),
-      /** User name and home path were replaced as well. */
-      anonymized: v.fallback(v.boolean(), false),
-      /** Places redacted, by rule, whatever it is called; only rules that found something. */
-      counts: v.pipe(
-        objectOfAny("is not an object"),
-        v.transform((counts) => new Map(Object.entries(counts))),
-        v.map(v.string(), count),
-        v.transform((counts): Readonly<Record<string, number>> => Object.fromEntries(counts)),
+const readManifest = documentReader(refuse, () =>
+  object(
+    {
+      format: v.literal(MANIFEST_FORMAT, `This JSON is no manifest: format is not "${MANIFEST_FORMAT}".`),
+      version: v.literal(
+        MANIFEST_VERSION,
+        ({ input }) =>
+          `The manifest is of version ${quote(String(input))}; this program reads version ${MANIFEST_VERSION}.`,
       ),
-    }),
-    items: list(ItemSchema),
-  },
-  "This JSON is no manifest: it is not an object.",
+      generator: fieldsOf({ name: text, version: text }),
+      /** The report that the archive belongs to; `file` is null when it could not be stored. */
+      report: fieldsOf({
+        eventType: text,
+        /** FILETIME in decimal. */
+        eventTime: text,
+        application: v.nullable(text),
+        bucket: v.nullable(text),
+        bucketTable: v.nullable(text),
+        file: v.nullable(fieldsOf({ name: text, bytes: count, sha256 })),
+      }),
+      consent: oneOf(CONSENTS),
+      redaction: fieldsOf({
+        enabled: v.fallback(v.boolean(), false),
+        /** User name and home path were replaced as well. */
+        anonymized: v.fallback(v.boolean(), false),
+        /** Places redacted, by rule, whatever it is called; only rules that found something. */
+        counts: v.pipe(
+          objectOfAny("is not an object"),
+          v.transform((counts) => new Map(Object.entries(counts))),
+          v.map(v.string(), count),
+          v.transform((counts): Readonly<Record<string, number>> => Object.fromEntries(counts)),
+        ),
+      }),
+      items: list(itemSchema()),
+    },
+    "This JSON is no manifest: it is not an object.",
+  ),
 );
 
 /** The items of which the archive holds nothing, as the result of a submission lists them. */
@@ -128,7 +131,7 @@ export function parseManifest(text: string): Manifest {
       "CER_DAMAGED",
       `The manifest is ${text.length} characters long; at most ${MAX_MANIFEST_LENGTH} are read.`,
     );
-  return parseDocument(ManifestSchema, text, refuse);
+  return readManifest(text);
 }
 
 function refuse(at: string | null, fault: string, cause?: unknown): CerError {

@@ -17,7 +17,7 @@ import { entryPath, formatId, formatTime, type Label, type Listed, type State, s
 import { planRoom, type Room } from "./limits.ts";
 import { giveUp } from "./prune.ts";
 import type { Report } from "./report.ts";
-import { deleteEntry, listEntries, moveEntry, type Run, syncStates } from "./store.ts";
+import { deleteEntry, type JournalContext, listEntries, moveEntry, syncStates } from "./store.ts";
 
 /** A report to keep. */
 export type NewReport = Pick<Report, "event" | "level1" | "destination"> & {
@@ -47,17 +47,21 @@ export type Added =
  * Keeps a report, claimed by this process.
  * @throws CerError CER_JOURNAL_FULL
  */
-export async function keepReport(run: Run, report: NewReport, options: AddOptions): Promise<Added> {
+export async function keepReport(
+  journal: JournalContext,
+  report: NewReport,
+  options: AddOptions,
+): Promise<Added> {
   try {
-    return await keep(run, report, options);
+    return await keep(journal, report, options);
   } catch (error) {
     if (systemCode(error) === null) throw error;
     return { outcome: "unprotected", why: unavailable(error) };
   }
 }
 
-async function keep(run: Run, report: NewReport, options: AddOptions): Promise<Added> {
-  const { shelf, owners, now } = run;
+async function keep(journal: JournalContext, report: NewReport, options: AddOptions): Promise<Added> {
+  const { owners, now } = journal;
   const { event, level1, destination, consent, settings, timeGiven } = report;
   const { origin, path } = destination;
   const to = `${origin.scheme}://${origin.host}:${origin.port}${path}`;
@@ -77,24 +81,24 @@ async function keep(run: Run, report: NewReport, options: AddOptions): Promise<A
   };
   const label = labelOf(made, owners.token);
   // Looked at before anything is copied, and again when nobody else can be adding.
-  const attached = options.copy ? await sizeOf(run, report.event) : 0;
-  const copy = options.copy && attached < run.limits.maxBytes;
+  const attached = options.copy ? await sizeOf(journal, report.event) : 0;
+  const copy = options.copy && attached < journal.limits.maxBytes;
   if (copy !== options.copy)
-    shelf.warn(
+    journal.warn(
       "The attached files are larger than a journal may be: they are not copied, and a later try needs them where they are.",
     );
   const size = report.level1.length + (copy ? attached : 0);
-  const { verdict } = await judge(run, { ...label, bytes: size }, options);
-  if (verdict.outcome !== "admitted") return note(run, label, verdict);
+  const { verdict } = await judge(journal, { ...label, bytes: size }, options);
+  if (verdict.outcome !== "admitted") return note(journal, label, verdict);
   await owners.enter();
-  return orDiscard(run, label, async () => {
-    const record = await writeEntry(shelf.disk, entryPath(shelf.root, "new", label), made, { copy });
+  return orDiscard(journal, label, async () => {
+    const record = await writeEntry(journal.disk, entryPath(journal.root, "new", label), made, { copy });
     const claimed = { ...label, bytes: entryBytes(record, 0) };
-    const final = await admitWritten(run, label, { state: "claimed", label: claimed }, options);
+    const final = await admitWritten(journal, label, { state: "claimed", label: claimed }, options);
     if (final.outcome === "admitted")
-      return { outcome: "kept", claimed: await ClaimedReport.open(shelf, claimed, now) };
-    await discard(run, label.id);
-    return note(run, label, final);
+      return { outcome: "kept", claimed: await ClaimedReport.open(journal, claimed) };
+    await discard(journal, label.id);
+    return note(journal, label, final);
   });
 }
 
@@ -103,64 +107,69 @@ async function keep(run: Run, report: NewReport, options: AddOptions): Promise<A
  * @throws CerError CER_DAMAGED, CER_JOURNAL_FULL, CER_USAGE; the system's errors
  */
 export async function adoptEntry(
-  run: Run,
+  journal: JournalContext,
   fill: (directory: string) => Promise<EntryRecord>,
 ): Promise<Listed> {
-  const { shelf, owners, now } = run;
+  const { owners, now } = journal;
   await owners.enter();
   const label = { ...UNKNOWN_KIND, id: formatId(now(), randomName()), bytes: 0, mark: owners.token };
-  const path = entryPath(shelf.root, "new", label);
-  return orDiscard(run, label, async () => {
-    await shelf.disk.makeDirectory(path);
+  const path = entryPath(journal.root, "new", label);
+  return orDiscard(journal, label, async () => {
+    await journal.disk.makeDirectory(path);
     const record = await fill(path);
-    const known = await listEntries(shelf, ["pending", "claimed", "done", "abandoned"]);
+    const known = await listEntries(journal, ["pending", "claimed", "done", "abandoned"]);
     if (known.some((entry) => entry.label.id === record.id))
       throw new CerError("CER_USAGE", `Report ${record.id} is in the journal already.`);
     const to = { ...labelOf(record, formatTime(0)), bytes: entryBytes(record, 0) };
     const forced = { admission: null, copy: true, dropOldest: false };
-    await admitWritten(run, label, { state: "pending", label: to }, forced);
+    await admitWritten(journal, label, { state: "pending", label: to }, forced);
     return { state: "pending", label: to, createdAt: record.createdAt };
   });
 }
 
 /** What is said to be unprotected must not be sent a second time from the journal: on an error nothing stays. */
-async function orDiscard<T>(run: Run, { id }: Label, write: () => Promise<T>): Promise<T> {
+async function orDiscard<T>(journal: JournalContext, { id }: Label, write: () => Promise<T>): Promise<T> {
   try {
     return await write();
   } catch (error) {
-    await discard(run, id);
+    await discard(journal, id);
     throw error;
   }
 }
 
-async function discard({ shelf, owners }: Run, id: string): Promise<void> {
+async function discard(journal: JournalContext, id: string): Promise<void> {
   try {
-    for (const entry of await listEntries(shelf, ["new", "claimed"]))
-      if (entry.label.id === id && entry.label.mark === owners.token) await deleteEntry(shelf, entry);
+    for (const entry of await listEntries(journal, ["new", "claimed"]))
+      if (entry.label.id === id && entry.label.mark === journal.owners.token)
+        await deleteEntry(journal, entry);
   } catch (error) {
     // The next pruning does it.
     if (systemCode(error) === null) throw error;
   }
 }
 
-async function sizeOf({ shelf }: Run, event: Event): Promise<number> {
+async function sizeOf(journal: JournalContext, event: Event): Promise<number> {
   let sum = 0;
-  for (const { path } of event.files) sum += (await shelf.disk.facts(path).catch(() => ({ size: 0 }))).size;
+  for (const { path } of event.files) sum += (await journal.disk.facts(path).catch(() => ({ size: 0 }))).size;
   return sum;
 }
 
 type Judgement = { readonly verdict: Verdict; readonly room: Room };
 
 /** @throws CerError CER_JOURNAL_FULL */
-async function judge(run: Run, label: Label, { admission, dropOldest }: AddOptions): Promise<Judgement> {
-  const listed = await listEntries(run.shelf);
+async function judge(
+  journal: JournalContext,
+  label: Label,
+  { admission, dropOldest }: AddOptions,
+): Promise<Judgement> {
+  const listed = await listEntries(journal);
   const verdict: Verdict =
-    admission === null ? { outcome: "admitted" } : admit(listed, label, run.now(), admission);
-  const room = planRoom(listed, label.bytes, run.now(), run.limits, { dropOldest });
+    admission === null ? { outcome: "admitted" } : admit(listed, label, journal.now(), admission);
+  const room = planRoom(listed, label.bytes, journal.now(), journal.limits, { dropOldest });
   if (verdict.outcome !== "admitted" || room.fits) return { verdict, room };
   throw new CerError(
     "CER_JOURNAL_FULL",
-    `The journal ${run.shelf.root} is full: ${room.why}. The report was neither kept nor sent.`,
+    `The journal ${journal.root} is full: ${room.why}. The report was neither kept nor sent.`,
     {
       hint: "Send what waits with cer flush, see it with cer queue list, give up the oldest with --drop-oldest, or leave attached files where they are with --no-copy.",
     },
@@ -169,44 +178,43 @@ async function judge(run: Run, label: Label, { admission, dropOldest }: AddOptio
 
 /** The one step that makes a written entry count, taken by one process at a time. */
 async function admitWritten(
-  run: Run,
+  journal: JournalContext,
   from: Label,
   to: { readonly state: State; readonly label: Label },
   options: AddOptions,
 ): Promise<Verdict> {
-  const { shelf, owners } = run;
-  const release = await acquireLock(shelf.disk, statePath(shelf.root, "turn"), owners);
+  const { owners } = journal;
+  const release = await acquireLock(journal.disk, statePath(journal.root, "turn"), owners);
   try {
-    const { verdict, room } = await judge(run, to.label, options);
+    const { verdict, room } = await judge(journal, to.label, options);
     if (verdict.outcome !== "admitted" || !room.fits) return verdict;
-    await makeRoom(run, room);
-    await moveEntry(shelf, { state: "new", label: from }, to);
-    await syncStates(shelf, to.state, "new");
+    await makeRoom(journal, room);
+    await moveEntry(journal, { state: "new", label: from }, to);
+    await syncStates(journal, to.state, "new");
     return verdict;
   } finally {
     await release();
   }
 }
 
-async function makeRoom(run: Run, room: Extract<Room, { fits: true }>): Promise<void> {
-  const { shelf } = run;
+async function makeRoom(journal: JournalContext, room: Extract<Room, { fits: true }>): Promise<void> {
   for (const entry of room.giveUp)
-    if (await giveUp(run, entry, "It made room for a newer report.", { onlyTried: false }))
-      shelf.warn(`Report ${entry.label.id} was given up to make room for a newer one.`);
+    if (await giveUp(journal, entry, "It made room for a newer report.", { onlyTried: false }))
+      journal.warn(`Report ${entry.label.id} was given up to make room for a newer one.`);
   for (const entry of room.remove)
-    if ((await deleteEntry(shelf, entry)) && entry.state !== "done")
-      shelf.warn(`Report ${entry.label.id} (${entry.state}) was removed to make room for a newer one.`);
+    if ((await deleteEntry(journal, entry)) && entry.state !== "done")
+      journal.warn(`Report ${entry.label.id} (${entry.state}) was removed to make room for a newer one.`);
 }
 
 /** Counts what was held back: one line each, so that processes can write at the same time. */
-async function note<T extends Verdict>({ shelf, now }: Run, label: Label, verdict: T): Promise<T> {
+async function note<T extends Verdict>(journal: JournalContext, label: Label, verdict: T): Promise<T> {
   const name = verdict.outcome === "suppressed" ? label.signature : label.identity;
-  const line = Buffer.from(`${formatIso(now())} ${verdict.outcome}\n`);
+  const line = Buffer.from(`${formatIso(journal.now())} ${verdict.outcome}\n`);
   try {
-    await shelf.disk.append(`${statePath(shelf.root, "repeats")}/${name}`, line);
+    await journal.disk.append(`${statePath(journal.root, "repeats")}/${name}`, line);
   } catch (error) {
     if (systemCode(error) === null) throw error;
-    shelf.warn(`A report that was held back could not be counted (${systemCode(error)}).`);
+    journal.warn(`A report that was held back could not be counted (${systemCode(error)}).`);
   }
   return verdict;
 }

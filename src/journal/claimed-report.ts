@@ -22,7 +22,7 @@ import { readArchive, writeArchive } from "./kept-archive.ts";
 import { entryPath, formatTime, type Label, type State } from "./layout.ts";
 import { encodeReceipt, type Receipt } from "./receipt.ts";
 import type { AttemptResult, ReportArchive, ReportStore } from "./report.ts";
-import { moveEntry, type Shelf, syncStates } from "./store.ts";
+import { type JournalContext, moveEntry, type Store, syncStates } from "./store.ts";
 
 /** How a claim ends. Times are milliseconds since 1970. */
 export type Settlement =
@@ -45,26 +45,24 @@ export class ClaimedReport implements ReportStore {
   readonly stored: readonly string[];
   /** The exact bytes of the level 1 report. */
   readonly level1: Buffer;
-  readonly #shelf: Shelf;
+  readonly #journal: JournalContext;
   readonly #label: Label;
   /** The directory it lies in while it is held. */
   readonly path: string;
-  readonly #now: () => number;
   #answer: Answer | null;
   #archive: ReportArchive | null;
   #progress: Progress;
 
-  private constructor(shelf: Shelf, label: Label, now: () => number, contents: Contents) {
+  private constructor(journal: JournalContext, label: Label, contents: Contents) {
     const { record, level1, attachments, answer, archive, progress } = contents;
     this.id = label.id;
     this.record = record;
     this.attachments = attachments;
     this.stored = attachments.map(({ path }) => path);
     this.level1 = level1;
-    this.#shelf = shelf;
+    this.#journal = journal;
     this.#label = label;
-    this.path = entryPath(shelf.root, "claimed", label);
-    this.#now = now;
+    this.path = entryPath(journal.root, "claimed", label);
     this.#answer = answer;
     this.#archive = archive;
     this.#progress = progress;
@@ -74,8 +72,8 @@ export class ClaimedReport implements ReportStore {
    * Opens an entry that lies in `claimed` under this process's token.
    * @throws CerError CER_DAMAGED when its record, its level 1 bytes or the kept answer is damaged
    */
-  static async open(shelf: Shelf, label: Label, now: () => number): Promise<ClaimedReport> {
-    return new ClaimedReport(shelf, label, now, await readContents(shelf, label));
+  static async open(journal: JournalContext, label: Label): Promise<ClaimedReport> {
+    return new ClaimedReport(journal, label, await readContents(journal, label));
   }
 
   /** The level 1 reply, once there is one: no retry POSTs again. */
@@ -105,24 +103,24 @@ export class ClaimedReport implements ReportStore {
   }
 
   async keepAnswer(answer: Answer): Promise<void> {
-    await this.#guard(() => writeAnswer(this.#shelf.disk, this.path, answer));
+    await this.#guard(() => writeAnswer(this.#journal.disk, this.path, answer));
     this.#answer = answer;
   }
 
   async keepArchive(archive: ReportArchive): Promise<void> {
-    this.#archive = await this.#guard(() => writeArchive(this.#shelf.disk, this.path, archive));
+    this.#archive = await this.#guard(() => writeArchive(this.#journal.disk, this.path, archive));
   }
 
   async beginAttempt(level: Attempt["level"]): Promise<void> {
     const blank = { endedAt: null, status: null, errorCode: null, peer: null };
-    await this.#write({ attempts: [...this.attempts, { level, startedAt: this.#now(), ...blank }] });
+    await this.#write({ attempts: [...this.attempts, { level, startedAt: this.#journal.now(), ...blank }] });
   }
 
   async endAttempt(result: AttemptResult): Promise<void> {
     const last = this.attempts.at(-1);
     if (last === undefined) return;
     const { status, errorCode, peer } = result;
-    const ended = { ...last, status, errorCode, peer, endedAt: this.#now() };
+    const ended = { ...last, status, errorCode, peer, endedAt: this.#journal.now() };
     await this.#write({ attempts: [...this.attempts.slice(0, -1), ended] });
   }
 
@@ -131,7 +129,7 @@ export class ClaimedReport implements ReportStore {
     if (settlement.state === "done") return this.#guard(() => this.#settleDone(settlement.receipt));
     const { state, reason } = settlement;
     if (reason !== this.#progress.reason) await this.#writeReason(reason);
-    const time = state === "abandoned" ? this.#now() : (settlement.due ?? 0);
+    const time = state === "abandoned" ? this.#journal.now() : (settlement.due ?? 0);
     const bytes = entryBytes(this.record, this.#archive?.size ?? 0);
     await this.#guard(() => this.#leave(state, { ...this.#label, bytes, mark: formatTime(time) }));
   }
@@ -142,12 +140,12 @@ export class ClaimedReport implements ReportStore {
       await this.#write({ reason });
     } catch (error) {
       if (!(error instanceof CerError) || error.code !== "CER_JOURNAL_UNAVAILABLE") throw error;
-      this.#shelf.warn(`Why report ${this.id} was let go could not be written down. ${error.message}`);
+      this.#journal.warn(`Why report ${this.id} was let go could not be written down. ${error.message}`);
     }
   }
 
   async #settleDone(receipt: Receipt): Promise<void> {
-    const { disk, warn } = this.#shelf;
+    const { disk, warn } = this.#journal;
     const write = () => writeWhole(disk, this.path, RECEIPT, encodeReceipt(receipt));
     try {
       await write();
@@ -157,23 +155,23 @@ export class ClaimedReport implements ReportStore {
       await removePayload(disk, this.path);
       await write().catch(() => warn(`The receipt of ${this.id} could not be kept (${systemCode(error)}).`));
     }
-    await finishDone(this.#shelf, this.#label, receipt.deliveredAt);
+    await finishDone(this.#journal, this.#label, receipt.deliveredAt);
   }
 
   async #leave(state: State, label: Label): Promise<void> {
-    if (!(await moveEntry(this.#shelf, { state: "claimed", label: this.#label }, { state, label })))
+    if (!(await moveEntry(this.#journal, { state: "claimed", label: this.#label }, { state, label })))
       throw takenOver(this.id);
-    await syncStates(this.#shelf, state, "claimed");
+    await syncStates(this.#journal, state, "claimed");
   }
 
   async #write(change: Partial<Progress>): Promise<void> {
     const progress = { ...this.#progress, ...change };
-    await this.#guard(() => writeProgress(this.#shelf.disk, this.path, progress));
+    await this.#guard(() => writeProgress(this.#journal.disk, this.path, progress));
     this.#progress = progress;
   }
 
   async #isGone(): Promise<boolean> {
-    return (await unlessMissing(this.#shelf.disk.facts(this.path), null)) === null;
+    return (await unlessMissing(this.#journal.disk.facts(this.path), null)) === null;
   }
 
   async #guard<T>(operation: () => Promise<T>): Promise<T> {
@@ -199,8 +197,8 @@ type Contents = {
   readonly progress: Progress;
 };
 
-async function readContents(shelf: Shelf, label: Label): Promise<Contents> {
-  const { disk, root } = shelf;
+async function readContents(store: Store, label: Label): Promise<Contents> {
+  const { disk, root } = store;
   const path = entryPath(root, "claimed", label);
   const { record, level1 } = await readEntry(disk, path, label.id);
   const attachments: ClaimedAttachment[] = [];
@@ -209,7 +207,7 @@ async function readContents(shelf: Shelf, label: Label): Promise<Contents> {
       ...attachment,
       ...(await checkAttachment(disk, attachment, attachmentPath(path, index))),
     });
-  const spare = <T>(reading: Promise<T | null>) => orSpared(reading, shelf, label);
+  const spare = <T>(reading: Promise<T | null>) => orSpared(reading, store, label);
   return {
     record,
     level1,
@@ -222,7 +220,7 @@ async function readContents(shelf: Shelf, label: Label): Promise<Contents> {
 }
 
 /** What can be made again is done without when it is damaged. */
-async function orSpared<T>(reading: Promise<T | null>, { warn }: Shelf, { id }: Label): Promise<T | null> {
+async function orSpared<T>(reading: Promise<T | null>, { warn }: Store, { id }: Label): Promise<T | null> {
   try {
     return await reading;
   } catch (error) {
@@ -233,19 +231,19 @@ async function orSpared<T>(reading: Promise<T | null>, { warn }: Shelf, { id }: 
 }
 
 /** Whether an entry that lies in `claimed` was delivered: its owner died before it could say so with a rename. */
-export async function isDelivered({ disk, root }: Shelf, label: Label): Promise<boolean> {
+export async function isDelivered({ disk, root }: Store, label: Label): Promise<boolean> {
   const path = `${entryPath(root, "claimed", label)}/${RECEIPT}`;
   return (await unlessMissing(disk.facts(path), null)) !== null;
 }
 
 /** Moves a delivered entry to `done` and removes its payload. A death in between is made good by pruning. */
-export async function finishDone(shelf: Shelf, label: Label, deliveredAt: number): Promise<void> {
+export async function finishDone(store: Store, label: Label, deliveredAt: number): Promise<void> {
   const done = { ...label, mark: formatTime(deliveredAt) };
-  if (!(await moveEntry(shelf, { state: "claimed", label }, { state: "done", label: done })))
+  if (!(await moveEntry(store, { state: "claimed", label }, { state: "done", label: done })))
     throw takenOver(label.id);
-  await syncStates(shelf, "done", "claimed");
+  await syncStates(store, "done", "claimed");
   try {
-    await strip(shelf, done);
+    await strip(store, done);
   } catch (error) {
     // It is done all the same; the next pruning does this.
     if (systemCode(error) === null) throw error;
@@ -253,11 +251,11 @@ export async function finishDone(shelf: Shelf, label: Label, deliveredAt: number
 }
 
 /** Leaves a done entry its receipt only, and says so in its name. */
-export async function strip(shelf: Shelf, label: Label): Promise<void> {
-  const path = entryPath(shelf.root, "done", label);
-  await removePayload(shelf.disk, path);
+export async function strip(store: Store, label: Label): Promise<void> {
+  const path = entryPath(store.root, "done", label);
+  await removePayload(store.disk, path);
   const stripped = { state: "done", label: { ...label, bytes: 0 } } as const;
-  await moveEntry(shelf, { state: "done", label }, stripped);
+  await moveEntry(store, { state: "done", label }, stripped);
 }
 
 async function removePayload(disk: Disk, path: string): Promise<void> {

@@ -10,6 +10,7 @@ import type { Destination } from "../config/destination.ts";
 import type { Event } from "../event.ts";
 import {
   count,
+  documentReader,
   encodeDocument,
   flag,
   formatIso,
@@ -18,7 +19,6 @@ import {
   list,
   object,
   oneOf,
-  parseDocument,
   sha256,
   text,
   time,
@@ -27,26 +27,27 @@ import {
 import { parseId } from "./layout.ts";
 
 /** One try to send. Written down before the first byte leaves, and again when it ended. */
-export type Attempt = v.InferOutput<typeof AttemptSchema>;
+export type Attempt = v.InferOutput<ReturnType<typeof attemptSchema>>;
 
-export const AttemptSchema = object({
-  level: oneOf([1, 2]),
-  startedAt: time,
-  /** Null when the program was stopped meanwhile: whether the server has it is not known. */
-  endedAt: v.nullable(time),
-  /** The reply's status; null when there was none. */
-  status: v.nullable(count),
-  /** A code of src/errors.ts when the try failed. */
-  errorCode: v.nullable(text),
-  /** Who answered; null when nobody did. */
-  peer: v.nullable(
-    object({
-      address: v.nullable(text),
-      /** SHA-256 fingerprint of its certificate; null without TLS. */
-      tlsFingerprint: v.nullable(text),
-    }),
-  ),
-});
+export const attemptSchema = () =>
+  object({
+    level: oneOf([1, 2]),
+    startedAt: time,
+    /** Null when the program was stopped meanwhile: whether the server has it is not known. */
+    endedAt: v.nullable(time),
+    /** The reply's status; null when there was none. */
+    status: v.nullable(count),
+    /** A code of src/errors.ts when the try failed. */
+    errorCode: v.nullable(text),
+    /** Who answered; null when nobody did. */
+    peer: v.nullable(
+      object({
+        address: v.nullable(text),
+        /** SHA-256 fingerprint of its certificate; null without TLS. */
+        tlsFingerprint: v.nullable(text),
+      }),
+    ),
+  });
 
 export function encodeAttempt(attempt: Attempt): Json {
   const { startedAt, endedAt } = attempt;
@@ -58,19 +59,20 @@ export function encodeAttempt(attempt: Attempt): Json {
 }
 
 /** Complete, the 64-bit time as decimal text. */
-export const EventSchema = object({
-  reportType: oneOf([0, 1, 2, 3, 4]),
-  eventType: text,
-  friendlyEventName: v.nullable(text),
-  eventDescription: v.nullable(text),
-  eventTime: unsigned64,
-  machine: object({ name: text, os: text, lcid: count, oem: v.nullable(text) }),
-  user: object({ name: text }),
-  application: v.nullable(object({ name: text, path: text, company: v.nullable(text) })),
-  parameters: list(object({ id: count, name: v.nullable(text), value: text })),
-  secondaryParameters: list(object({ name: text, value: text })),
-  files: list(object({ path: text, name: text, type: oneOf([1, 2, 3, 4, 5]) })),
-}) satisfies v.GenericSchema<unknown, Event>;
+export const eventSchema = () =>
+  object({
+    reportType: oneOf([0, 1, 2, 3, 4]),
+    eventType: text,
+    friendlyEventName: v.nullable(text),
+    eventDescription: v.nullable(text),
+    eventTime: unsigned64,
+    machine: object({ name: text, os: text, lcid: count, oem: v.nullable(text) }),
+    user: object({ name: text }),
+    application: v.nullable(object({ name: text, path: text, company: v.nullable(text) })),
+    parameters: list(object({ id: count, name: v.nullable(text), value: text })),
+    secondaryParameters: list(object({ name: text, value: text })),
+    files: list(object({ path: text, name: text, type: oneOf([1, 2, 3, 4, 5]) })),
+  }) satisfies v.GenericSchema<unknown, Event>;
 
 export function encodeEvent(event: Event): Json {
   return { ...event, eventTime: event.eventTime.toString() };
@@ -80,78 +82,75 @@ export function encodeEvent(event: Event): Json {
 const sha256OrNull = v.pipe(json, v.nullable(sha256));
 
 /** A file in an archive that was sent. */
-export type ArchivedFile = v.InferOutput<typeof ArchivedFileSchema>;
+export type ArchivedFile = v.InferOutput<ReturnType<typeof archivedFileSchema>>;
 
-export const ArchivedFileSchema = object({ name: text, bytes: count, sha256: sha256OrNull });
+export const archivedFileSchema = () => object({ name: text, bytes: count, sha256: sha256OrNull });
 
 /** One attached file as the entry holds it, in the order of the event's files. */
-export type Attachment = v.InferOutput<typeof AttachmentSchema>;
+export type Attachment = v.InferOutput<ReturnType<typeof attachmentSchema>>;
 
-const AttachmentSchema = object({
-  /** The file's path when the report was made. */
-  original: text,
-  /** `left` where it was, `missing` when it could not be read; the others lie in the entry. */
-  how: oneOf(["cloned", "copied", "linked", "left", "missing"]),
-  /** Bytes when it was kept. */
-  size: count,
-  /** Modification time when it was kept. */
-  modifiedAt: time,
-  /** Of the copied bytes; null when they were not read. */
-  sha256: sha256OrNull,
-  /** Why it is missing: the system's code. */
-  why: v.nullable(text),
-});
+const attachmentSchema = () =>
+  object({
+    /** The file's path when the report was made. */
+    original: text,
+    /** `left` where it was, `missing` when it could not be read; the others lie in the entry. */
+    how: oneOf(["cloned", "copied", "linked", "left", "missing"]),
+    /** Bytes when it was kept. */
+    size: count,
+    /** Modification time when it was kept. */
+    modifiedAt: time,
+    /** Of the copied bytes; null when they were not read. */
+    sha256: sha256OrNull,
+    /** Why it is missing: the system's code. */
+    why: v.nullable(text),
+  });
 
 /** Everything known when the report was made. */
-export type EntryRecord = v.InferOutput<typeof EntrySchema>;
+export type EntryRecord = ReturnType<typeof parseEntry>;
 
 /** How far the user agreed, and where that was said (an option, a policy file, …). */
-export type Consent = v.InferOutput<typeof ConsentSchema>;
+export type Consent = v.InferOutput<ReturnType<typeof consentSchema>>;
 
-export const ConsentSchema = object({ level: text, setBy: text });
+export const consentSchema = () => object({ level: text, setBy: text });
 
-const DestinationSchema = object({
-  origin: object({ scheme: oneOf(["http", "https"]), host: text, port: count }),
-  path: text,
-  from: text,
-}) satisfies v.GenericSchema<unknown, Destination>;
-
-const EntrySchema = v.pipe(
-  object({
-    version: oneOf([1]),
-    /** The paths of its files are the original ones. */
-    event: EventSchema,
-    /** One for each of the event's files. */
-    attachments: list(AttachmentSchema),
-    id: v.pipe(
-      text,
-      v.check((id) => parseId(id) !== null, "is not one that cer gives"),
+export const parseEntry = documentReader("entry.json", () =>
+  v.pipe(
+    object({
+      version: oneOf([1]),
+      /** The paths of its files are the original ones. */
+      event: eventSchema(),
+      /** One for each of the event's files. */
+      attachments: list(attachmentSchema()),
+      id: v.pipe(
+        text,
+        v.check((id) => parseId(id) !== null, "is not one that cer gives"),
+      ),
+      createdAt: time,
+      destination: object({
+        origin: object({ scheme: oneOf(["http", "https"]), host: text, port: count }),
+        path: text,
+        from: text,
+      }) satisfies v.GenericSchema<unknown, Destination>,
+      consent: consentSchema(),
+      /** 64 hex digits, see duplicates.ts. */
+      identity: sha256,
+      level1: object({ size: count, sha256 }),
+      /** It came from another machine: nothing of this one belongs to it. */
+      imported: flag,
+      /** The terms it was made under; the journal does not look at them. */
+      settings: json,
+    }),
+    v.forward(
+      v.check(
+        ({ attachments, event }) => attachments.length === event.files.length,
+        ({ input }) => `has ${input.attachments.length} items for ${input.event.files.length} files`,
+      ),
+      ["attachments"],
     ),
-    createdAt: time,
-    destination: DestinationSchema,
-    consent: ConsentSchema,
-    /** 64 hex digits, see duplicates.ts. */
-    identity: sha256,
-    level1: object({ size: count, sha256 }),
-    /** It came from another machine: nothing of this one belongs to it. */
-    imported: flag,
-    /** The terms it was made under; the journal does not look at them. */
-    settings: json,
-  }),
-  v.forward(
-    v.check(
-      ({ attachments, event }) => attachments.length === event.files.length,
-      ({ input }) => `has ${input.attachments.length} items for ${input.event.files.length} files`,
-    ),
-    ["attachments"],
+    v.transform(({ version: _, ...record }) => record),
+    v.readonly(),
   ),
-  v.transform(({ version: _, ...record }) => record),
-  v.readonly(),
 );
-
-export function parseEntry(text: string): EntryRecord {
-  return parseDocument(EntrySchema, text, "entry.json");
-}
 
 export function encodeEntry(record: EntryRecord): Buffer {
   return encodeDocument({
@@ -173,21 +172,19 @@ export function encodeEntry(record: EntryRecord): Buffer {
 }
 
 /** What happened to an entry since. */
-export type Progress = v.InferOutput<typeof ProgressSchema>;
+export type Progress = ReturnType<typeof parseProgress>;
 
-const ProgressSchema = object({
-  attempts: list(AttemptSchema),
-  /** Attempts before this time no longer count against the policy's bounds. */
-  countedFrom: time,
-  /** Why it waits, or was given up. */
-  reason: v.nullable(text),
-});
+export const parseProgress = documentReader("progress.json", () =>
+  object({
+    attempts: list(attemptSchema()),
+    /** Attempts before this time no longer count against the policy's bounds. */
+    countedFrom: time,
+    /** Why it waits, or was given up. */
+    reason: v.nullable(text),
+  }),
+);
 
 export const UNTRIED: Progress = { attempts: [], countedFrom: 0, reason: null };
-
-export function parseProgress(text: string): Progress {
-  return parseDocument(ProgressSchema, text, "progress.json");
-}
 
 export function encodeProgress({ attempts, countedFrom, reason }: Progress): Buffer {
   return encodeDocument({
@@ -199,29 +196,30 @@ export function encodeProgress({ attempts, countedFrom, reason }: Progress): Buf
 }
 
 /** The level 1 reply. */
-export type Answer = v.InferOutput<typeof AnswerSchema>;
+export type Answer = ReturnType<typeof parseAnswer>;
 
-const AnswerSchema = v.pipe(
-  object({
-    body: v.pipe(
-      text,
-      v.transform((base64): Buffer => Buffer.from(base64, "base64")),
+export const parseAnswer = documentReader("answer.json", () =>
+  v.pipe(
+    object({
+      body: v.pipe(
+        text,
+        v.transform((base64): Buffer => Buffer.from(base64, "base64")),
+      ),
+      sha256,
+      status: count,
+      receivedAt: time,
+    }),
+    v.forward(
+      v.check(
+        ({ body, sha256 }) => sha256Of(body) === sha256,
+        "is not what was written: its SHA-256 differs",
+      ),
+      ["body"],
     ),
-    sha256,
-    status: count,
-    receivedAt: time,
-  }),
-  v.forward(
-    v.check(({ body, sha256 }) => sha256Of(body) === sha256, "is not what was written: its SHA-256 differs"),
-    ["body"],
+    v.transform(({ sha256: _, ...answer }) => answer),
+    v.readonly(),
   ),
-  v.transform(({ sha256: _, ...answer }) => answer),
-  v.readonly(),
 );
-
-export function parseAnswer(text: string): Answer {
-  return parseDocument(AnswerSchema, text, "answer.json");
-}
 
 export function encodeAnswer({ status, body, receivedAt }: Answer): Buffer {
   return encodeDocument({
@@ -237,38 +235,38 @@ function sha256Of(bytes: Buffer): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** What is said of an archive. */
-export type ArchiveInfo = v.InferOutput<typeof ArchiveInfoSchema>;
+/** The kept archive's size, its hash, and what is said of it. */
+export type ArchiveFacts = ReturnType<typeof parseArchiveFacts>;
 
-const ArchiveInfoSchema = object({
-  files: list(ArchivedFileSchema),
-  /** What was asked for or attached and is not in it; the kind is the key of the answer, or "File" for an attached one. */
-  declined: list(object({ kind: text, item: text, reason: text })),
-  warnings: list(text),
-  mediaType: text,
-  /** Secrets cut out of what is in it. */
-  redacted: count,
-});
+export type ArchiveInfo = ArchiveFacts["about"];
 
+/** What was asked for or attached and is not in an archive. */
 export type Declined = ArchiveInfo["declined"][number];
 
-/** The kept archive. */
-export type ArchiveFacts = v.InferOutput<typeof ArchiveSchema>;
-
-const ArchiveSchema = object({ size: count, sha256, about: ArchiveInfoSchema });
-
-export function parseArchiveFacts(text: string): ArchiveFacts {
-  return parseDocument(ArchiveSchema, text, "archive.json");
-}
+export const parseArchiveFacts = documentReader("archive.json", () =>
+  object({
+    size: count,
+    sha256,
+    about: object({
+      files: list(archivedFileSchema()),
+      /** The kind is the key of the answer, or "File" for an attached one. */
+      declined: list(object({ kind: text, item: text, reason: text })),
+      warnings: list(text),
+      mediaType: text,
+      /** Secrets cut out of what is in it. */
+      redacted: count,
+    }),
+  }),
+);
 
 /** A part of a report carried to another machine. */
-export type Stated = v.InferOutput<typeof StatedSchema>;
-
-const StatedSchema = object({ name: text, bytes: count, sha256 });
+export type Stated = ReturnType<typeof parseTransfer>["parts"][number];
 
 /** What such a report begins with: its id, and its other parts. */
-export const TransferSchema = object({
-  version: oneOf([1]),
-  parts: list(StatedSchema),
-  id: text,
-});
+export const parseTransfer = documentReader("transfer.json", () =>
+  object({
+    version: oneOf([1]),
+    parts: list(object({ name: text, bytes: count, sha256 })),
+    id: text,
+  }),
+);

@@ -24,7 +24,7 @@ import {
 import { LIMITS, type Limits } from "./limits.ts";
 import { type Pruned, prune } from "./prune.ts";
 import { parseReceipt, type Receipt } from "./receipt.ts";
-import { deleteEntry, listEntries, moveEntry, type Run, setEntryAside } from "./store.ts";
+import { deleteEntry, type JournalContext, listEntries, moveEntry, setEntryAside } from "./store.ts";
 
 export type JournalDeps = {
   readonly disk: Disk;
@@ -52,18 +52,18 @@ export type Shown = {
 /** One process's access to a journal. Everything it claimed must be settled before `close`. */
 export class Journal {
   readonly directory: string;
-  readonly #run: Run;
+  readonly #context: JournalContext;
 
   /** Use openJournal. */
   constructor(root: string, { disk, processes, warn, now, limits }: JournalDeps) {
     this.directory = root;
     const owners = openOwners(disk, statePath(root, "owners"), processes);
-    this.#run = { shelf: { disk, root, warn }, owners, limits: limits ?? LIMITS, now };
+    this.#context = { disk, root, warn, owners, limits: limits ?? LIMITS, now };
   }
 
   /** What every run begins with: finishes what others left unfinished, removes what is too old. */
   async prune(): Promise<Pruned> {
-    return prune(this.#run);
+    return prune(this.#context);
   }
 
   /**
@@ -71,14 +71,14 @@ export class Journal {
    * @throws CerError CER_JOURNAL_FULL: it was not kept and must not be reported as such
    */
   async add(report: NewReport, options: AddOptions): Promise<Added> {
-    return keepReport(this.#run, report, options);
+    return keepReport(this.#context, report, options);
   }
 
   /** How often a report (by identity) or a kind (by signature) was held back, as long as that is remembered. */
   async repeats({ label }: Listed): Promise<{ duplicates: number; suppressed: number }> {
     const count = async (name: string) => {
       const bytes = await unlessMissing(
-        this.#run.shelf.disk.read(`${statePath(this.directory, "repeats")}/${name}`, MAX_REPEATS),
+        this.#context.disk.read(`${statePath(this.directory, "repeats")}/${name}`, MAX_REPEATS),
         null,
       );
       return bytes === null ? 0 : bytes.toString().split("\n").length - 1;
@@ -88,12 +88,12 @@ export class Journal {
 
   /** Entries by age, the oldest first. Reads names only. */
   async list(states: readonly State[] = SHOWN_STATES): Promise<Listed[]> {
-    return listEntries(this.#run.shelf, states);
+    return listEntries(this.#context, states);
   }
 
   /** Names of what was set aside because it could not be used. */
   async listSetAside(): Promise<string[]> {
-    return this.#run.shelf.disk.names(statePath(this.directory, "set-aside"));
+    return this.#context.disk.names(statePath(this.directory, "set-aside"));
   }
 
   /** @throws CerError CER_NO_ENTRY unless exactly one entry has this id, or an id that holds this text */
@@ -118,9 +118,9 @@ export class Journal {
     const path = entryPath(this.directory, listed.state, listed.label);
     const read = async <T>(name: string, parse: (text: string) => T): Promise<T | null> => {
       try {
-        return await readDocument(this.#run.shelf.disk, path, name, parse);
+        return await readDocument(this.#context.disk, path, name, parse);
       } catch (error) {
-        this.#run.shelf.warn(`Report ${listed.label.id}: ${asCerError(error).message}`);
+        this.#context.warn(`Report ${listed.label.id}: ${asCerError(error).message}`);
         return null;
       }
     };
@@ -140,25 +140,25 @@ export class Journal {
    */
   async claim(entry: Listed): Promise<ClaimedReport | null> {
     if (entry.state !== "pending") return null;
-    const label = { ...entry.label, mark: this.#run.owners.token };
+    const label = { ...entry.label, mark: this.#context.owners.token };
     return this.#guard(async () => {
-      await this.#run.owners.enter();
-      const isTaken = await moveEntry(this.#run.shelf, entry, { state: "claimed", label });
+      await this.#context.owners.enter();
+      const isTaken = await moveEntry(this.#context, entry, { state: "claimed", label });
       return isTaken ? this.#open(label) : null;
     });
   }
 
   async #open(label: Label): Promise<ClaimedReport | null> {
-    if (await isDelivered(this.#run.shelf, label)) {
-      await finishDone(this.#run.shelf, label, this.#run.now());
+    if (await isDelivered(this.#context, label)) {
+      await finishDone(this.#context, label, this.#context.now());
       return null;
     }
     try {
-      return await ClaimedReport.open(this.#run.shelf, label, this.#run.now);
+      return await ClaimedReport.open(this.#context, label);
     } catch (error) {
       const problem = systemCode(error) ?? asCerError(error).message;
       if (systemCode(error) === null && asCerError(error).code !== "CER_DAMAGED") throw error;
-      await setEntryAside(this.#run.shelf, "claimed", label, problem);
+      await setEntryAside(this.#context, "claimed", label, problem);
       return null;
     }
   }
@@ -167,7 +167,7 @@ export class Journal {
   async *claimDue(): AsyncGenerator<ClaimedReport> {
     const waiting = await this.list(["pending"]);
     for (const entry of waiting) {
-      if (!isDue(parseTime(entry.label.mark) ?? 0, this.#run.now())) continue;
+      if (!isDue(parseTime(entry.label.mark) ?? 0, this.#context.now())) continue;
       const claimed = await this.#claimOrTell(entry);
       if (claimed !== null) yield claimed;
     }
@@ -179,7 +179,7 @@ export class Journal {
       return await this.claim(entry);
     } catch (error) {
       if (asCerError(error).code !== "CER_JOURNAL_UNAVAILABLE") throw error;
-      this.#run.shelf.warn(`Report ${entry.label.id} cannot be taken. ${asCerError(error).message}`);
+      this.#context.warn(`Report ${entry.label.id} cannot be taken. ${asCerError(error).message}`);
       return null;
     }
   }
@@ -192,20 +192,20 @@ export class Journal {
     const entry = await this.find(word);
     if (entry.state === "done")
       throw new CerError("CER_NO_ENTRY", `Report ${entry.label.id} was delivered already.`);
-    const mine = { state: "claimed", label: { ...entry.label, mark: this.#run.owners.token } } as const;
+    const mine = { state: "claimed", label: { ...entry.label, mark: this.#context.owners.token } } as const;
     const waiting = { ...entry, state: "pending", label: { ...entry.label, mark: formatTime(0) } } as const;
-    const { disk } = this.#run.shelf;
+    const { disk } = this.#context;
     await this.#guard(async () => {
-      await this.#run.owners.enter();
-      if (entry.state === "claimed" || !(await moveEntry(this.#run.shelf, entry, mine))) throw busy(entry);
+      await this.#context.owners.enter();
+      if (entry.state === "claimed" || !(await moveEntry(this.#context, entry, mine))) throw busy(entry);
       const path = entryPath(this.directory, mine.state, mine.label);
       const progress = await readDocument(disk, path, "progress.json", parseProgress).catch(() => null);
       await writeProgress(disk, path, {
         ...(progress ?? UNTRIED),
-        countedFrom: this.#run.now(),
+        countedFrom: this.#context.now(),
         reason: null,
       });
-      await moveEntry(this.#run.shelf, mine, waiting);
+      await moveEntry(this.#context, mine, waiting);
     });
     return waiting;
   }
@@ -217,8 +217,8 @@ export class Journal {
   async drop(word: string): Promise<Listed> {
     const entry = await this.find(word);
     await this.#guard(async () => {
-      const isBusy = entry.state === "claimed" && (await this.#run.owners.isAlive(entry.label.mark));
-      if (isBusy || !(await deleteEntry(this.#run.shelf, entry))) throw busy(entry);
+      const isBusy = entry.state === "claimed" && (await this.#context.owners.isAlive(entry.label.mark));
+      if (isBusy || !(await deleteEntry(this.#context, entry))) throw busy(entry);
     });
     return entry;
   }
@@ -229,24 +229,24 @@ export class Journal {
    * @throws CerError CER_DAMAGED, CER_JOURNAL_FULL, CER_JOURNAL_UNAVAILABLE; CER_USAGE when it is there already
    */
   async adopt(fill: (directory: string) => Promise<EntryRecord>): Promise<Listed> {
-    return this.#guard(() => adoptEntry(this.#run, fill));
+    return this.#guard(() => adoptEntry(this.#context, fill));
   }
 
   /** Lets go of whatever this process still holds, without a verdict: it waits, and is due at once. */
   async close(): Promise<void> {
     await this.#guard(() => this.#letGo());
-    await this.#run.owners.leave();
+    await this.#context.owners.leave();
   }
 
   async #letGo(): Promise<void> {
-    const mine = (await listEntries(this.#run.shelf, ["claimed"])).filter(
-      ({ label }) => label.mark === this.#run.owners.token,
+    const mine = (await listEntries(this.#context, ["claimed"])).filter(
+      ({ label }) => label.mark === this.#context.owners.token,
     );
     for (const entry of mine) {
-      if (await isDelivered(this.#run.shelf, entry.label))
-        await finishDone(this.#run.shelf, entry.label, this.#run.now());
+      if (await isDelivered(this.#context, entry.label))
+        await finishDone(this.#context, entry.label, this.#context.now());
       else
-        await moveEntry(this.#run.shelf, entry, {
+        await moveEntry(this.#context, entry, {
           state: "pending",
           label: { ...entry.label, mark: formatTime(0) },
         });

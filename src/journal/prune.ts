@@ -25,10 +25,10 @@ import {
 import { isOldReceipt } from "./limits.ts";
 import {
   deleteEntry,
+  type JournalContext,
   listEntries,
   moveEntry,
-  type Run,
-  type Shelf,
+  type Store,
   setAside,
   setEntryAside,
 } from "./store.ts";
@@ -43,9 +43,9 @@ export type Pruned = {
   removed: string[];
 };
 
-type Step = (run: Run, pruned: Pruned) => Promise<void>;
+type Step = (journal: JournalContext, pruned: Pruned) => Promise<void>;
 
-export async function prune(run: Run): Promise<Pruned> {
+export async function prune(journal: JournalContext): Promise<Pruned> {
   const pruned: Pruned = { recovered: [], givenUp: [], removed: [] };
   const steps: Step[] = [
     setForeignAside,
@@ -60,9 +60,9 @@ export async function prune(run: Run): Promise<Pruned> {
   ];
   for (const step of steps) {
     try {
-      await step(run, pruned);
+      await step(journal, pruned);
     } catch (error) {
-      run.shelf.warn(
+      journal.warn(
         `Tidying the journal failed in one part (${systemCode(error) ?? asCerError(error).message}).`,
       );
     }
@@ -71,13 +71,13 @@ export async function prune(run: Run): Promise<Pruned> {
 }
 
 /** A name this program did not write, or cannot have written at that time. */
-async function setForeignAside({ shelf }: Run): Promise<void> {
+async function setForeignAside(journal: JournalContext): Promise<void> {
   for (const state of STATES)
-    for (const name of await shelf.disk.names(statePath(shelf.root, state))) {
+    for (const name of await journal.disk.names(statePath(journal.root, state))) {
       const label = parseLabel(name);
       if (label === null || parseId(label.id) === null)
         await setAside(
-          shelf,
+          journal,
           state,
           name,
           `There is something foreign in ${state}: ${JSON.stringify(name)}.`,
@@ -86,59 +86,58 @@ async function setForeignAside({ shelf }: Run): Promise<void> {
 }
 
 /** Does something with each entry of a state; one that cannot be touched (made by root, say) stops no other. */
-async function forEach(shelf: Shelf, state: State, act: (entry: Listed) => Promise<void>): Promise<void> {
-  for (const entry of await listEntries(shelf, [state])) {
+async function forEach(store: Store, state: State, act: (entry: Listed) => Promise<void>): Promise<void> {
+  for (const entry of await listEntries(store, [state])) {
     try {
       await act(entry);
     } catch (error) {
       if (systemCode(error) === null) throw error;
-      shelf.warn(`Report ${entry.label.id} (${state}) could not be tidied (${systemCode(error)}).`);
+      store.warn(`Report ${entry.label.id} (${state}) could not be tidied (${systemCode(error)}).`);
     }
   }
 }
 
 /** Does something with each entry that a dead process held in a state, after taking it over. */
 async function forDead(
-  { shelf, owners }: Run,
+  journal: JournalContext,
   state: State,
   act: (label: Label) => Promise<void>,
 ): Promise<void> {
   const isDead = new Map<string, boolean>();
-  await forEach(shelf, state, async ({ label }) => {
-    const known = isDead.get(label.mark) ?? !(await owners.isAlive(label.mark));
+  await forEach(journal, state, async ({ label }) => {
+    const known = isDead.get(label.mark) ?? !(await journal.owners.isAlive(label.mark));
     isDead.set(label.mark, known);
     if (!known) return;
-    await owners.enter();
-    const mine = { ...label, mark: owners.token };
-    if (await moveEntry(shelf, { state, label }, { state, label: mine })) await act(mine);
+    await journal.owners.enter();
+    const mine = { ...label, mark: journal.owners.token };
+    if (await moveEntry(journal, { state, label }, { state, label: mine })) await act(mine);
   });
 }
 
 /** A report that was written down whole is worth sending, even though nobody was told that it is kept. */
-async function recoverNew(run: Run, pruned: Pruned): Promise<void> {
-  const { shelf } = run;
-  await forDead(run, "new", async (label) => {
+async function recoverNew(journal: JournalContext, pruned: Pruned): Promise<void> {
+  await forDead(journal, "new", async (label) => {
     try {
-      const bytes = await checkWhole(shelf, label);
-      await wait(shelf, "new", label, bytes, pruned);
+      const bytes = await checkWhole(journal, label);
+      await wait(journal, "new", label, bytes, pruned);
     } catch (error) {
       const problem =
         systemCode(error) === null ? asCerError(error).message : `it cannot be read (${systemCode(error)}).`;
-      await setEntryAside(shelf, "new", label, problem);
+      await setEntryAside(journal, "new", label, problem);
     }
   });
 }
 
 /** @returns its bytes @throws CerError CER_DAMAGED when its process ended too early, or the report is there already */
-async function checkWhole(shelf: Shelf, label: Label): Promise<number> {
-  const path = entryPath(shelf.root, "new", label);
-  const { record } = await readEntry(shelf.disk, path, label.id);
+async function checkWhole(store: Store, label: Label): Promise<number> {
+  const path = entryPath(store.root, "new", label);
+  const { record } = await readEntry(store.disk, path, label.id);
   for (const [index, attachment] of record.attachments.entries()) {
-    const { state } = await checkAttachment(shelf.disk, attachment, attachmentPath(path, index));
+    const { state } = await checkAttachment(store.disk, attachment, attachmentPath(path, index));
     if (state !== "as kept" && attachment.how === "copied")
       throw new CerError("CER_DAMAGED", `files/${index} is not what was written.`);
   }
-  const others = await listEntries(shelf, ["pending", "claimed", "done"]);
+  const others = await listEntries(store, ["pending", "claimed", "done"]);
   const twin = others.find((other) => other.label.identity === label.identity);
   if (twin === undefined) return entryBytes(record, 0);
   throw new CerError(
@@ -147,85 +146,86 @@ async function checkWhole(shelf: Shelf, label: Label): Promise<number> {
   );
 }
 
-async function recoverClaimed(run: Run, pruned: Pruned): Promise<void> {
-  await forDead(run, "claimed", async (label) => {
-    if (await isDelivered(run.shelf, label)) await finishDone(run.shelf, label, run.now());
-    else await wait(run.shelf, "claimed", label, label.bytes, pruned);
+async function recoverClaimed(journal: JournalContext, pruned: Pruned): Promise<void> {
+  await forDead(journal, "claimed", async (label) => {
+    if (await isDelivered(journal, label)) await finishDone(journal, label, journal.now());
+    else await wait(journal, "claimed", label, label.bytes, pruned);
   });
 }
 
-async function wait(shelf: Shelf, state: State, label: Label, bytes: number, pruned: Pruned): Promise<void> {
+async function wait(store: Store, state: State, label: Label, bytes: number, pruned: Pruned): Promise<void> {
   const due = { ...label, bytes, mark: formatTime(0) };
-  if (await moveEntry(shelf, { state, label }, { state: "pending", label: due }))
+  if (await moveEntry(store, { state, label }, { state: "pending", label: due }))
     pruned.recovered.push(label.id);
 }
 
 /** Age ends only what was tried: a machine that was off for months has done nothing wrong. */
-async function giveUpOld(run: Run, pruned: Pruned): Promise<void> {
-  const { shelf, limits } = run;
+async function giveUpOld(journal: JournalContext, pruned: Pruned): Promise<void> {
+  const { limits } = journal;
   const reason = `It waited for more than ${Math.round(limits.maxAge / 86_400_000)} days.`;
-  await forEach(shelf, "pending", async (entry) => {
-    if (run.now() - entry.createdAt <= limits.maxAge) return;
-    if (await giveUp(run, entry, reason, { onlyTried: true })) pruned.givenUp.push(entry.label.id);
+  await forEach(journal, "pending", async (entry) => {
+    if (journal.now() - entry.createdAt <= limits.maxAge) return;
+    if (await giveUp(journal, entry, reason, { onlyTried: true })) pruned.givenUp.push(entry.label.id);
   });
 }
 
 /** Moves a waiting entry to `abandoned`; false when it was not tried yet (if that matters), or taken by another. */
 export async function giveUp(
-  { shelf, owners, now }: Run,
+  journal: JournalContext,
   entry: Listed,
   reason: string,
   { onlyTried }: { onlyTried: boolean },
 ): Promise<boolean> {
-  const { disk, root } = shelf;
-  await owners.enter();
-  const mine = { state: "claimed", label: { ...entry.label, mark: owners.token } } as const;
-  if (!(await moveEntry(shelf, entry, mine))) return false;
+  const { disk, root } = journal;
+  await journal.owners.enter();
+  const mine = { state: "claimed", label: { ...entry.label, mark: journal.owners.token } } as const;
+  if (!(await moveEntry(journal, entry, mine))) return false;
   const path = entryPath(root, mine.state, mine.label);
   const progress = await readDocument(disk, path, "progress.json", parseProgress).catch(() => null);
   if (onlyTried && (progress === null || progress.attempts.length === 0)) {
-    await moveEntry(shelf, mine, entry);
+    await moveEntry(journal, mine, entry);
     return false;
   }
   await writeProgress(disk, path, { ...(progress ?? UNTRIED), reason });
-  const settled = { ...entry.label, mark: formatTime(now()) };
-  return moveEntry(shelf, mine, { state: "abandoned", label: settled });
+  const settled = { ...entry.label, mark: formatTime(journal.now()) };
+  return moveEntry(journal, mine, { state: "abandoned", label: settled });
 }
 
-async function stripDone({ shelf }: Run): Promise<void> {
-  await forEach(shelf, "done", async ({ label }) => {
-    if (label.bytes > 0) await strip(shelf, label);
+async function stripDone(journal: JournalContext): Promise<void> {
+  await forEach(journal, "done", async ({ label }) => {
+    if (label.bytes > 0) await strip(journal, label);
   });
 }
 
-async function removeOldReceipts({ shelf, limits, now }: Run, pruned: Pruned): Promise<void> {
-  await forEach(shelf, "done", async (entry) => {
-    if (!isOldReceipt(entry, now(), limits)) return;
-    if (await deleteEntry(shelf, entry)) pruned.removed.push(entry.label.id);
+async function removeOldReceipts(journal: JournalContext, pruned: Pruned): Promise<void> {
+  await forEach(journal, "done", async (entry) => {
+    if (!isOldReceipt(entry, journal.now(), journal.limits)) return;
+    if (await deleteEntry(journal, entry)) pruned.removed.push(entry.label.id);
   });
 }
 
-async function emptyRemoved({ shelf }: Run): Promise<void> {
-  await forEach(shelf, "removed", ({ label }) =>
-    removeTree(shelf.disk, entryPath(shelf.root, "removed", label)),
+async function emptyRemoved(journal: JournalContext): Promise<void> {
+  await forEach(journal, "removed", ({ label }) =>
+    removeTree(journal.disk, entryPath(journal.root, "removed", label)),
   );
 }
 
 /** Notes of repeats are of interest as long as the receipt they refer to. */
-async function removeOldRepeats({ shelf, limits, now }: Run): Promise<void> {
-  const directory = statePath(shelf.root, "repeats");
-  for (const name of await shelf.disk.names(directory)) {
-    const facts = await unlessMissing(shelf.disk.facts(`${directory}/${name}`), null);
-    if (facts?.kind === "file" && now() - facts.mtime > limits.keepReceipts)
-      await unlessMissing(shelf.disk.unlink(`${directory}/${name}`), undefined);
+async function removeOldRepeats(journal: JournalContext): Promise<void> {
+  const directory = statePath(journal.root, "repeats");
+  for (const name of await journal.disk.names(directory)) {
+    const facts = await unlessMissing(journal.disk.facts(`${directory}/${name}`), null);
+    if (facts?.kind === "file" && journal.now() - facts.mtime > journal.limits.keepReceipts)
+      await unlessMissing(journal.disk.unlink(`${directory}/${name}`), undefined);
   }
 }
 
-async function forgetDeadOwners({ shelf, owners }: Run): Promise<void> {
-  const directory = statePath(shelf.root, "owners");
-  const held = await listEntries(shelf, ["new", "claimed"]);
-  for (const token of await knownOwners(shelf.disk, directory)) {
+async function forgetDeadOwners(journal: JournalContext): Promise<void> {
+  const directory = statePath(journal.root, "owners");
+  const held = await listEntries(journal, ["new", "claimed"]);
+  for (const token of await knownOwners(journal.disk, directory)) {
     const isHolding = held.some(({ label }) => label.mark === token);
-    if (!isHolding && !(await owners.isAlive(token))) await forgetOwner(shelf.disk, directory, token);
+    if (!isHolding && !(await journal.owners.isAlive(token)))
+      await forgetOwner(journal.disk, directory, token);
   }
 }

@@ -9,68 +9,70 @@ import { CerError } from "../errors.ts";
 import {
   count,
   digits,
+  documentReader,
   encodeDocument,
   formatIso,
   type Json,
   list,
   object,
   oneOf,
-  parseDocument,
   sha256,
   text,
   time,
   unsigned64,
 } from "../json.ts";
 import {
-  ArchivedFileSchema,
   type Attempt,
-  AttemptSchema,
-  ConsentSchema,
+  archivedFileSchema,
+  attemptSchema,
+  consentSchema,
   encodeAttempt,
 } from "./documents.ts";
 import { parseId } from "./layout.ts";
 
 /** Times are milliseconds since 1970, ISO 8601 in the JSON; hashes are SHA-256 in hex; sizes are bytes. */
-export type Receipt = v.InferOutput<typeof ReceiptSchema>;
+export type Receipt = ReturnType<typeof readReceipt>;
 
-const ReceiptSchema = v.pipe(
-  object({
-    version: oneOf([1]),
-    id: text,
-    createdAt: time,
-    deliveredAt: time,
-    event: object({
-      /** eventIdentity: the same for the same event. */
-      identity: sha256,
-      eventType: text,
-      /** FILETIME. */
-      eventTime: unsigned64,
-      application: v.nullable(text),
-    }),
-    /** Where level 1 went; credentials are removed when the receipt is written. */
-    url: text,
-    level1: object({ bytes: count, sha256 }),
-    bucket: v.nullable(digits),
-    bucketTable: v.nullable(digits),
-    dumpFile: v.nullable(text),
-    /** What level 2 carried; null when there was none. */
-    archive: v.nullable(
-      object({
-        name: text,
-        bytes: count,
-        sha256,
-        files: list(ArchivedFileSchema),
+const readReceipt = documentReader("The receipt", () =>
+  v.pipe(
+    object({
+      version: oneOf([1]),
+      id: text,
+      createdAt: time,
+      deliveredAt: time,
+      event: object({
+        /** eventIdentity: the same for the same event. */
+        identity: sha256,
+        eventType: text,
+        /** FILETIME. */
+        eventTime: unsigned64,
+        application: v.nullable(text),
       }),
-    ),
-    attempts: list(AttemptSchema),
-    consent: ConsentSchema,
-    /** Items the server asked for and did not get. */
-    declined: count,
-    /** Secrets cut out of what was sent. */
-    redacted: count,
-  }),
-  v.transform(({ version: _, ...receipt }) => receipt),
-  v.readonly(),
+      /** Where level 1 went; credentials are removed when the receipt is written. */
+      url: text,
+      level1: object({ bytes: count, sha256 }),
+      bucket: v.nullable(digits),
+      bucketTable: v.nullable(digits),
+      dumpFile: v.nullable(text),
+      /** What level 2 carried; null when there was none. */
+      archive: v.nullable(
+        object({
+          name: text,
+          bytes: count,
+          sha256,
+          files: list(archivedFileSchema()),
+        }),
+      ),
+      attempts: list(attemptSchema()),
+      consent: consentSchema(),
+      /** Items the server asked for and did not get. */
+      declined: count,
+      /** Secrets cut out of what was sent. */
+      redacted: count,
+    }),
+    v.transform(({ version: _, ...receipt }) => receipt),
+    v.readonly(),
+  ),
 );
 
 /** Bytes of a receipt that are read at most. */
@@ -106,10 +108,6 @@ function receiptJson(receipt: Receipt): Json {
     deliveredAt: formatIso(receipt.deliveredAt),
     event: { ...receipt.event, eventTime: receipt.event.eventTime.toString() },
     url: withoutCredentials(receipt.url),
-    archive: receipt.archive && {
-      ...receipt.archive,
-      files: receipt.archive.files.map((file) => ({ ...file })),
-    },
     attempts: receipt.attempts.map(encodeAttempt),
   };
 }
@@ -120,8 +118,8 @@ export function withoutCredentials(url: string): string {
 }
 
 /** @throws CerError CER_DAMAGED for what is no receipt; one that was changed is read all the same, see verifyReceipt */
-export function parseReceipt(bytes: Buffer, what = "The receipt"): Receipt {
-  const receipt = parseDocument(ReceiptSchema, bytes.toString(), what);
+export function parseReceipt(bytes: Buffer, what?: string): Receipt {
+  const receipt = readReceipt(bytes.toString(), what);
   if (parseId(receipt.id) === null)
     throw new CerError("CER_DAMAGED", "The receipt: id is not one that cer gives.");
   return receipt;

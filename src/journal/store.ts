@@ -21,7 +21,7 @@ import {
 import type { Limits } from "./limits.ts";
 
 /** A journal's place, and whom to tell of what was skipped. */
-export type Shelf = {
+export type Store = {
   readonly disk: Disk;
   readonly root: string;
   /** One sentence about something that was found wrong and got round. */
@@ -29,8 +29,7 @@ export type Shelf = {
 };
 
 /** One process at work on a journal. */
-export type Run = {
-  readonly shelf: Shelf;
+export type JournalContext = Store & {
   readonly owners: Owners;
   readonly limits: Limits;
   /** Milliseconds since 1970. */
@@ -38,10 +37,10 @@ export type Run = {
 };
 
 /** Entries of these states by age, the oldest first; names that are not ours are left out. */
-export async function listEntries(shelf: Shelf, states: readonly State[] = STATES): Promise<Listed[]> {
+export async function listEntries(store: Store, states: readonly State[] = STATES): Promise<Listed[]> {
   const listed: Listed[] = [];
   for (const state of states) {
-    for (const name of await shelf.disk.names(statePath(shelf.root, state))) {
+    for (const name of await store.disk.names(statePath(store.root, state))) {
       const label = parseLabel(name);
       const createdAt = label === null ? null : parseId(label.id);
       if (label !== null && createdAt !== null) listed.push({ state, label, createdAt });
@@ -52,7 +51,7 @@ export async function listEntries(shelf: Shelf, states: readonly State[] = STATE
 
 /** Moves an entry; false when another process was faster. The change of label goes with it. */
 export async function moveEntry(
-  { disk, root }: Shelf,
+  { disk, root }: Store,
   from: { readonly state: State; readonly label: Label },
   to: { readonly state: State; readonly label: Label },
 ): Promise<boolean> {
@@ -60,21 +59,21 @@ export async function moveEntry(
 }
 
 /** Makes moves out of and into these states durable. */
-export async function syncStates({ disk, root }: Shelf, ...states: State[]): Promise<void> {
+export async function syncStates({ disk, root }: Store, ...states: State[]): Promise<void> {
   for (const state of states) await disk.syncDirectory(statePath(root, state));
 }
 
 /** Deletes an entry: out of sight in one step, then piece by piece. False when another process was faster. */
-export async function deleteEntry(shelf: Shelf, from: { state: State; label: Label }): Promise<boolean> {
+export async function deleteEntry(store: Store, from: { state: State; label: Label }): Promise<boolean> {
   const gone = { state: "removed", label: from.label } as const;
-  if (!(await moveEntry(shelf, from, gone))) return false;
-  await removeTree(shelf.disk, entryPath(shelf.root, gone.state, gone.label));
+  if (!(await moveEntry(store, from, gone))) return false;
+  await removeTree(store.disk, entryPath(store.root, gone.state, gone.label));
   return true;
 }
 
 /** Puts what cannot be used where nothing looks at it and a person can. Never fails, never deletes. */
-export async function setAside(shelf: Shelf, state: State, name: string, why: string): Promise<void> {
-  const { disk, root } = shelf;
+export async function setAside(store: Store, state: State, name: string, why: string): Promise<void> {
+  const { disk, root } = store;
   const aside = `${state}.${name}.${randomBytes(3).toString("hex")}`;
   try {
     const isMoved = await tryRename(
@@ -82,18 +81,18 @@ export async function setAside(shelf: Shelf, state: State, name: string, why: st
       `${statePath(root, state)}/${name}`,
       `${statePath(root, "set-aside")}/${aside}`,
     );
-    if (isMoved) shelf.warn(`${why} It was set aside as set-aside/${aside}.`);
+    if (isMoved) store.warn(`${why} It was set aside as set-aside/${aside}.`);
   } catch (error) {
-    shelf.warn(`${why} It could not be set aside (${systemCode(error) ?? String(error)}).`);
+    store.warn(`${why} It could not be set aside (${systemCode(error) ?? String(error)}).`);
   }
 }
 
 /** setAside for an entry. */
 export async function setEntryAside(
-  shelf: Shelf,
+  store: Store,
   state: State,
   label: Label,
   problem: string,
 ): Promise<void> {
-  await setAside(shelf, state, formatLabel(label), `Report ${label.id} cannot be used: ${problem}`);
+  await setAside(store, state, formatLabel(label), `Report ${label.id} cannot be used: ${problem}`);
 }

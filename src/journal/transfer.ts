@@ -12,7 +12,7 @@
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
-import { encodeDocument, parseDocument } from "../json.ts";
+import { encodeDocument } from "../json.ts";
 import { isStored } from "./attachment.ts";
 import type { ClaimedReport } from "./claimed-report.ts";
 import { type Disk, systemCode, writeFile, writeWhole } from "./disk/disk.ts";
@@ -22,8 +22,8 @@ import {
   encodeEntry,
   parseAnswer,
   parseProgress,
+  parseTransfer,
   type Stated,
-  TransferSchema,
 } from "./documents.ts";
 import { readDocument, readEntry } from "./entry.ts";
 import type { Journal } from "./journal.ts";
@@ -147,7 +147,7 @@ async function readContents(
     throw refuse(`it does not begin with ${CONTENTS}`);
   const chunks: Uint8Array[] = [];
   for await (const chunk of entry.content) chunks.push(chunk);
-  const { id, parts } = parseDocument(TransferSchema, Buffer.concat(chunks).toString(), CONTENTS);
+  const { id, parts } = parseTransfer(Buffer.concat(chunks).toString());
   const total = parts.reduce((sum, { bytes }) => sum + bytes, 0);
   if (total > maxBytes) throw refuse(`it holds ${total} bytes, the bound is ${maxBytes}`);
   const foreign = parts.find(({ name }) => !PART_NAME.test(name));

@@ -9,7 +9,7 @@ import { randomBytes } from "node:crypto";
 import { readFile, readlink } from "node:fs/promises";
 import * as v from "valibot";
 import { asCerError } from "../../errors.ts";
-import { count, encodeDocument, object, parseDocument, text } from "../../json.ts";
+import { count, documentReader, encodeDocument, object, text } from "../../json.ts";
 import { type Disk, systemCode, unlessMissing, writeFile } from "./disk.ts";
 
 /** Milliseconds between two heartbeats of one owner. */
@@ -20,20 +20,22 @@ export const LEASE = 10 * BEAT;
 const MAX_RECORD = 65_536;
 
 /** One process, as far as it can be told from others. */
-export type Owner = v.InferOutput<typeof OwnerSchema>;
+export type Owner = ReturnType<typeof readOwner>;
 
-const OwnerSchema = object({
-  pid: count,
-  /** When it started, in whatever unit the platform counts; null where that cannot be found out. */
-  started: v.nullable(text),
-  hostName: text,
-  /** The installation of the system; null when unknown. */
-  machine: v.nullable(text),
-  /** The run of the system since it was last started; null when unknown. */
-  boot: v.nullable(text),
-  /** The process number space: containers on one machine have their own; null when unknown. */
-  space: v.nullable(text),
-});
+const readOwner = documentReader("the owner's record", () =>
+  object({
+    pid: count,
+    /** When it started, in whatever unit the platform counts; null where that cannot be found out. */
+    started: v.nullable(text),
+    hostName: text,
+    /** The installation of the system; null when unknown. */
+    machine: v.nullable(text),
+    /** The run of the system since it was last started; null when unknown. */
+    boot: v.nullable(text),
+    /** The process number space: containers on one machine have their own; null when unknown. */
+    space: v.nullable(text),
+  }),
+);
 
 /** The processes of this machine. */
 export type Processes = {
@@ -160,7 +162,7 @@ export function openOwners(disk: Disk, directory: string, processes: Processes):
 
 function parseOwner(bytes: Buffer): Owner | null {
   try {
-    return parseDocument(OwnerSchema, bytes.toString(), "the owner's record");
+    return readOwner(bytes.toString());
   } catch (error) {
     if (asCerError(error).code !== "CER_DAMAGED") throw error;
     return null;
