@@ -64,25 +64,15 @@ export type Event = {
   readonly files: readonly AttachedFile[];
 };
 
-/** What the user said, from a file, from flags, or both: any part may be missing. */
-export type EventInput = {
-  readonly reportType?: ReportType;
-  readonly eventType?: string;
-  readonly friendlyEventName?: string;
-  readonly eventDescription?: string;
-  readonly eventTime?: bigint;
-  readonly machine?: {
-    readonly name?: string;
-    readonly os?: string;
-    readonly lcid?: number;
-    readonly oem?: string;
-  };
-  readonly user?: { readonly name?: string };
-  readonly application?: { readonly name?: string; readonly path?: string; readonly company?: string };
-  readonly parameters?: readonly Parameter[];
-  readonly secondaryParameters?: readonly SecondaryParameter[];
-  readonly files?: readonly AttachedFile[];
-};
+/** A value of which any part may be missing; its lists are whole. */
+type Partly<T> = T extends object
+  ? T extends readonly unknown[]
+    ? T
+    : { readonly [K in keyof T]?: Partly<NonNullable<T[K]>> }
+  : T;
+
+/** What the user said, from a file, from flags, or both. */
+export type EventInput = Partly<Event>;
 
 /** maxpathstring and string32 ([MS-CER2] 2.2.1.2.1, 2.2.1.2.7), in characters. */
 const MAX_PATH_STRING = 256;
