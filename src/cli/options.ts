@@ -49,7 +49,8 @@ export function addRetries(command: Parser) {
 /** The configuration file that is named, and the settings that are typed. */
 export type TargetFlags = { readonly config: string | null; readonly settings: Settings };
 
-type SettingFlags = { readonly [K in keyof Settings]: Settings[K] | null };
+/** Null where nothing is typed. */
+export type SettingFlags = { readonly [K in keyof Settings]: Settings[K] | null };
 
 export function targetOf({ config, ...settings }: SettingFlags & { config: string | null }): TargetFlags {
   return { config, settings: present(settings) };
@@ -72,7 +73,6 @@ export function addKeeping(command: Parser) {
     receipt: word("--receipt <file>", "write the receipt of the delivered report there as well"),
   });
 }
-export type KeepingFlags = ReturnType<ReturnType<typeof addKeeping>>;
 
 /** Milliseconds without a byte in either direction before an exchange is given up. */
 const DEFAULT_IDLE_TIMEOUT = 30_000;
@@ -89,7 +89,6 @@ export function addTimes(command: Parser) {
     maxTime: word("--max-time <seconds>", "give up when the whole takes longer", parseSeconds),
   });
 }
-export type TimeFlags = ReturnType<ReturnType<typeof addTimes>>;
 
 export function addArchive(command: Parser) {
   return addFlags(command, "What is sent:", {

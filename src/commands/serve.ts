@@ -3,7 +3,7 @@
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { verifyArchive } from "../archive/verify.ts";
-import type { Command } from "../cli/command.ts";
+import type { ServeCommand } from "../cli/command.ts";
 import type { Context } from "../context.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
 import { quote, stripControls } from "../printable.ts";
@@ -15,7 +15,7 @@ import { startServer } from "../server/listen.ts";
  * @throws CerError as of `startServer`
  */
 export async function runServe(
-  command: Extract<Command, { name: "serve" }>,
+  command: ServeCommand,
   {
     terminal,
     signal,

@@ -8,7 +8,7 @@ import { createReadStream } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { verifyArchive } from "../archive/verify.ts";
-import type { Command } from "../cli/command.ts";
+import type { SmokeCommand } from "../cli/command.ts";
 import { resolveDestination } from "../config/destination.ts";
 import type { Source } from "../config/settings.ts";
 import { readSources } from "../config/sources.ts";
@@ -25,8 +25,6 @@ import { startServer } from "../server/listen.ts";
 import { formatUrl } from "../wire/exchange.ts";
 import { buildReport, encodeReport } from "../wire/report.ts";
 import { decodeAnswerText, decodeReportText } from "../wire/text.ts";
-
-type SmokeCommand = Extract<Command, { name: "smoke" }>;
 
 /** [MS-CER2] 4.4, step 4. */
 const EXAMPLE: Event = {
