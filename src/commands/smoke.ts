@@ -158,37 +158,31 @@ function tellSteps(
 ): Step[] {
   const { level1: posted, level2 } = outcome;
   const answer = kept === null ? [] : linesOf(decodeAnswerText(kept.body));
-  const steps: Step[] = [
-    { number: 1, title: "An error occurs", seen: [`${EXAMPLE.eventType} in ${EXAMPLE.application?.name}`] },
-    { number: 2, title: "An error report is created", seen: [`event time ${EXAMPLE.eventTime} (FILETIME)`] },
-    { number: 3, title: "The destination server is checked", seen: [server] },
-    {
-      number: 4,
-      title: "The level 1 report is made",
-      seen: [`${formatBytes(level1.length)}, FF FE and UTF-16LE`, ...linesOf(decodeReportText(level1).text)],
-    },
+  const steps: (readonly [title: string, seen: readonly string[]])[] = [
+    ["An error occurs", [`${EXAMPLE.eventType} in ${EXAMPLE.application?.name}`]],
+    ["An error report is created", [`event time ${EXAMPLE.eventTime} (FILETIME)`]],
+    ["The destination server is checked", [server]],
+    [
+      "The level 1 report is made",
+      [`${formatBytes(level1.length)}, FF FE and UTF-16LE`, ...linesOf(decodeReportText(level1).text)],
+    ],
   ];
-  if (posted === null) return steps;
-  steps.push(
-    { number: 5, title: "It is POSTed", seen: [`POST ${posted.url}, ${posted.bytes} bytes`] },
-    { number: 6, title: `The server answers ${posted.status}`, seen: answer },
-  );
-  if (level2 === null) return steps;
-  const { archive, url, status } = level2;
-  steps.push(
-    {
-      number: 7,
-      title: "The cabinet is made",
-      seen: [
-        `${archive.bytes} bytes, SHA-256 ${archive.sha256}`,
-        ...archive.files.map(({ name, bytes }) => `${name}, ${formatBytes(bytes)}`),
-      ],
-    },
-    { number: 8, title: "It is PUT to the DumpFile path", seen: [`PUT ${url}`] },
-  );
-  if (status === null) return steps;
-  const checked = embedded && outcome.error === null ? ["what arrived is byte for byte what was sent"] : [];
-  return [...steps, { number: 9, title: `The server answers ${status}`, seen: checked }];
+  if (posted !== null)
+    steps.push(
+      ["It is POSTed", [`POST ${posted.url}, ${posted.bytes} bytes`]],
+      [`The server answers ${posted.status}`, answer],
+    );
+  if (level2 !== null) {
+    const { bytes, sha256, files } = level2.archive;
+    const members = files.map(({ name, bytes }) => `${name}, ${formatBytes(bytes)}`);
+    steps.push(
+      ["The cabinet is made", [`${bytes} bytes, SHA-256 ${sha256}`, ...members]],
+      ["It is PUT to the DumpFile path", [`PUT ${level2.url}`]],
+    );
+    const checked = embedded && outcome.error === null ? ["what arrived is byte for byte what was sent"] : [];
+    if (level2.status !== null) steps.push([`The server answers ${level2.status}`, checked]);
+  }
+  return steps.map(([title, seen], place) => ({ number: place + 1, title, seen }));
 }
 
 function linesOf(text: string): string[] {
