@@ -188,9 +188,7 @@ function holdToBound(
     throw new CerError(
       "CER_TOO_LONG",
       `${field} has ${characters.length} characters, the bound is ${bound}.`,
-      {
-        hint: "Shorten it, or let cer cut it with --truncate.",
-      },
+      { hint: "Shorten it, or let cer cut it with --truncate." },
     );
   warnings.push(`${field} had ${characters.length} characters and was cut to the bound of ${bound}.`);
   return characters.slice(0, bound).join("");

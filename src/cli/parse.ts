@@ -48,9 +48,7 @@ function asUsageError(thrown: CommanderError, args: readonly string[]): CerError
   return new CerError(
     "CER_USAGE",
     `${message.charAt(0).toUpperCase()}${message.slice(1).replace(/\.?$/, ".")}`,
-    {
-      hint: `See cer${known} --help.`,
-    },
+    { hint: `See cer${known} --help.` },
   );
 }
 

@@ -7,7 +7,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { PreviewCommand, SubmitCommand } from "../cli/command.ts";
 import { resolveDestination } from "../config/destination.ts";
-import type { Source } from "../config/settings.ts";
+import { type Source, strongestSetting } from "../config/settings.ts";
 import { readSources } from "../config/sources.ts";
 import { resolveTerms } from "../config/terms.ts";
 import type { CollectionPlan } from "../consent/plan.ts";
@@ -73,7 +73,7 @@ function asJson({ level2, level2Reason, items }: CollectionPlan) {
 }
 
 function urlOf(sources: readonly Source[]): string | null {
-  if (sources.every(({ settings }) => settings.server === undefined)) return null;
+  if (strongestSetting(sources, "server") === undefined) return null;
   const { origin, path } = resolveDestination(sources);
   return formatUrl(origin, path);
 }

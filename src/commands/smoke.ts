@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { verifyArchive } from "../archive/verify.ts";
 import type { SmokeCommand } from "../cli/command.ts";
 import { resolveDestination } from "../config/destination.ts";
-import type { Source } from "../config/settings.ts";
+import { type Source, strongestSetting } from "../config/settings.ts";
 import { readSources } from "../config/sources.ts";
 import { resolveTerms } from "../config/terms.ts";
 import type { Context } from "../context.ts";
@@ -47,10 +47,10 @@ const EXAMPLE: Event = {
 
 export async function runSmoke(command: SmokeCommand, context: Context): Promise<ExitCode> {
   const sources = await readSources(command.target, context);
-  const isNamed = sources.some(({ settings }) => settings.server !== undefined);
-  const { outcome, steps } = isNamed
-    ? await smoke(sources, command, context, null)
-    : await smokeEmbedded(sources, command, context);
+  const isEmbedded = strongestSetting(sources, "server") === undefined;
+  const { outcome, steps } = isEmbedded
+    ? await smokeEmbedded(sources, command, context)
+    : await smoke(sources, command, context, null);
   show(outcome, steps, command, context);
   return exitCodeFor(outcome);
 }

@@ -152,9 +152,7 @@ function uniqueParameters(
       throw new CerError(
         "CER_EVENT_INVALID",
         `${where}: parameters[${at}].id is ${id}, which is taken already.`,
-        {
-          hint: "Each parameter has its own id from 0 to 9.",
-        },
+        { hint: "Each parameter has its own id from 0 to 9." },
       );
     seen.add(id);
     return { id, name: name ?? null, value };
