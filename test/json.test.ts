@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as v from "valibot";
 import { parseJson, parseShape } from "../src/json.ts";
-import { complaintOf } from "./support/complaint.ts";
+import { complaintOf } from "./support/thrown-error.ts";
 
 const Schema = v.strictObject({
   $schema: v.optional(v.string()),

@@ -6,7 +6,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Outcome } from "../src/delivery/outcome.ts";
-import { EXAMPLES } from "./support/examples.ts";
 import {
   answer,
   closeBeforeAnswer,
@@ -19,7 +18,8 @@ import {
   redirect,
   refusingPort,
   startFaults,
-} from "./support/fault-server.ts";
+} from "./support/scripted-server.ts";
+import { EXAMPLES } from "./support/spec-examples.ts";
 
 const PROGRAM = join(import.meta.dirname, "../bin/cer.js");
 

@@ -3,7 +3,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { EXAMPLES } from "../support/examples.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 import { compareCommands } from "./command.ts";
 import { startServe } from "./serve.ts";
 

@@ -17,7 +17,7 @@ import { planCollection } from "../../src/consent/plan.ts";
 import { type Consent, DEFAULT_POLICY, type Policy } from "../../src/consent/policy.ts";
 import type { AttachedFile, Event, FileType } from "../../src/event.ts";
 import { parseResponse } from "../../src/wire/response.ts";
-import { readAll } from "../support/chunks.ts";
+import { readAll } from "../support/bytes.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "cer-collect-"));
 after(() => rmSync(dir, { recursive: true, force: true }));

@@ -8,7 +8,7 @@ import { type Destination, parsePort, resolveDestination } from "../../src/confi
 import { proxyFor } from "../../src/config/proxy.ts";
 import { configFiles, readSources, type Settings, type Source } from "../../src/config/sources.ts";
 import { formatUrl, type Origin } from "../../src/wire/exchange.ts";
-import { complaintOf } from "../support/complaint.ts";
+import { complaintOf } from "../support/thrown-error.ts";
 
 const places: string[] = [];
 after(() => Promise.all(places.map((place) => rm(place, { recursive: true, force: true }))));

@@ -4,6 +4,7 @@ import { type Delivery, deliverHeld } from "../../src/delivery/deliver.ts";
 import { CerError } from "../../src/errors.ts";
 import type { Disk } from "../../src/journal/disk/disk.ts";
 import { keepReport, NOON, onStage, type Stage } from "../support/context.ts";
+import { hastyDisk } from "../support/journal/samples.ts";
 import {
   answer,
   busy,
@@ -25,8 +26,7 @@ import {
   refusingPort,
   resetAfter,
   startFaults,
-} from "../support/fault-server.ts";
-import { hastyDisk } from "../support/journal/sample.ts";
+} from "../support/scripted-server.ts";
 
 const ASKS = ok("Bucket=7\r\nBucketTable=2\r\niData=1\r\nDumpFile=\\Cabs\\7.cab\r\n");
 const TAKES = ok();

@@ -4,6 +4,7 @@ import { flushDue } from "../../src/delivery/flush.ts";
 import { CerError } from "../../src/errors.ts";
 import type { Journal } from "../../src/journal/journal.ts";
 import { keepReport, NOON, onStage, type Stage } from "../support/context.ts";
+import { FORCED, mustAdd, sampleReport } from "../support/journal/samples.ts";
 import {
   answer,
   busy,
@@ -12,8 +13,7 @@ import {
   ok,
   refusingPort,
   startFaults,
-} from "../support/fault-server.ts";
-import { FORCED, mustAdd, sampleReport } from "../support/journal/sample.ts";
+} from "../support/scripted-server.ts";
 
 const TAKES = ok("Bucket=7\r\n");
 

@@ -11,7 +11,7 @@ import {
   type Tried,
 } from "../../src/delivery/retry.ts";
 import type { CerErrorCode } from "../../src/errors.ts";
-import { DAY, HOUR, NOON } from "../support/journal/sample.ts";
+import { DAY, HOUR, NOON } from "../support/journal/samples.ts";
 
 const MINUTE = 60_000;
 const UNREACHABLE = { code: "CER_UNREACHABLE", status: null } as const;

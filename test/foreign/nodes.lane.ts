@@ -7,8 +7,8 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { EXAMPLES } from "../support/examples.ts";
 import { cer, openPlace, type Place } from "../support/run-cer.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 
 const run = promisify(execFile);
 const RELEASES = [22, 24];

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, test } from "node:test";
 import { openJournal } from "../../src/journal/open.ts";
-import { mustAdd, mustOpen, PLAIN, receiptOf, sampleDeps, sampleReport } from "../support/journal/sample.ts";
+import { mustAdd, mustOpen, PLAIN, receiptOf, sampleDeps, sampleReport } from "../support/journal/samples.ts";
 
 const NOBODY = 65_534;
 

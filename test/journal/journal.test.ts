@@ -24,7 +24,7 @@ import type { Journal, JournalDeps } from "../../src/journal/journal.ts";
 import { formatTime, type Listed } from "../../src/journal/layout.ts";
 import { LIMITS } from "../../src/journal/limits.ts";
 import { openJournal } from "../../src/journal/open.ts";
-import { readAll } from "../support/chunks.ts";
+import { readAll } from "../support/bytes.ts";
 import {
   ARCHIVE,
   DAY,
@@ -39,7 +39,7 @@ import {
   receiptOf,
   sampleDeps,
   sampleReport,
-} from "../support/journal/sample.ts";
+} from "../support/journal/samples.ts";
 
 let base = "";
 let now = NOON;

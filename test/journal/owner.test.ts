@@ -13,7 +13,7 @@ import {
   type Processes,
   parseProcessStart,
 } from "../../src/journal/disk/owner.ts";
-import { mustOpen, sampleDeps } from "../support/journal/sample.ts";
+import { mustOpen, sampleDeps } from "../support/journal/samples.ts";
 
 const SELF: Owner = {
   pid: 100,

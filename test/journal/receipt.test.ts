@@ -12,7 +12,7 @@ import {
   withoutCredentials,
 } from "../../src/journal/receipt.ts";
 import { quote } from "../../src/printable.ts";
-import { NOON } from "../support/journal/sample.ts";
+import { NOON } from "../support/journal/samples.ts";
 
 const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 const LEVEL1 = Buffer.from("the report");

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import type { Disk, Facts } from "../../src/journal/disk/disk.ts";
 import { openJournal } from "../../src/journal/open.ts";
-import { FORCED, mustAdd, mustOpen, sampleDeps, sampleReport } from "../support/journal/sample.ts";
+import { FORCED, mustAdd, mustOpen, sampleDeps, sampleReport } from "../support/journal/samples.ts";
 
 let base = "";
 beforeEach(async () => {

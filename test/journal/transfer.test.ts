@@ -9,7 +9,7 @@ import { extract, type Header, pack } from "tar-stream";
 import type { Held } from "../../src/journal/claimed-report.ts";
 import type { Journal } from "../../src/journal/journal.ts";
 import { exportParts, importReport, type Part, type TarEntry } from "../../src/journal/transfer.ts";
-import { readAll } from "../support/chunks.ts";
+import { readAll } from "../support/bytes.ts";
 import {
   ARCHIVE,
   hastyDisk,
@@ -19,7 +19,7 @@ import {
   PLAIN,
   sampleDeps,
   sampleReport,
-} from "../support/journal/sample.ts";
+} from "../support/journal/samples.ts";
 
 const disk = hastyDisk();
 const MAX = 10_000_000;

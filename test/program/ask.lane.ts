@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ok, startFaults } from "../support/fault-server.ts";
-import { asking, contentsOf, PROGRAM } from "../support/submit-whole.ts";
+import { ok, startFaults } from "../support/scripted-server.ts";
+import { asking, contentsOf, PROGRAM } from "../support/submit.ts";
 
 const place = mkdtempSync(join(tmpdir(), "cer-ask-"));
 after(() => rmSync(place, { recursive: true, force: true }));

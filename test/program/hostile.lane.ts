@@ -21,8 +21,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { ManifestItem } from "../../src/collect/manifest.ts";
-import { ok, startFaults } from "../support/fault-server.ts";
-import { asking, runProgram, type Submitted, submitTo } from "../support/submit-whole.ts";
+import { ok, startFaults } from "../support/scripted-server.ts";
+import { asking, runProgram, type Submitted, submitTo } from "../support/submit.ts";
 
 const place = mkdtempSync(join(tmpdir(), "cer-hostile-"));
 after(() => rmSync(place, { recursive: true, force: true }));

@@ -5,7 +5,14 @@ import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Outcome } from "../../src/delivery/outcome.ts";
-import { FORCED, hastyDisk, mustAdd, mustOpen, sampleDeps, sampleReport } from "../support/journal/sample.ts";
+import {
+  FORCED,
+  hastyDisk,
+  mustAdd,
+  mustOpen,
+  sampleDeps,
+  sampleReport,
+} from "../support/journal/samples.ts";
 import { type Recorder, startRecorder } from "../support/recording-server.ts";
 import { bundleProgram, inDirectory, type Program } from "../support/steps/stepped-program.ts";
 

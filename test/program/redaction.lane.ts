@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { asking, contentsOf, runProgram, type Submitted, submitTo } from "../support/submit-whole.ts";
+import { asking, contentsOf, runProgram, type Submitted, submitTo } from "../support/submit.ts";
 
 const place = mkdtempSync(join(tmpdir(), "cer-redaction-"));
 after(() => rmSync(place, { recursive: true, force: true }));

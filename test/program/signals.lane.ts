@@ -6,7 +6,14 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Outcome } from "../../src/delivery/outcome.ts";
-import { busy, type Fault, type FaultServer, neverAnswer, ok, startFaults } from "../support/fault-server.ts";
+import {
+  busy,
+  type Fault,
+  type FaultServer,
+  neverAnswer,
+  ok,
+  startFaults,
+} from "../support/scripted-server.ts";
 import {
   bundleProgram,
   type Ended,

@@ -15,8 +15,8 @@ import { type RunningServer, type ServerOptions, startServer } from "../../src/s
 import { buildReport, encodeReport } from "../../src/wire/report.ts";
 import { MAX_REPORT_SIZE } from "../../src/wire/report-reader.ts";
 import { parseResponse } from "../../src/wire/response.ts";
-import { EXAMPLES } from "../support/examples.ts";
-import { exchangeRaw } from "../support/fault-server.ts";
+import { exchangeRaw } from "../support/scripted-server.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 
 const GENERIC = EXAMPLES["4.4"].event;
 const REPORT = encodeReport(buildReport(GENERIC).report);

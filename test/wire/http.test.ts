@@ -21,7 +21,6 @@ import {
   type SendOptions,
 } from "../../src/wire/exchange.ts";
 import { type Http, type HttpOptions, openHttp } from "../../src/wire/http.ts";
-import { type Complaint, complaintOf } from "../support/complaint.ts";
 import {
   answer,
   challenge,
@@ -42,7 +41,8 @@ import {
   resetAfter,
   slow,
   startFaults,
-} from "../support/fault-server.ts";
+} from "../support/scripted-server.ts";
+import { type Complaint, complaintOf } from "../support/thrown-error.ts";
 
 const OPTIONS: HttpOptions = { connectTimeout: 5000, idleTimeout: 5000, proxy: null };
 

@@ -10,6 +10,7 @@ import { openSource } from "../../../src/archive/cab/read/source.ts";
 import { readCabinet } from "../../../src/archive/cab/read/tables.ts";
 import { writeCabinet } from "../../../src/archive/cab/write/write.ts";
 import type { Entry, WriteOptions } from "../../../src/archive/entries/entry.ts";
+import { entry, makeFolder, sha256, TIME } from "../../support/archives/cabinet.ts";
 import {
   extractWithWine,
   hashesIn,
@@ -19,7 +20,6 @@ import {
   READERS,
 } from "../../support/archives/foreign-readers.ts";
 import { dumpBytes, logText, randomBytes } from "../../support/archives/inputs.ts";
-import { entry, makeFolder, sha256, TIME } from "../../support/archives/pack.ts";
 
 const MiB = 1024 * 1024;
 

@@ -7,9 +7,9 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { openSource } from "../../../src/archive/cab/read/source.ts";
 import { readCabinet } from "../../../src/archive/cab/read/tables.ts";
+import { contentsOf, makeFolder, sha256 } from "../../support/archives/cabinet.ts";
 import { ENVIRONMENT } from "../../support/archives/foreign-readers.ts";
 import { dumpBytes, logText, randomBytes } from "../../support/archives/inputs.ts";
-import { contentsOf, makeFolder, sha256 } from "../../support/archives/pack.ts";
 import { WINE_LOADER } from "../../support/wine.ts";
 
 const run = promisify(execFile);

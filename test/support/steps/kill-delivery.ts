@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { verifyArchive } from "../../../src/archive/verify.ts";
 import type { Outcome } from "../../../src/delivery/outcome.ts";
-import { mustOpen, sampleDeps } from "../journal/sample.ts";
+import { mustOpen, sampleDeps } from "../journal/samples.ts";
 import { type Recorder, type Script, startRecorder } from "../recording-server.ts";
 import { bundleProgram, type Ended, type Program, readSteps, splitRuns } from "./stepped-program.ts";
 

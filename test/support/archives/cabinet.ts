@@ -10,7 +10,7 @@ import { type Cabinet, readCabinet } from "../../../src/archive/cab/read/tables.
 import { writeCabinet } from "../../../src/archive/cab/write/write.ts";
 import type { Archive } from "../../../src/archive/entries/archive.ts";
 import type { Entry, EntryBody, WriteOptions } from "../../../src/archive/entries/entry.ts";
-import { readAll } from "../chunks.ts";
+import { readAll } from "../bytes.ts";
 
 export const TIME = new Date(Date.UTC(2026, 2, 4, 5, 6, 8));
 

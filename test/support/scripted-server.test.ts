@@ -22,7 +22,7 @@ import {
   resetAfter,
   slow,
   startFaults,
-} from "./fault-server.ts";
+} from "./scripted-server.ts";
 
 const REQUEST = "PUT /a\\b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
 

@@ -13,7 +13,7 @@ import { readContents } from "../../src/archive/cab/read/contents.ts";
 import { bytesSource } from "../../src/archive/cab/read/source.ts";
 import { readCabinet } from "../../src/archive/cab/read/tables.ts";
 import { type Manifest, parseManifest } from "../../src/collect/manifest.ts";
-import { ok, type RawRequest, startFaults } from "./fault-server.ts";
+import { ok, type RawRequest, startFaults } from "./scripted-server.ts";
 
 export const PROGRAM = join(import.meta.dirname, "../../bin/cer.js");
 
