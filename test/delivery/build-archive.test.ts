@@ -7,7 +7,7 @@ import { resolvePolicy } from "../../src/config/terms.ts";
 import { pack } from "../../src/delivery/build-archive.ts";
 import { parseResponse } from "../../src/wire/response.ts";
 import { onStage } from "../support/context.ts";
-import { sampleEvent } from "../support/journal/samples.ts";
+import { sampleEvent } from "../support/events.ts";
 
 test("an archive that finds no room on the disk is an archive that could not be made, and no defect", () =>
   onStage(async ({ directory, around }) => {

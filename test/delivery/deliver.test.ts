@@ -13,7 +13,6 @@ import {
   closeOnConnect,
   early,
   type Fault,
-  type FaultServer,
   flood,
   garbage,
   halfBody,
@@ -25,7 +24,8 @@ import {
   redirect,
   refusingPort,
   resetAfter,
-  startFaults,
+  type ScriptedServer,
+  startScripted,
 } from "../support/scripted-server.ts";
 
 const ASKS = ok("Bucket=7\r\nBucketTable=2\r\niData=1\r\nDumpFile=\\Cabs\\7.cab\r\n");
@@ -53,9 +53,9 @@ async function deliverTo(
 /** A server that plays these faults, and a stage; both are gone afterwards. */
 async function against(
   faults: readonly Fault[],
-  play: (server: FaultServer, stage: Stage) => Promise<void>,
+  play: (server: ScriptedServer, stage: Stage) => Promise<void>,
 ): Promise<void> {
-  const server = await startFaults(faults);
+  const server = await startScripted(faults);
   try {
     await onStage((stage) => play(server, stage));
   } finally {
@@ -166,7 +166,7 @@ for (const { title, fault, seen, waits } of TRANSIENT)
       );
     });
 
-function methodsOf({ requests }: FaultServer): string[] {
+function methodsOf({ requests }: ScriptedServer): string[] {
   return requests.map(({ method }) => method);
 }
 

@@ -12,7 +12,7 @@ import {
   neverAnswer,
   ok,
   refusingPort,
-  startFaults,
+  startScripted,
 } from "../support/scripted-server.ts";
 
 const TAKES = ok("Bucket=7\r\n");
@@ -43,7 +43,7 @@ async function against(
   faults: readonly Fault[],
   play: (port: number, requests: () => number, stage: Stage, journal: Journal) => Promise<void>,
 ): Promise<void> {
-  const server = await startFaults(faults);
+  const server = await startScripted(faults);
   try {
     await onStage(async (stage) => {
       const journal = await stage.openJournal();

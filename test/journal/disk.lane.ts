@@ -5,14 +5,20 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { chmod, chown, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Readable } from "node:stream";
 import { afterEach, beforeEach, test } from "node:test";
 import { openJournal } from "../../src/journal/open.ts";
-import { mustAdd, mustOpen, PLAIN, receiptOf, sampleDeps, sampleReport } from "../support/journal/samples.ts";
+import {
+  archiveOf,
+  mustAdd,
+  mustOpen,
+  PLAIN,
+  receiptOf,
+  sampleDeps,
+  sampleReport,
+} from "../support/journal/samples.ts";
 
 const NOBODY = 65_534;
 
@@ -79,9 +85,7 @@ test("an archive that the disk has no room for: told, and none of it is left the
   const journal = await mustOpen(join(disk, "cer"), await sampleDeps());
   const held = await mustAdd(journal, sampleReport("a"));
   const large = Buffer.alloc(2 * 1024 * 1024, "x");
-  const sha256 = createHash("sha256").update(large).digest("hex");
-  const archive = { size: large.length, sha256, open: () => Readable.from([large]) };
-  await assert.rejects(held.keepArchive(archive, {}), {
+  await assert.rejects(held.keepArchive(archiveOf(large), {}), {
     code: "CER_JOURNAL_UNAVAILABLE",
     message: "The journal cannot be written to: the disk is full (ENOSPC).",
   });

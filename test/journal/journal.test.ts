@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import {
   appendFile,
   chmod,
@@ -24,9 +23,10 @@ import type { Journal, JournalDeps } from "../../src/journal/journal.ts";
 import { formatTime, type Listed } from "../../src/journal/layout.ts";
 import { LIMITS } from "../../src/journal/limits.ts";
 import { openJournal } from "../../src/journal/open.ts";
-import { readAll } from "../support/bytes.ts";
+import { readAll, sha256 } from "../support/bytes.ts";
 import {
   ARCHIVE,
+  archiveOf,
   DAY,
   FORCED,
   HOUR,
@@ -77,11 +77,6 @@ async function onlyIn(state: string): Promise<string> {
 }
 
 const OK = { status: 200, errorCode: null, peer: PEER };
-const archiveOf = (bytes: Buffer) => ({
-  size: bytes.length,
-  sha256: createHash("sha256").update(bytes).digest("hex"),
-  open: () => Readable.from([bytes.subarray(0, 1000), bytes.subarray(1000)]),
-});
 
 test("what was kept is found by the next run: event, bytes, destination, consent, settings", async () => {
   const first = await open();
@@ -122,7 +117,7 @@ test("the answer and the archive outlive the run that got them, byte for byte", 
   const again = await claimOnly(first);
   assert.deepEqual(again.answer, { status: 203, body, receivedAt: NOON + 5 });
   assert.deepEqual(again.archive?.about, about);
-  assert.equal(again.archive?.sha256, createHash("sha256").update(ARCHIVE).digest("hex"));
+  assert.equal(again.archive?.sha256, sha256(ARCHIVE));
   for (let time = 0; time < 2; time++)
     assert.deepEqual(await readAll(again.archive?.open() ?? Readable.from([])), ARCHIVE);
   await again.settle(wait);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { encodeEvent, parseEvent } from "../../src/journal/event-record.ts";
 import { encodeRecord, type Fields, parseRecord } from "../../src/journal/record.ts";
-import { sampleEvent } from "../support/journal/samples.ts";
+import { sampleEvent } from "../support/events.ts";
 
 const damaged = (message: string) => ({ name: "CerError", code: "CER_DAMAGED", message });
 

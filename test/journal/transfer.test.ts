@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,9 +8,10 @@ import { extract, type Header, pack } from "tar-stream";
 import type { Held } from "../../src/journal/claimed-report.ts";
 import type { Journal } from "../../src/journal/journal.ts";
 import { exportParts, importReport, type Part, type TarEntry } from "../../src/journal/transfer.ts";
-import { readAll } from "../support/bytes.ts";
+import { readAll, sha256 } from "../support/bytes.ts";
 import {
   ARCHIVE,
+  archiveOf,
   hastyDisk,
   mustAdd,
   mustOpen,
@@ -44,11 +44,7 @@ async function sample(): Promise<Held> {
   await held.beginAttempt(1);
   await held.endAttempt({ status: 200, errorCode: null, peer: PEER });
   await held.keepAnswer({ status: 200, body: Buffer.from("iData=1\r\n"), receivedAt: 5 });
-  const sha256 = createHash("sha256").update(ARCHIVE).digest("hex");
-  await held.keepArchive(
-    { size: ARCHIVE.length, sha256, open: () => Readable.from([ARCHIVE]) },
-    { files: [] },
-  );
+  await held.keepArchive(archiveOf(ARCHIVE), { files: [] });
   return held;
 }
 
@@ -142,7 +138,7 @@ function restated(members: readonly Member[], id?: string): Member[] {
   const parts = members.slice(1).map(({ header, body }) => ({
     name: header.name,
     bytes: body.length,
-    sha256: createHash("sha256").update(body).digest("hex"),
+    sha256: sha256(body),
   }));
   return replaced(
     members,

@@ -21,13 +21,13 @@ import {
   refusingPort,
   resetAfter,
   slow,
-  startFaults,
+  startScripted,
 } from "./scripted-server.ts";
 
 const REQUEST = "PUT /a\\b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
 
 async function play(fault: Fault, until?: string): Promise<string> {
-  const server = await startFaults([fault]);
+  const server = await startScripted([fault]);
   try {
     return await exchangeRaw(server.port, REQUEST, until);
   } finally {
@@ -71,7 +71,7 @@ test("each fault answers as its name says", async () => {
 });
 
 test("requests are recorded as they came, each with the fault that was its turn", async () => {
-  const server = await startFaults([closeOnConnect(), resetAfter(3), answer(500), ok("fine")]);
+  const server = await startScripted([closeOnConnect(), resetAfter(3), answer(500), ok("fine")]);
   await exchangeRaw(server.port, REQUEST);
   assert.equal(await exchangeRaw(server.port, REQUEST), "[ECONNRESET]");
   const chunked =
@@ -101,7 +101,7 @@ test("requests are recorded as they came, each with the fault that was its turn"
 });
 
 test("a server that never answers holds the connection until it is closed", async () => {
-  const server = await startFaults([neverAnswer()]);
+  const server = await startScripted([neverAnswer()]);
   const waiting = exchangeRaw(server.port, REQUEST);
   const first = await Promise.race([
     waiting,

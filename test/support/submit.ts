@@ -1,26 +1,40 @@
 /**
- * The built program against a scripted server, for tests of what leaves this machine: one home, one journal and one
- * temporary directory of its own per run, and everything that came out of it: the streams, the PUT, what is in its
- * cabinet, the receipt, the journal.
+ * `cer submit` of an event: to any server, with the outcome it tells; or to a scripted one, with everything that came out
+ * of the run: the streams, the PUT, what is in its cabinet, the receipt, the journal.
  */
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { buffer } from "node:stream/consumers";
-import { readContents } from "../../src/archive/cab/read/contents.ts";
-import { bytesSource } from "../../src/archive/cab/read/source.ts";
-import { readCabinet } from "../../src/archive/cab/read/tables.ts";
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { type Manifest, parseManifest } from "../../src/collect/manifest.ts";
-import { ok, type RawRequest, startFaults } from "./scripted-server.ts";
+import type { Outcome } from "../../src/delivery/outcome.ts";
+import { unpack } from "./archives/cabinet.ts";
+import { filesBelow } from "./files.ts";
+import { type CerOptions, type Ended, type Place, runCer } from "./run-cer.ts";
+import { ok, type RawRequest, startScripted } from "./scripted-server.ts";
 
-export const PROGRAM = join(import.meta.dirname, "../../bin/cer.js");
+/** A file at that place, for a report to carry; its path. */
+export async function attach(place: Place, name: string, content: Buffer): Promise<string> {
+  const path = join(place.directory, name);
+  await writeFile(path, content);
+  return path;
+}
 
-export type Submitted = {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
+export type Submission = Ended & { readonly outcome: Outcome };
+
+/** `cer submit --json` of an event, nothing else. */
+export async function submit(
+  place: Place,
+  args: readonly string[],
+  options: CerOptions = {},
+): Promise<Submission> {
+  const event = ["--event-type", "Foreign", "--app-name", "Test", "-p", "Where=here", "--force"];
+  const run = await runCer(place, ["submit", ...event, "--json", ...args], options);
+  assert.notEqual(run.stdout, "", `nothing on standard output, but on standard error: ${run.stderr}`);
+  return { ...run, outcome: JSON.parse(run.stdout) as Outcome };
+}
+
+export type Submitted = Ended & {
   readonly requests: readonly RawRequest[];
   /** The body of the PUT; empty where there was none. */
   readonly archive: Buffer;
@@ -34,10 +48,10 @@ export type Submitted = {
 };
 
 export type SubmitSetup = {
+  /** Below it `e.json`, the configuration and the journal get a directory of their own. */
+  readonly place: Place;
   readonly args?: readonly string[];
   readonly event?: object;
-  /** Where `e.json`, the configuration, HOME and the journal go. */
-  readonly place: string;
   readonly config?: object;
   readonly env?: Readonly<Record<string, string>>;
   /** False: the outcome is said to people. */
@@ -53,77 +67,42 @@ export function asking(...lines: readonly string[]): Buffer {
 /** `cer submit` of an event, answered with these bytes. */
 export async function submitTo(answer: Buffer, setup: SubmitSetup): Promise<Submitted> {
   const { place, args = [], event = {}, config = {}, env = {}, json = true } = setup;
-  const run = await mkdtemp(join(place, "run-"));
-  await mkdir(join(run, "journal"), { mode: 0o700 });
-  await mkdir(join(run, "tmp"));
-  await writeFile(join(run, "e.json"), JSON.stringify({ eventType: "Hostile", ...event }));
-  await writeFile(join(run, "cer.json"), JSON.stringify(config));
-  const server = await startFaults([ok(answer), ok()]);
-  const said = await runProgram(
-    [
-      "submit",
-      "e.json",
-      "--server",
-      server.url,
-      "--config",
-      "cer.json",
-      ...(json ? ["--json"] : []),
-      "--receipt",
-      "receipt.json",
-      ...args,
-    ],
-    run,
-    { HOME: join(place, "home"), CER_JOURNAL: join(run, "journal"), TMPDIR: join(run, "tmp"), ...env },
-  );
+  const cwd = await mkdtemp(join(place.directory, "run-"));
+  const [journal, temporary] = [join(cwd, "journal"), join(cwd, "tmp")];
+  await mkdir(temporary);
+  await writeFile(join(cwd, "e.json"), JSON.stringify({ eventType: "Hostile", ...event }));
+  await writeFile(join(cwd, "cer.json"), JSON.stringify(config));
+  const server = await startScripted([ok(answer), ok()]);
+  const words = [
+    "submit",
+    "e.json",
+    "--server",
+    server.url,
+    "--config",
+    "cer.json",
+    ...(json ? ["--json"] : []),
+  ];
+  const run = await runCer(place, [...words, "--receipt", "receipt.json", ...args], {
+    cwd,
+    env: { CER_JOURNAL: journal, TMPDIR: temporary, ...env },
+  });
   await server.close();
-  const archive = server.requests.find(({ method }) => method === "PUT")?.body ?? Buffer.alloc(0);
-  const files = await contentsOf(archive);
+  const archive = server.whole("PUT")[0]?.body ?? Buffer.alloc(0);
+  const files = new Map(archive.length === 0 ? [] : await unpack(archive));
   const manifest = files.get("manifest.json");
-  const kept = await filesBelow(run, ["e.json", "cer.json"]);
+  const kept = (await filesBelow(cwd)).filter((path) => !["e.json", "cer.json"].includes(basename(path)));
   return {
-    ...said,
+    ...run,
     requests: server.requests,
     archive,
     files,
     manifest: manifest === undefined ? null : parseManifest(manifest.toString()),
-    receipt: await readFile(join(run, "receipt.json"), "utf8").catch(() => ""),
+    receipt: await readFile(join(cwd, "receipt.json"), "utf8").catch(() => ""),
     everything: Buffer.concat([
-      Buffer.from(said.stdout + said.stderr),
+      Buffer.from(run.stdout + run.stderr),
       ...server.requests.map(({ head, body }) => Buffer.concat([Buffer.from(head), body])),
       ...files.values(),
-      ...kept,
+      ...(await Promise.all(kept.map((path) => readFile(path)))),
     ]),
   };
-}
-
-/** The program with these arguments and nothing on standard input. */
-export async function runProgram(
-  args: readonly string[],
-  cwd: string,
-  env: Readonly<Record<string, string>>,
-) {
-  const child = spawn(process.execPath, [PROGRAM, ...args], {
-    cwd,
-    env: { PATH: process.env.PATH ?? "", ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: 60_000,
-  });
-  const [stdout, stderr] = [buffer(child.stdout), buffer(child.stderr)];
-  const [code] = (await once(child, "close")) as [number | null];
-  return { code, stdout: (await stdout).toString(), stderr: (await stderr).toString() };
-}
-
-export async function contentsOf(cabinet: Buffer): Promise<Map<string, Buffer>> {
-  const files = new Map<string, Buffer>();
-  if (cabinet.length === 0) return files;
-  const source = bytesSource(cabinet);
-  for await (const { file, content } of readContents(source, await readCabinet(source)))
-    files.set(file.name, await buffer(content));
-  return files;
-}
-
-async function filesBelow(folder: string, except: readonly string[]): Promise<Buffer[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const names = entries.filter((entry) => entry.isFile() && !except.includes(entry.name));
-  return Promise.all(names.map((entry) => readFile(join(entry.parentPath, entry.name))));
 }

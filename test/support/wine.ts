@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { build } from "esbuild";
+import { tooSlow } from "./foreign-program.ts";
 
 /** Debian's loader of 64-bit programs. Package wine64 has no command of its own. */
 export const WINE_LOADER = "/usr/lib/wine/wine64";
@@ -17,7 +18,7 @@ export const WINE_LOADER = "/usr/lib/wine/wine64";
 const NODE_VERSION = "20.20.2";
 const execute = promisify(execFile);
 
-export type WineRun = { readonly exitCode: number | null; readonly stdout: Buffer; readonly stderr: Buffer };
+export type WineRun = { readonly code: number | null; readonly stdout: Buffer; readonly stderr: Buffer };
 
 export type Wine = {
   /** The directory on this side; also where the prefix is. */
@@ -102,20 +103,22 @@ async function runToFiles(
 ): Promise<WineRun> {
   const output = await mkdtemp(join(options.directory, "run-"));
   const [stdout, stderr] = [await open(join(output, "stdout"), "w"), await open(join(output, "stderr"), "w")];
-  const exitCode = await new Promise<number | null>((resolve, reject) => {
-    const child = spawn(program, args, {
-      stdio: ["ignore", stdout.fd, stderr.fd],
-      env: options.env,
-      cwd: options.cwd,
-      timeout: options.timeoutMs ?? 60_000,
-      killSignal: "SIGKILL",
-    });
+  const limit = options.timeoutMs ?? 60_000;
+  const child = spawn(program, args, {
+    stdio: ["ignore", stdout.fd, stderr.fd],
+    env: options.env,
+    cwd: options.cwd,
+    timeout: limit,
+    killSignal: "SIGKILL",
+  });
+  const code = await new Promise<number | null>((resolve, reject) => {
     child.on("error", reject);
     child.on("exit", resolve);
   });
   await Promise.all([stdout.close(), stderr.close()]);
+  if (child.killed) throw tooSlow(`wine ${args.join(" ")}`, limit);
   return {
-    exitCode,
+    code,
     stdout: await readFile(join(output, "stdout")),
     stderr: await readFile(join(output, "stderr")),
   };

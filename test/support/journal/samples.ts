@@ -1,7 +1,8 @@
-/** Events, reports and receipts for the journal's tests. */
+/** A journal for tests, and the reports, archives and receipts in it. */
 
 import { hostname } from "node:os";
-import type { AttachedFile, Event } from "../../../src/event.ts";
+import { Readable } from "node:stream";
+import type { AttachedFile } from "../../../src/event.ts";
 import type { AddOptions, NewReport } from "../../../src/journal/admission.ts";
 import type { Held } from "../../../src/journal/claimed-report.ts";
 import { type Disk, openDisk } from "../../../src/journal/disk/disk.ts";
@@ -10,26 +11,12 @@ import { ADMISSION } from "../../../src/journal/duplicates.ts";
 import type { Journal, JournalDeps } from "../../../src/journal/journal.ts";
 import { openJournal } from "../../../src/journal/open.ts";
 import type { Receipt } from "../../../src/journal/receipt.ts";
+import { sha256 } from "../bytes.ts";
+import { sampleEvent } from "../events.ts";
 
 export const NOON = Date.parse("2026-11-24T12:00:00.000Z");
 export const HOUR = 3_600_000;
 export const DAY = 24 * HOUR;
-
-export function sampleEvent(value: string, files: readonly AttachedFile[] = []): Event {
-  return {
-    reportType: 1,
-    eventType: "SetupFailed",
-    friendlyEventName: "Setup failed",
-    eventDescription: null,
-    eventTime: 133_000_000_000_000_001n,
-    machine: { name: "HOST", os: "6.1.7601.2.1.0.256.1", lcid: 1033, oem: null },
-    user: { name: "ann" },
-    application: { name: "setup.exe", path: "C:\\setup.exe", company: "Contoso" },
-    parameters: [{ id: 0, name: "product", value }],
-    secondaryParameters: [{ name: "log", value: "1" }],
-    files,
-  };
-}
 
 export function sampleReport(value: string, files: readonly AttachedFile[] = []): NewReport {
   return {
@@ -125,5 +112,11 @@ export async function mustAdd(journal: Journal, report: NewReport, options = PLA
 
 /** What stands for a cabinet. */
 export const ARCHIVE = Buffer.alloc(300_000, "MSCF and more ");
+
+/** An archive to keep, of these bytes. */
+export function archiveOf(bytes: Buffer) {
+  const open = () => Readable.from([bytes.subarray(0, 1000), bytes.subarray(1000)]);
+  return { size: bytes.length, sha256: sha256(bytes), open };
+}
 
 export const PEER = { address: "192.0.2.1", tlsFingerprint: null };

@@ -1,7 +1,6 @@
 /** A report's whole life in a journal, for the tests that end it at every step, and what has to be true afterwards. */
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { Readable } from "node:stream";
 import type { JournalDeps } from "../../../src/journal/journal.ts";
@@ -9,6 +8,7 @@ import { LIMITS } from "../../../src/journal/limits.ts";
 import { readAll } from "../bytes.ts";
 import {
   ARCHIVE,
+  archiveOf,
   DAY,
   hastyDisk,
   mustAdd,
@@ -53,9 +53,7 @@ export async function live(
   await held.endAttempt({ status: 200, errorCode: null, peer: PEER });
   await held.keepAnswer({ status: 200, body: Buffer.from("iData=1\r\n"), receivedAt: now });
   acknowledge("answered");
-  const sha256 = createHash("sha256").update(ARCHIVE).digest("hex");
-  const archive = { size: ARCHIVE.length, sha256, open: () => Readable.from([ARCHIVE]) };
-  await held.keepArchive(archive, { files: ["setup.log"] });
+  await held.keepArchive(archiveOf(ARCHIVE), { files: ["setup.log"] });
   acknowledge("packed");
   await held.beginAttempt(2);
   await held.endAttempt({ status: 503, errorCode: "CER_STATUS", peer: PEER });
