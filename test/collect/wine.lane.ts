@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { tooSlow } from "../support/foreign-program.ts";
 import { bundle, openWine, type Wine } from "../support/wine.ts";
 import type { Question } from "./windows-probe.ts";
 
@@ -75,7 +76,11 @@ async function ask(questions: readonly Question[]): Promise<unknown[]> {
   const paths = [asked, answered].map((path) => wine.windowsPath(path));
   const { code, stderr } = await wine.node(script, paths, { timeoutMs: 300_000 });
   assert.equal(code, 0, stderr.toString());
-  return JSON.parse(await readFile(answered, "utf8")) as unknown[];
+  const answers = await readFile(answered, "utf8");
+  // The collectors' own words where reg or wmic is too slow; nothing here asks for that.
+  const slow = /took more than (\d+) ms/.exec(answers);
+  if (slow !== null) throw tooSlow("wine's reg or wmic", Number(slow[1]));
+  return JSON.parse(answers) as unknown[];
 }
 
 async function collect(item: string, kind: "RegKey" | "RegTree", limits = {}): Promise<RegistryAnswer> {

@@ -4,6 +4,7 @@
  * whose own loader is called: the wrapper on PATH complains of the missing 32-bit one.
  */
 import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, open, readFile, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -14,6 +15,9 @@ import { tooSlow } from "./foreign-program.ts";
 
 /** Debian's loader of 64-bit programs. Package wine64 has no command of its own. */
 export const WINE_LOADER = "/usr/lib/wine/wine64";
+
+/** Milliseconds for Wine's server to start, or to end. */
+const SERVER_LIMIT = 60_000;
 
 const NODE_VERSION = "20.20.2";
 const execute = promisify(execFile);
@@ -60,10 +64,12 @@ export async function openWine(): Promise<Wine> {
     });
   const windowsPath = (path: string) => `Z:${path.replaceAll("/", "\\")}`;
   // Without pipes: the server that stays would hold them open.
-  const server = (...args: string[]) =>
-    new Promise((resolve) => {
-      spawn("/usr/lib/wine/wineserver", args, { env, stdio: "ignore" }).on("exit", resolve);
-    });
+  const server = async (...args: string[]) => {
+    const limit = { timeout: SERVER_LIMIT, killSignal: "SIGKILL" } as const;
+    const child = spawn("/usr/lib/wine/wineserver", args, { env, stdio: "ignore", ...limit });
+    await once(child, "exit");
+    if (child.killed) throw tooSlow(`wineserver ${args.join(" ")}`, SERVER_LIMIT);
+  };
   await mkdir(env.WINEPREFIX);
   // A server that stays spares every later program the start of Windows.
   await server("-p");

@@ -37,7 +37,8 @@ export async function startDaemon(
   const limit = Date.now() + START_LIMIT;
   while (!(await takesConnections(port))) {
     if (failure !== null) throw failure;
-    if (child.exitCode !== null) throw new Error(`${program} does not answer on port ${port}:\n${written}`);
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`${program} does not answer on port ${port}:\n${written}`);
     if (Date.now() > limit) {
       await stop(child);
       throw tooSlow(`${program}, answering on port ${port},`, START_LIMIT);
