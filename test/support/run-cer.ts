@@ -82,7 +82,7 @@ export type Started = {
 
 /** Starts `cer` with these arguments at that place. */
 export function startCer(
-  { directory, env: own }: Pick<Place, "directory" | "env">,
+  { directory, env: own }: Place,
   args: readonly string[],
   options: CerOptions = {},
 ): Started {
@@ -112,11 +112,7 @@ export function startCer(
 const LIMIT = 300_000;
 
 /** Runs `cer` with these arguments at that place to its end. */
-export function runCer(
-  place: Pick<Place, "directory" | "env">,
-  args: readonly string[],
-  options: CerOptions = {},
-): Promise<Ended> {
+export function runCer(place: Place, args: readonly string[], options: CerOptions = {}): Promise<Ended> {
   return startCer(place, args, { timeout: LIMIT, ...options }).ended;
 }
 
