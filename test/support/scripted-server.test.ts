@@ -1,3 +1,5 @@
+/** The scripted server itself: each fault does what its name says, and every request is remembered. */
+
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { test } from "node:test";

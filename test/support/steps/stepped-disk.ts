@@ -1,4 +1,4 @@
-/** In the child: stands for src/journal/disk.ts where the journal is opened. */
+/** In the child: stands for src/journal/disk/disk.ts where the journal is opened. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Disk, openDisk as openRealDisk } from "../../../src/journal/disk/disk.ts";
