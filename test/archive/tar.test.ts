@@ -8,9 +8,9 @@ import { pack as tarPack } from "tar-stream";
 import { openFile } from "../../src/archive/entries/body.ts";
 import type { Entry, WriteOptions } from "../../src/archive/entries/entry.ts";
 import { extractTar, readTar, writeTar } from "../../src/archive/tar.ts";
+import { entry, makeFolder, TIME } from "../support/archives/cabinet.ts";
 import { logText, randomBytes } from "../support/archives/inputs.ts";
-import { entry, makeFolder, sha256, TIME } from "../support/archives/pack.ts";
-import { readAll } from "../support/chunks.ts";
+import { readAll, sha256 } from "../support/bytes.ts";
 
 const run = promisify(execFile);
 

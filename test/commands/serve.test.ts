@@ -9,8 +9,8 @@ import { runServe } from "../../src/commands/serve.ts";
 import { CerError } from "../../src/errors.ts";
 import { buildReport, encodeReport } from "../../src/wire/report.ts";
 import { parseResponse } from "../../src/wire/response.ts";
-import { EXAMPLES } from "../support/examples.ts";
-import { exchangeRaw } from "../support/fault-server.ts";
+import { exchangeRaw } from "../support/scripted-server.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 
 let tempDir = "";
 before(async () => {

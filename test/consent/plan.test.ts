@@ -17,8 +17,9 @@ import {
   type ItemKind,
   type Policy,
 } from "../../src/consent/policy.ts";
-import type { AttachedFile, Event, FileType } from "../../src/event.ts";
+import type { AttachedFile, FileType } from "../../src/event.ts";
 import { type Level1Response, parseResponse } from "../../src/wire/response.ts";
+import { eventWith } from "../support/events.ts";
 
 const LINUX: PathFacts = { platform: "linux", env: { HOME: "/home/bob", TMPDIR: "/tmp" }, home: "/home/bob" };
 const WINDOWS: PathFacts = {
@@ -29,22 +30,6 @@ const WINDOWS: PathFacts = {
 
 function attached(name: string, type: FileType): AttachedFile {
   return { path: `/var/log/app/${name}`, name, type };
-}
-
-function eventWith(...files: AttachedFile[]): Event {
-  return {
-    reportType: 0,
-    eventType: "MikeTest",
-    friendlyEventName: null,
-    eventDescription: null,
-    eventTime: 133_496_477_153_022_430n,
-    machine: { name: "m", os: "10.0.0.0.0.0.0.0", lcid: 1033, oem: null },
-    user: { name: "bob" },
-    application: null,
-    parameters: [],
-    secondaryParameters: [],
-    files,
-  };
 }
 
 function answer(...lines: string[]): Level1Response {

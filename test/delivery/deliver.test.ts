@@ -4,6 +4,7 @@ import { type DeliveryResult, deliverClaimed } from "../../src/delivery/deliver.
 import { CerError } from "../../src/errors.ts";
 import type { Disk } from "../../src/journal/disk/disk.ts";
 import { keepReport, NOON, type TestContext, withContext } from "../support/context.ts";
+import { hastyDisk } from "../support/journal/samples.ts";
 import {
   answer,
   busy,
@@ -12,7 +13,6 @@ import {
   closeOnConnect,
   early,
   type Fault,
-  type FaultServer,
   flood,
   garbage,
   halfBody,
@@ -24,9 +24,9 @@ import {
   redirect,
   refusingPort,
   resetAfter,
-  startFaults,
-} from "../support/fault-server.ts";
-import { hastyDisk } from "../support/journal/sample.ts";
+  type ScriptedServer,
+  startScripted,
+} from "../support/scripted-server.ts";
 
 const ASKS = ok("Bucket=7\r\nBucketTable=2\r\niData=1\r\nDumpFile=\\Cabs\\7.cab\r\n");
 const TAKES = ok();
@@ -53,9 +53,9 @@ async function deliverTo(
 /** A server that plays these faults, and a stage; both are gone afterwards. */
 async function against(
   faults: readonly Fault[],
-  play: (server: FaultServer, stage: TestContext) => Promise<void>,
+  play: (server: ScriptedServer, stage: TestContext) => Promise<void>,
 ): Promise<void> {
-  const server = await startFaults(faults);
+  const server = await startScripted(faults);
   try {
     await withContext((stage) => play(server, stage));
   } finally {
@@ -166,7 +166,7 @@ for (const { title, fault, seen, waits } of TRANSIENT)
       );
     });
 
-function methodsOf({ requests }: FaultServer): string[] {
+function methodsOf({ requests }: ScriptedServer): string[] {
   return requests.map(({ method }) => method);
 }
 

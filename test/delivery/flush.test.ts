@@ -4,6 +4,7 @@ import { flushDue } from "../../src/delivery/flush.ts";
 import { CerError } from "../../src/errors.ts";
 import type { Journal } from "../../src/journal/journal.ts";
 import { keepReport, NOON, type TestContext, withContext } from "../support/context.ts";
+import { FORCED, mustAdd, sampleReport } from "../support/journal/samples.ts";
 import {
   answer,
   busy,
@@ -11,9 +12,8 @@ import {
   neverAnswer,
   ok,
   refusingPort,
-  startFaults,
-} from "../support/fault-server.ts";
-import { FORCED, mustAdd, sampleReport } from "../support/journal/sample.ts";
+  startScripted,
+} from "../support/scripted-server.ts";
 
 const TAKES = ok("Bucket=7\r\n");
 
@@ -43,7 +43,7 @@ async function against(
   faults: readonly Fault[],
   play: (port: number, requests: () => number, stage: TestContext, journal: Journal) => Promise<void>,
 ): Promise<void> {
-  const server = await startFaults(faults);
+  const server = await startScripted(faults);
   try {
     await withContext(async (stage) => {
       const journal = await stage.openJournal();

@@ -5,11 +5,11 @@ import { test } from "node:test";
 import { deliverClaimed } from "../../src/delivery/deliver.ts";
 import { entryPath } from "../../src/journal/layout.ts";
 import { withContext } from "../support/context.ts";
-import { ok, startFaults } from "../support/fault-server.ts";
 import { ANSWERED, copyKeptJournal, LATER } from "../support/journal/kept-sample.ts";
+import { ok, startScripted } from "../support/scripted-server.ts";
 
 test("a report that an earlier version packed is delivered by one PUT of the kept archive", async () => {
-  const server = await startFaults([ok()]);
+  const server = await startScripted([ok()]);
   try {
     await withContext(async (stage) => {
       stage.clock.now = LATER;

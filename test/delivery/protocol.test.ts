@@ -16,8 +16,8 @@ import {
 import type { Reply, Request, Send } from "../../src/wire/exchange.ts";
 import { buildReport, encodeReport } from "../../src/wire/report.ts";
 import type { Level1Response } from "../../src/wire/response.ts";
-import { readAll } from "../support/chunks.ts";
-import { EXAMPLES } from "../support/examples.ts";
+import { readAll } from "../support/bytes.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 
 const ORIGIN = { scheme: "http", host: "testserver.corp.xyz.com", port: 1273 } as const;
 const URL1 = "http://testserver.corp.xyz.com:1273/stage2.htm";

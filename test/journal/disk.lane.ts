@@ -18,7 +18,7 @@ import {
   receiptOf,
   sampleDeps,
   sampleReport,
-} from "../support/journal/sample.ts";
+} from "../support/journal/samples.ts";
 
 const NOBODY = 65_534;
 

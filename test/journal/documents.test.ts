@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { encodeEvent, eventSchema } from "../../src/journal/documents.ts";
 import { documentReader, encodeDocument, object } from "../../src/json.ts";
-import { sampleEvent } from "../support/journal/sample.ts";
+import { sampleEvent } from "../support/events.ts";
 
 test("an event survives, its 64-bit time to the last tick", () => {
   const texts = fc.string({ unit: "binary" });

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import type { Event } from "../../src/event.ts";
 import { ADMISSION, admit, eventIdentity, eventSignature, stormUntil } from "../../src/journal/duplicates.ts";
 import { formatId, formatTime, type Listed, type State } from "../../src/journal/layout.ts";
-import { DAY, HOUR, NOON, sampleEvent } from "../support/journal/sample.ts";
+import { sampleEvent } from "../support/events.ts";
+import { DAY, HOUR, NOON } from "../support/journal/samples.ts";
 
 const EVENT = sampleEvent("7.1");
 const TO = { to: "http://cer.example:1273/stage2.htm", timeGiven: true };

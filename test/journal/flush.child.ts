@@ -6,7 +6,7 @@
 
 import { appendFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { mustOpen, PLAIN, receiptOf, sampleDeps, sampleReport } from "../support/journal/sample.ts";
+import { mustOpen, PLAIN, receiptOf, sampleDeps, sampleReport } from "../support/journal/samples.ts";
 
 const [directory = "", task, number = ""] = process.argv.slice(2);
 const warn = (problem: string) => process.stderr.write(`${problem}\n`);

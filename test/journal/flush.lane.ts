@@ -3,8 +3,15 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { bundleChild } from "../support/journal/kill-child.ts";
-import { FORCED, hastyDisk, mustAdd, mustOpen, sampleDeps, sampleReport } from "../support/journal/sample.ts";
+import { bundleChild } from "../support/journal/kill-at-every-step.ts";
+import {
+  FORCED,
+  hastyDisk,
+  mustAdd,
+  mustOpen,
+  sampleDeps,
+  sampleReport,
+} from "../support/journal/samples.ts";
 
 const child = await bundleChild(join(import.meta.dirname, "flush.child.ts"));
 after(() => child.remove());

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import {
   appendFile,
   chmod,
@@ -24,7 +23,7 @@ import type { Journal, JournalDeps } from "../../src/journal/journal.ts";
 import { formatTime, type Listed } from "../../src/journal/layout.ts";
 import { LIMITS } from "../../src/journal/limits.ts";
 import { openJournal } from "../../src/journal/open.ts";
-import { readAll } from "../support/chunks.ts";
+import { readAll, sha256 } from "../support/bytes.ts";
 import {
   ARCHIVE,
   archiveOf,
@@ -40,7 +39,7 @@ import {
   receiptOf,
   sampleDeps,
   sampleReport,
-} from "../support/journal/sample.ts";
+} from "../support/journal/samples.ts";
 
 let base = "";
 let now = NOON;
@@ -116,7 +115,7 @@ test("the answer and the archive outlive the run that got them, byte for byte", 
   const again = await claimOnly(first);
   assert.deepEqual(again.answer, { status: 203, body, receivedAt: NOON + 5 });
   assert.deepEqual(again.archive?.about, archiveOf(ARCHIVE).about);
-  assert.equal(again.archive?.sha256, createHash("sha256").update(ARCHIVE).digest("hex"));
+  assert.equal(again.archive?.sha256, sha256(ARCHIVE));
   for (let time = 0; time < 2; time++)
     assert.deepEqual(await readAll(again.archive?.open() ?? Readable.from([])), ARCHIVE);
   await again.settle(wait);

@@ -9,9 +9,9 @@ import { encodeEntry, encodeProgress } from "../../src/journal/documents.ts";
 import type { Journal, Shown } from "../../src/journal/journal.ts";
 import { entryPath, formatLabel } from "../../src/journal/layout.ts";
 import { encodeReceipt, verifyReceipt } from "../../src/journal/receipt.ts";
-import { readAll } from "../support/chunks.ts";
+import { readAll } from "../support/bytes.ts";
 import { ABANDONED, ANSWERED, copyKeptJournal, DONE, LATER, TRIED } from "../support/journal/kept-sample.ts";
-import { hastyDisk, mustOpen, sampleDeps } from "../support/journal/sample.ts";
+import { hastyDisk, mustOpen, sampleDeps } from "../support/journal/samples.ts";
 
 let base = "";
 let journal: Journal;

@@ -12,7 +12,7 @@ import {
   parseLabel,
   parseTime,
 } from "../../src/journal/layout.ts";
-import { DAY, HOUR, NOON } from "../support/journal/sample.ts";
+import { DAY, HOUR, NOON } from "../support/journal/samples.ts";
 
 const hex = (length: number) =>
   fc.string({ minLength: length, maxLength: length, unit: fc.constantFrom(..."0123456789abcdef") });

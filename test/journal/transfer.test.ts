@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +8,7 @@ import { extract, type Header, pack } from "tar-stream";
 import type { ClaimedReport } from "../../src/journal/claimed-report.ts";
 import type { Journal } from "../../src/journal/journal.ts";
 import { exportParts, importReport, type Part, type TarEntry } from "../../src/journal/transfer.ts";
-import { readAll } from "../support/chunks.ts";
+import { readAll, sha256 } from "../support/bytes.ts";
 import {
   ARCHIVE,
   archiveOf,
@@ -20,7 +19,7 @@ import {
   PLAIN,
   sampleDeps,
   sampleReport,
-} from "../support/journal/sample.ts";
+} from "../support/journal/samples.ts";
 
 const disk = hastyDisk();
 const MAX = 10_000_000;
@@ -139,7 +138,7 @@ function restated(members: readonly Member[], id?: string): Member[] {
   const parts = members.slice(1).map(({ header, body }) => ({
     name: header.name,
     bytes: body.length,
-    sha256: createHash("sha256").update(body).digest("hex"),
+    sha256: sha256(body),
   }));
   return replaced(
     members,

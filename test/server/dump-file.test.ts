@@ -6,7 +6,7 @@ import { formatDumpFile, parseDumpTarget } from "../../src/server/dump-file.ts";
 import { parseDumpPath } from "../../src/wire/dump-path.ts";
 import { buildReport, type Level1Report } from "../../src/wire/report.ts";
 import { decodeAnswerText, encodeAnswerText } from "../../src/wire/text.ts";
-import { EXAMPLES } from "../support/examples.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 
 const GUID = "8747c307-c461-42ba-abf5-7fd98d8bb0ec";
 const GENERIC = buildReport(EXAMPLES["4.4"].event).report;

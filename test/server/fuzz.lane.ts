@@ -9,8 +9,8 @@ import fc from "fast-check";
 import { startServer } from "../../src/server/listen.ts";
 import { buildReport, encodeReport } from "../../src/wire/report.ts";
 import { parseResponse } from "../../src/wire/response.ts";
-import { EXAMPLES } from "../support/examples.ts";
-import { exchangeRaw } from "../support/fault-server.ts";
+import { exchangeRaw } from "../support/scripted-server.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 
 const REPORT = encodeReport(buildReport(EXAMPLES["4.4"].event).report);
 const CABINET = Buffer.from(`MSCF${"cabinet ".repeat(50)}`);

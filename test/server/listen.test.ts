@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { after, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CerError } from "../../src/errors.ts";
@@ -15,8 +14,10 @@ import { type RunningServer, type ServerOptions, startServer } from "../../src/s
 import { buildReport, encodeReport } from "../../src/wire/report.ts";
 import { MAX_REPORT_SIZE } from "../../src/wire/report-reader.ts";
 import { parseResponse } from "../../src/wire/response.ts";
-import { EXAMPLES } from "../support/examples.ts";
-import { exchangeRaw } from "../support/fault-server.ts";
+import { sha256 } from "../support/bytes.ts";
+import { filesBelow } from "../support/files.ts";
+import { exchangeRaw } from "../support/scripted-server.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 
 const GENERIC = EXAMPLES["4.4"].event;
 const REPORT = encodeReport(buildReport(GENERIC).report);
@@ -101,15 +102,7 @@ function eventWith(changes: Partial<Event>): Buffer {
 }
 
 async function filesUnder(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
-    .sort();
-}
-
-function sha256(bytes: Buffer): string {
-  return createHash("sha256").update(bytes).digest("hex");
+  return (await filesBelow(folder)).map((path) => relative(folder, path));
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {

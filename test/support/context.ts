@@ -9,7 +9,7 @@ import type { AttachedFile } from "../../src/event.ts";
 import type { ClaimedReport } from "../../src/journal/claimed-report.ts";
 import type { Journal, JournalDeps } from "../../src/journal/journal.ts";
 import { buildReport, encodeReport } from "../../src/wire/report.ts";
-import { FORCED, hastyDisk, mustAdd, mustOpen, sampleDeps, sampleReport } from "./journal/sample.ts";
+import { FORCED, hastyDisk, mustAdd, mustOpen, sampleDeps, sampleReport } from "./journal/samples.ts";
 
 export const NOON = Date.parse("2026-11-24T12:00:00.000Z");
 

@@ -5,7 +5,7 @@ import { CerError } from "../../src/errors.ts";
 import type { Event, FileType, ReportType } from "../../src/event.ts";
 import { buildReport, encodeReport, type Level1Report } from "../../src/wire/report.ts";
 import { MAX_REPORT_SIZE, parseReport } from "../../src/wire/report-reader.ts";
-import { EXAMPLES } from "../support/examples.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 
 const GENERIC = EXAMPLES["4.4"];
 

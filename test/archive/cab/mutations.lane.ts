@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CabError } from "../../../src/archive/entries/error.ts";
+import { entry, pack, sortedContents, unpack } from "../../support/archives/cabinet.ts";
 import { craftCabinet, mszipBlocks, storedBlocks } from "../../support/archives/crafted-cabinet.ts";
 import { dumpBytes, logText, randomBits, randomBytes } from "../../support/archives/inputs.ts";
-import { entry, pack, sortedContents, unpack } from "../../support/archives/pack.ts";
 
 const COUNT = 100_000;
 const MiB = 1024 * 1024;

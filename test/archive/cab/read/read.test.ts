@@ -10,6 +10,14 @@ import { bytesSource, openSource } from "../../../../src/archive/cab/read/source
 import { readCabinet } from "../../../../src/archive/cab/read/tables.ts";
 import { CabError } from "../../../../src/archive/entries/error.ts";
 import {
+  contentsOf,
+  entry,
+  makeFolder,
+  pack,
+  sortedContents,
+  unpack,
+} from "../../../support/archives/cabinet.ts";
+import {
   type Crafted,
   craftCabinet,
   mszipBlocks,
@@ -17,14 +25,6 @@ import {
   storedBlocks,
 } from "../../../support/archives/crafted-cabinet.ts";
 import { dumpBytes, logText, randomBytes } from "../../../support/archives/inputs.ts";
-import {
-  contentsOf,
-  entry,
-  makeFolder,
-  pack,
-  sortedContents,
-  unpack,
-} from "../../../support/archives/pack.ts";
 
 const log = logText(100_000, 1);
 

@@ -13,9 +13,9 @@ import { readCabinet } from "../../../../src/archive/cab/read/tables.ts";
 import { writeCabinet } from "../../../../src/archive/cab/write/write.ts";
 import { openFile } from "../../../../src/archive/entries/body.ts";
 import type { Entry, EntryResult } from "../../../../src/archive/entries/entry.ts";
+import { entry, makeFolder, pack, TIME, unpack } from "../../../support/archives/cabinet.ts";
 import { dumpBytes, logText, randomBytes } from "../../../support/archives/inputs.ts";
-import { entry, makeFolder, pack, sha256, TIME, unpack } from "../../../support/archives/pack.ts";
-import { readAll } from "../../../support/chunks.ts";
+import { readAll, sha256 } from "../../../support/bytes.ts";
 
 const run = promisify(execFile);
 

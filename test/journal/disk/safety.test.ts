@@ -3,9 +3,9 @@ import { chmod, mkdir, mkdtemp, readdir, rm, stat, symlink } from "node:fs/promi
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import type { Disk, Facts } from "../../src/journal/disk/disk.ts";
-import { openJournal } from "../../src/journal/open.ts";
-import { FORCED, mustAdd, mustOpen, sampleDeps, sampleReport } from "../support/journal/sample.ts";
+import type { Disk, Facts } from "../../../src/journal/disk/disk.ts";
+import { openJournal } from "../../../src/journal/open.ts";
+import { FORCED, mustAdd, mustOpen, sampleDeps, sampleReport } from "../../support/journal/samples.ts";
 
 let base = "";
 beforeEach(async () => {

@@ -5,7 +5,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { Readable } from "node:stream";
 import type { JournalDeps } from "../../../src/journal/journal.ts";
 import { LIMITS } from "../../../src/journal/limits.ts";
-import { readAll } from "../chunks.ts";
+import { readAll } from "../bytes.ts";
 import {
   ARCHIVE,
   archiveOf,
@@ -18,7 +18,7 @@ import {
   receiptOf,
   sampleDeps,
   sampleReport,
-} from "./sample.ts";
+} from "./samples.ts";
 
 const LOG = Buffer.from("setup failed\n".repeat(1000));
 const DUMP = Buffer.from("MDMP\0\x01\x02\x03".repeat(1000));
