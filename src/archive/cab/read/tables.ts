@@ -81,8 +81,9 @@ export async function readCabinet(source: Source): Promise<Cabinet> {
   if (header.filesOffset !== cursor.offset && header.fileCount > 0) {
     warnings.push(`the table of files starts at byte ${header.filesOffset}, not after the folders`);
   }
-  const files = await readFiles(source, header, folders, cursor.offset);
-  warnings.push(...namesTwice(files));
+  const filesCursor = new Cursor(source, header.fileCount === 0 ? cursor.offset : header.filesOffset);
+  const files = await readFiles(filesCursor, header, folders, cursor.offset, source.size);
+  warnings.push(...(await whatFollows(filesCursor, header, folders, source.size)), ...namesTwice(files));
   checkOverlaps(files);
   return {
     size: header.cabinetSize,
@@ -195,20 +196,53 @@ function compressionName(typeCompress: number, offset: number): CompressionName 
 }
 
 async function readFiles(
-  source: Source,
+  cursor: Cursor,
   { fileCount, filesOffset }: Header,
   folders: readonly CabinetFolder[],
   tablesEnd: number,
+  size: number,
 ): Promise<CabinetFile[]> {
   if (fileCount === 0) return [];
   if (folders.length === 0) throw corrupt(`${fileCount} files, but no folder`, 26);
-  if (filesOffset < tablesEnd || filesOffset >= source.size) {
-    throw corrupt(`the table of files cannot start at byte ${filesOffset} of ${source.size}`, 16);
+  if (filesOffset < tablesEnd || filesOffset >= size) {
+    throw corrupt(`the table of files cannot start at byte ${filesOffset} of ${size}`, 16);
   }
-  const cursor = new Cursor(source, filesOffset);
   const files: CabinetFile[] = [];
   while (files.length < fileCount) files.push(await readFile(cursor, folders));
   return files;
+}
+
+/**
+ * What is unusual between the end of the table of files, where `cursor` stands, and what comes next. Another record of
+ * a file there, or a table that runs into the data, means that the count of files is wrong: a file would be missing,
+ * or one too many, and nothing else would show it when that file is empty.
+ */
+async function whatFollows(
+  cursor: Cursor,
+  { cabinetSize, fileCount, filesOffset }: Header,
+  folders: readonly CabinetFolder[],
+  size: number,
+): Promise<string[]> {
+  const end = cursor.offset;
+  let next = cabinetSize >= end ? cabinetSize : size;
+  for (const { dataOffset, blockCount } of folders) {
+    if (blockCount === 0) continue;
+    if (dataOffset >= filesOffset && dataOffset < end) {
+      const message = `the table of files ends at byte ${end}, inside the data that starts at byte ${dataOffset}`;
+      throw corrupt(message, 16);
+    }
+    if (dataOffset >= end) next = Math.min(next, dataOffset);
+  }
+  if (next === end) return [];
+  const file = await readFile(cursor, folders).catch((error) => {
+    if (error instanceof CabError) return null;
+    throw error;
+  });
+  if (file !== null && cursor.offset <= next) {
+    const name = JSON.stringify(file.name);
+    throw corrupt(`${name} follows the ${fileCount} files that the header counts`, end);
+  }
+  return [`${next - end} bytes after the table of files belong to nothing`];
 }
 
 async function readFile(cursor: Cursor, folders: readonly CabinetFolder[]): Promise<CabinetFile> {
