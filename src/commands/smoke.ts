@@ -23,7 +23,7 @@ import type { Event } from "../event.ts";
 import { stripControls } from "../printable.ts";
 import { startServer } from "../server/listen.ts";
 import { formatUrl } from "../wire/exchange.ts";
-import { buildReport, encodeReport } from "../wire/report.ts";
+import { encodeReport } from "../wire/report.ts";
 import { decodeAnswerText, decodeReportText } from "../wire/text.ts";
 
 type SmokeCommand = Extract<Command, { name: "smoke" }>;
@@ -102,7 +102,7 @@ async function smoke(
 ): Promise<{ outcome: Outcome; steps: Step[] }> {
   const destination = resolveDestination(sources);
   const rules = resolvePolicy(sources);
-  const level1 = encodeReport(buildReport(EXAMPLE).report);
+  const { bytes: level1 } = encodeReport(EXAMPLE);
   const seen: Seen = { answer: null };
   const delivered = await deliver(watch(passingDossier(EXAMPLE, level1), seen), {
     destination,

@@ -8,7 +8,7 @@ import type { Surroundings } from "../context.ts";
 import { CerError } from "../errors.ts";
 import { type AttachedFile, baseName, completeEvent, type Event, mergeInputs } from "../event.ts";
 import { readMachine, thisMachine } from "../system/machine.ts";
-import { buildReport, encodeReport } from "../wire/report.ts";
+import { encodeReport } from "../wire/report.ts";
 import { parseEvent } from "./json.ts";
 
 type NamedEvent = {
@@ -29,10 +29,10 @@ export type MadeReport = {
 /** The event and its report. @throws CerError as of `readEvent` */
 export async function makeReport(named: NamedEvent, around: Surroundings): Promise<MadeReport> {
   const { event, timeGiven, warnings } = await readEvent(named, around);
-  const { report, replacedCharacters } = buildReport(event);
+  const { bytes: level1, replacedCharacters } = encodeReport(event);
   if (replacedCharacters > 0)
     warnings.push(`${replacedCharacters} characters that XML cannot carry were replaced by U+FFFD.`);
-  return { event, timeGiven, level1: encodeReport(report), warnings };
+  return { event, timeGiven, level1, warnings };
 }
 
 /**

@@ -3,7 +3,7 @@
  * client may come back with the cabinet. The path is a name to be recognised, never a path on this machine's disk.
  */
 
-import type { Level1Report } from "../wire/report.ts";
+import type { Level1Report } from "../wire/report-reader.ts";
 
 /** Characters of one segment made from a report, and of all of them together: Windows paths end at 260. */
 const MAX_SEGMENT = 64;

@@ -18,8 +18,7 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { CerError } from "../errors.ts";
-import type { Level1Report } from "../wire/report.ts";
-import type { ParsedReport } from "../wire/report-reader.ts";
+import type { Level1Report, ParsedReport } from "../wire/report-reader.ts";
 import { formatDumpFile } from "./dump-file.ts";
 
 export type ArchiveFormat = "cab" | "tar";

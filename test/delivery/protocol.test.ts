@@ -13,7 +13,7 @@ import {
 } from "../../src/delivery/protocol.ts";
 import { CerError } from "../../src/errors.ts";
 import type { Reply, Request, Send } from "../../src/wire/exchange.ts";
-import { buildReport, encodeReport } from "../../src/wire/report.ts";
+import { encodeReport } from "../../src/wire/report.ts";
 import type { Level1Response } from "../../src/wire/response.ts";
 import { readAll } from "../support/chunks.ts";
 import { EXAMPLES } from "../support/examples.ts";
@@ -82,7 +82,7 @@ async function play({ replies, dossier, example = "4.4", pack }: Scene): Promise
     return next;
   };
   const { event } = EXAMPLES[example];
-  const level1 = encodeReport(buildReport(event).report);
+  const level1 = encodeReport(event).bytes;
   const outcome = await converse(
     {
       ...passingDossier(event, level1),
