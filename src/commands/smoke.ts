@@ -3,11 +3,11 @@
  * embedded one, and what really went over the wire shown beside each step.
  */
 
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { verifyArchive } from "../archive/verify.ts";
+import { measure } from "../bytes.ts";
 import type { Command } from "../cli/command.ts";
 import { resolveDestination } from "../config/destination.ts";
 import { proxyFor } from "../config/proxy.ts";
@@ -151,7 +151,7 @@ function watch(dossier: Dossier, seen: Seen): Dossier {
 async function compare(outcome: Outcome, arrived: Arrived): Promise<Outcome> {
   if (outcome.error !== null) return outcome;
   const sent = outcome.level2?.archive;
-  const found = arrived.path === null ? null : await hashOf(arrived.path);
+  const found = arrived.path === null ? null : (await measure(createReadStream(arrived.path))).sha256;
   if (sent !== undefined && found === sent.sha256) return outcome;
   const reasons = outcome.declined.map(({ kind, item, reason }) => ` ${kind} ${item}: ${reason}.`).join("");
   const message =
@@ -161,12 +161,6 @@ async function compare(outcome: Outcome, arrived: Arrived): Promise<Outcome> {
   const hint = "Is level 2 switched off by --consent, CER_CONSENT or a configuration file?";
   const error = new CerError("CER_MISMATCH", message, sent === undefined ? { hint } : {});
   return { ...outcome, outcome: "failed", error: describeError(error) };
-}
-
-async function hashOf(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  return hash.digest("hex");
 }
 
 /** The seed document's nine steps, as far as they were reached. */

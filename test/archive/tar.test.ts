@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { pack as tarPack } from "tar-stream";
-import { openFile } from "../../src/archive/entries/body.ts";
 import type { Entry, WriteOptions } from "../../src/archive/entries/entry.ts";
 import { extractTar, readTar, writeTar } from "../../src/archive/tar.ts";
 import { logText, randomBytes } from "../support/archives/inputs.ts";
+import { openFile } from "../support/archives/opened-file.ts";
 import { entry, makeFolder, sha256, TIME } from "../support/archives/pack.ts";
 import { readAll } from "../support/chunks.ts";
 

@@ -4,6 +4,7 @@
  * system cannot tell is left out and said to be.
  */
 
+import { abortable } from "../../bytes.ts";
 import { quote } from "../../printable.ts";
 import { type CimObject, predicateOf } from "../../wql/match.ts";
 import { propertiesOf, type WqlQuery } from "../../wql/parse.ts";
@@ -55,7 +56,8 @@ export async function queryWmi(query: WqlQuery, host: WmiHost, limits: WmiLimits
   const timer = setTimeout(() => clock.abort(), limits.timeoutMs);
   const signal = AbortSignal.any([limits.signal, clock.signal]);
   try {
-    return await unlessAborted(answerOn(host, query, { ...limits, signal }), signal);
+    // Not every source can be called off.
+    return await abortable(answerOn(host, query, { ...limits, signal }), signal);
   } catch (thrown) {
     if (limits.signal.aborted) return failed("The query was interrupted.");
     if (clock.signal.aborted) return failed(`The query took more than ${limits.timeoutMs} ms.`);
@@ -67,16 +69,6 @@ export async function queryWmi(query: WqlQuery, host: WmiHost, limits: WmiLimits
 
 function failed(reason: string): WmiAnswer {
   return { ok: false, reason };
-}
-
-/** The promise's value, or the signal's reason thrown: not every source can be called off. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }
 
 async function answerOn(host: WmiHost, query: WqlQuery, limits: WmiLimits): Promise<WmiAnswer> {

@@ -125,7 +125,8 @@ class CabinetWriter {
   async finish(): Promise<Archive> {
     const folders = await this.#segments.finish();
     this.#options.signal?.throwIfAborted();
-    const archive = await sealArchive(this.#encodeHead(folders), this.#spool, this.#results);
+    const head = this.#encodeHead(folders);
+    const archive = await sealArchive(() => inOrder(head, this.#spool), this.#spool, this.#results);
     this.#options.signal?.throwIfAborted();
     return archive;
   }
@@ -333,6 +334,11 @@ class CabinetWriter {
       ...this.#records,
     ]);
   }
+}
+
+async function* inOrder(head: Buffer, spool: Spool): AsyncGenerator<Buffer> {
+  yield head;
+  yield* spool.read();
 }
 
 /** `memory.dmp.001`: joined in the order of their names, the parts give the whole. */

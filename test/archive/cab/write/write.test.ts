@@ -11,9 +11,9 @@ import fc from "fast-check";
 import { bytesSource } from "../../../../src/archive/cab/read/source.ts";
 import { readCabinet } from "../../../../src/archive/cab/read/tables.ts";
 import { writeCabinet } from "../../../../src/archive/cab/write/write.ts";
-import { openFile } from "../../../../src/archive/entries/body.ts";
 import type { Entry, EntryResult } from "../../../../src/archive/entries/entry.ts";
 import { dumpBytes, logText, randomBytes } from "../../../support/archives/inputs.ts";
+import { openFile } from "../../../support/archives/opened-file.ts";
 import { entry, makeFolder, pack, sha256, TIME, unpack } from "../../../support/archives/pack.ts";
 import { readAll } from "../../../support/chunks.ts";
 
