@@ -1,6 +1,6 @@
 /**
  * JSON from people: what is wrong with it is said with line and column, or with the path of the field and the nearest
- * known key.
+ * known key. And what JSON for programs makes of integers it cannot hold.
  */
 
 import { type BaseIssue, type GenericSchema, type InferOutput, safeParse } from "valibot";
@@ -136,4 +136,9 @@ function findListForObject(
 /** `parameters[3].id` */
 function formatPath(keys: readonly (string | number)[]): string {
   return keys.map((key, at) => (typeof key === "number" ? `[${key}]` : at === 0 ? key : `.${key}`)).join("");
+}
+
+/** For JSON.stringify: 64-bit integers as decimal strings, since JSON's readers make doubles of numbers. */
+export function bigintAsText(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? String(value) : value;
 }

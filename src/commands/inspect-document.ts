@@ -24,11 +24,7 @@ export function describeDocument(bytes: Buffer, shown: string): Described {
   const receipt = parseReceipt(bytes, shown);
   return {
     lines: formatReceipt(receipt, quote).trimEnd().split("\n"),
-    json: {
-      kind: "receipt",
-      ...receipt,
-      event: { ...receipt.event, eventTime: String(receipt.event.eventTime) },
-    },
+    json: { kind: "receipt", ...receipt },
   };
 }
 
@@ -64,7 +60,7 @@ function describeReport({ report, encoding, warnings }: ParsedReport): Described
       ),
       ...warnings.map((warning) => `warning: ${stripControls(warning)}`),
     ],
-    json: { kind: "report", encoding, ...report, eventTime: String(report.eventTime), warnings },
+    json: { kind: "report", encoding, ...report, warnings },
   };
 }
 

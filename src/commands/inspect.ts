@@ -13,6 +13,7 @@ import type { InspectCommand } from "../cli/command.ts";
 import type { Surroundings } from "../context.ts";
 import { formatBytes } from "../delivery/outcome.ts";
 import { CerError, EXIT, type ExitCode } from "../errors.ts";
+import { bigintAsText } from "../json.ts";
 import { stripControls } from "../printable.ts";
 import { describeDocument } from "./inspect-document.ts";
 
@@ -33,7 +34,7 @@ export async function runInspect(command: InspectCommand, around: Surroundings):
     throw asDamage(thrown);
   });
   const { print } = around.terminal;
-  if (command.output.json) print(JSON.stringify(described.json, null, 2));
+  if (command.output.json) print(JSON.stringify(described.json, bigintAsText, 2));
   else if (!command.output.quiet) for (const line of described.lines) print(line);
   return EXIT.ok;
 }

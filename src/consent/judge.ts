@@ -17,6 +17,7 @@ import {
 import { expandVariables, normalizePath, type PathFacts } from "./local-path.ts";
 import { compilePattern, matches, type Pattern } from "./pattern.ts";
 import { type Consent, ITEM_KINDS, type ItemKind, type Policy, type Rules } from "./policy.ts";
+import { keySegments } from "./registry-path.ts";
 import { SAFE_WQL } from "./safe-wql.ts";
 
 /**
@@ -197,21 +198,7 @@ function byConsent({ consent }: Judge, needs: "attached" | "safe" | "all"): Verd
   return { decision: "decline", rule: "consent", reason: `consent is "${consent}"` };
 }
 
-const HIVES: Readonly<Record<string, string>> = {
-  HKEY_LOCAL_MACHINE: "HKLM",
-  HKEY_CURRENT_USER: "HKCU",
-  HKEY_CLASSES_ROOT: "HKCR",
-  HKEY_USERS: "HKU",
-  HKEY_CURRENT_CONFIG: "HKCC",
-};
-
-/** The parts of a registry path, with the hive's name written short. */
-export function keySegments(path: string): string[] {
-  const [hive = "", ...rest] = path.split("\\").filter((part) => part !== "");
-  return [HIVES[hive.toUpperCase()] ?? hive.toUpperCase(), ...rest];
-}
-
-const KEY_GROUPS = compileGroups(DENIED_KEYS, (pattern) => keySegments(pattern));
+const KEY_GROUPS = compileGroups(DENIED_KEYS, keySegments);
 
 function compileGroups(groups: readonly DeniedGroup[], split: (pattern: string) => string[]): Group[] {
   const compile = (patterns: readonly string[] = []) =>

@@ -19,6 +19,7 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { Measure, measure } from "../bytes.ts";
 import { CerError } from "../errors.ts";
+import { bigintAsText } from "../json.ts";
 import type { Level1Report, ParsedReport } from "../wire/report-reader.ts";
 import { formatDumpFile } from "./dump-file.ts";
 
@@ -261,7 +262,7 @@ async function readText(
 }
 
 function formatJson(value: unknown): string {
-  return `${JSON.stringify(value, (_, field) => (typeof field === "bigint" ? String(field) : field), 2)}\n`;
+  return `${JSON.stringify(value, bigintAsText, 2)}\n`;
 }
 
 async function writeSynced(path: string, data: string | Buffer): Promise<void> {

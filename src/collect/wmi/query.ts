@@ -21,8 +21,6 @@ export type WmiAnswer =
       readonly text: string;
       /** The same objects as a JSON array, one to a line; 64-bit integers are decimal strings. */
       readonly json: string;
-      /** How many objects the text holds. */
-      readonly rows: number;
       /** Further objects are left out, because the text would be over `maxBytes`. */
       readonly cut: boolean;
       /** Properties that the query selects and that are not known for the class on this system. */
@@ -151,7 +149,6 @@ function formatAnswer(objects: readonly CimObject[], maxBytes: number) {
     ok: true as const,
     text: texts.join(""),
     json: kept.length === 0 ? "[]\n" : `[\n${kept.map(encodeObject).join(",\n")}\n]\n`,
-    rows: kept.length,
     cut: kept.length < objects.length,
   };
 }
