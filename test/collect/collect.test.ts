@@ -7,7 +7,6 @@ import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { after, test } from "node:test";
 import { readContents } from "../../src/archive/cab/read/contents.ts";
-import { bytesSource } from "../../src/archive/cab/read/source.ts";
 import { readCabinet } from "../../src/archive/cab/read/tables.ts";
 import { writeCabinet } from "../../src/archive/cab/write/write.ts";
 import { type CollectOptions, collectEntries } from "../../src/collect/collect.ts";
@@ -17,6 +16,7 @@ import { planCollection } from "../../src/consent/plan.ts";
 import { type Consent, DEFAULT_POLICY, type Policy } from "../../src/consent/policy.ts";
 import type { AttachedFile, Event, FileType } from "../../src/event.ts";
 import { parseResponse } from "../../src/wire/response.ts";
+import { bytesSource } from "../support/archives/bytes-source.ts";
 import { readAll } from "../support/chunks.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "cer-collect-"));

@@ -10,9 +10,9 @@ import { mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { readContents } from "../../src/archive/cab/read/contents.ts";
-import { bytesSource } from "../../src/archive/cab/read/source.ts";
 import { readCabinet } from "../../src/archive/cab/read/tables.ts";
 import { type Manifest, parseManifest } from "../../src/collect/manifest.ts";
+import { bytesSource } from "./archives/bytes-source.ts";
 import { ok, type RawRequest, startFaults } from "./fault-server.ts";
 
 export const PROGRAM = join(import.meta.dirname, "../../bin/cer.js");

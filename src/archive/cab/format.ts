@@ -27,6 +27,9 @@ export const MAX_NAME_SIZE = 255;
 /** What decoders allow a block to grow to: 32 KiB and 6,144 bytes. */
 export const MAX_BLOCK_DATA = BLOCK_SIZE + 6_144;
 
+/** "CK" and the head of one stored deflate block: what an MSZIP block that does not compress costs on top. */
+export const STORED_OVERHEAD = 7;
+
 export const FLAG_PREV_CABINET = 0x0001;
 export const FLAG_NEXT_CABINET = 0x0002;
 export const FLAG_RESERVE_PRESENT = 0x0004;

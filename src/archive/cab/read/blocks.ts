@@ -5,8 +5,7 @@
 import { inflateRawSync } from "node:zlib";
 import { CabError } from "../../entries/error.ts";
 import { blockChecksum, xorWords } from "../checksum.ts";
-import { BLOCK_SIZE, DATA_HEADER_SIZE, MAX_BLOCK_DATA } from "../format.ts";
-import { STORED_OVERHEAD } from "../write/mszip.ts";
+import { BLOCK_SIZE, DATA_HEADER_SIZE, MAX_BLOCK_DATA, STORED_OVERHEAD } from "../format.ts";
 import { Cursor, type Source } from "./source.ts";
 import type { Cabinet, CabinetFolder } from "./tables.ts";
 

@@ -1,4 +1,4 @@
-/** Where a cabinet is read from: a file or bytes, at any place; and a place in it that moves on. */
+/** Where a cabinet is read from, a file at any place in it; and a place in it that moves on. */
 import { type FileHandle, open } from "node:fs/promises";
 import { CabError } from "../../entries/error.ts";
 
@@ -8,10 +8,6 @@ export type Source = {
   /** Fills `target` with the bytes at `offset`; how many there were: fewer only where the source ends. */
   read(offset: number, target: Buffer): Promise<number>;
 };
-
-export function bytesSource(bytes: Buffer): Source {
-  return { size: bytes.length, read: async (offset, target) => bytes.copy(target, 0, offset) };
-}
 
 /** A file opened for reading; `close` lets go of it. Errors of the file system come as they are. */
 export async function openSource(path: string): Promise<Source & { close(): Promise<void> }> {

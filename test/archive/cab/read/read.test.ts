@@ -7,9 +7,10 @@ import { deflateRawSync } from "node:zlib";
 import fc from "fast-check";
 import { verifyCabinet } from "../../../../src/archive/cab/read/contents.ts";
 import { extractCabinet } from "../../../../src/archive/cab/read/extract.ts";
-import { bytesSource, openSource } from "../../../../src/archive/cab/read/source.ts";
+import { openSource } from "../../../../src/archive/cab/read/source.ts";
 import { readCabinet } from "../../../../src/archive/cab/read/tables.ts";
 import { CabError } from "../../../../src/archive/entries/error.ts";
+import { bytesSource } from "../../../support/archives/bytes-source.ts";
 import {
   type Crafted,
   craftCabinet,
