@@ -29,7 +29,7 @@ const LAST_SECOND = 0x7fff_ffff;
 
 /**
  * Writes a tar of `entries`. Same entries, same bytes. Compression and splitting do not apply: a tar knows no limits.
- * @throws {CabError} CAB_WRITE_FAILED when the spool cannot be written.
+ * @throws {ArchiveError} CAB_WRITE_FAILED when the spool cannot be written.
  * @throws the signal's reason when it aborts. Nothing is left behind.
  */
 export async function writeTar(

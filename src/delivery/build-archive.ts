@@ -6,7 +6,7 @@
 import { arch, hostname, release, userInfo } from "node:os";
 import { writeCabinet } from "../archive/cab/write/write.ts";
 import type { Archive } from "../archive/entries/archive.ts";
-import { CabError } from "../archive/entries/error.ts";
+import { ArchiveError } from "../archive/entries/error.ts";
 import type { ArchiveFlags } from "../cli/command.ts";
 import { type Collection, type CollectOptions, collectEntries } from "../collect/collect.ts";
 import { notCollected } from "../collect/manifest.ts";
@@ -106,11 +106,11 @@ async function writeArchive(collection: Collection, options: PackOptions): Promi
     ...(onProgress === undefined ? {} : { onProgress }),
   });
   return writing.catch((thrown: unknown) => {
-    throw thrown instanceof CabError ? notMade(thrown, around) : thrown;
+    throw thrown instanceof ArchiveError ? notMade(thrown, around) : thrown;
   });
 }
 
-function notMade(cause: CabError, { tempDir }: Surroundings): CerError {
+function notMade(cause: ArchiveError, { tempDir }: Surroundings): CerError {
   return new CerError("CER_ARCHIVE", `The archive could not be made: ${cause.message}.`, {
     hint: `Is there room in ${tempDir}?`,
     cause,

@@ -6,7 +6,7 @@ import { close, closeSync, read, readSync } from "node:fs";
 import { promisify } from "node:util";
 import { abortable } from "../../bytes.ts";
 import type { EntryBody, OpenedFile } from "./entry.ts";
-import { CabError } from "./error.ts";
+import { ArchiveError } from "./error.ts";
 
 const readAsync = promisify(read);
 const closeAsync = promisify(close);
@@ -107,5 +107,8 @@ function streamBody(stream: AsyncIterable<Uint8Array>, signal: AbortSignal | und
 
 function asBytes(chunk: unknown): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk;
-  throw new CabError("CAB_ENTRY_FAILED", `the body's stream gave ${typeof chunk} where bytes were expected`);
+  throw new ArchiveError(
+    "CAB_ENTRY_FAILED",
+    `the body's stream gave ${typeof chunk} where bytes were expected`,
+  );
 }

@@ -3,7 +3,7 @@
  * its first data block. Nothing is believed: every count and offset is checked against the bytes that are there before
  * anything is made of it. What other writers do differently without doing harm is a warning, not an error.
  */
-import { CabError } from "../../entries/error.ts";
+import { ArchiveError } from "../../entries/error.ts";
 import {
   ATTRIBUTE,
   BLOCK_SIZE,
@@ -69,7 +69,7 @@ const MAX_HEADER_RESERVE = 60_000;
 
 /**
  * What is in the cabinet.
- * @throws {CabError} CAB_NOT_A_CABINET, CAB_TRUNCATED, CAB_CORRUPT, CAB_BAD_NAME, CAB_UNSUPPORTED for a part of a split
+ * @throws {ArchiveError} CAB_NOT_A_CABINET, CAB_TRUNCATED, CAB_CORRUPT, CAB_BAD_NAME, CAB_UNSUPPORTED for a part of a split
  *   set, each with the offset. Folders compressed with LZX or Quantum are listed; reading them is unsupported.
  */
 export async function readCabinet(source: Source): Promise<Cabinet> {
@@ -105,22 +105,22 @@ async function readHeader(cursor: Cursor, size: number, warnings: string[]): Pro
   }
   if (header.cabinetSize > size) {
     const message = `the cabinet should have ${header.cabinetSize} bytes, but the file has ${size}`;
-    throw new CabError("CAB_TRUNCATED", message, { offset: size });
+    throw new ArchiveError("CAB_TRUNCATED", message, { offset: size });
   }
   if (header.flags & (FLAG_PREV_CABINET | FLAG_NEXT_CABINET)) {
     const message = `this is part ${header.cabinetIndex + 1} of a set of cabinets, which is not supported`;
-    throw new CabError("CAB_UNSUPPORTED", message, { offset: 30 });
+    throw new ArchiveError("CAB_UNSUPPORTED", message, { offset: 30 });
   }
   warnings.push(...unusualHeader(header, size));
   return header;
 }
 
-function notACabinet(start: Buffer): CabError {
+function notACabinet(start: Buffer): ArchiveError {
   const isInstallShield = start.toString("latin1", 0, 4) === "ISc(";
   const message = isInstallShield
     ? "an InstallShield cabinet, which is another format with the same extension"
     : "not a cabinet: it does not start with MSCF";
-  return new CabError("CAB_NOT_A_CABINET", message, { offset: 0 });
+  return new ArchiveError("CAB_NOT_A_CABINET", message, { offset: 0 });
 }
 
 function unusualHeader(header: Header, size: number): string[] {
@@ -184,7 +184,7 @@ function checkFolder(
     throw corrupt(`a folder's data starts at byte ${dataOffset}, inside the tables`, offset);
   if (dataOffset >= size) {
     const message = `a folder's data starts at byte ${dataOffset}, but the file has ${size}`;
-    throw new CabError("CAB_TRUNCATED", message, { offset });
+    throw new ArchiveError("CAB_TRUNCATED", message, { offset });
   }
 }
 
@@ -235,7 +235,7 @@ async function whatFollows(
   }
   if (next === end) return [];
   const file = await readFile(cursor, folders).catch((error) => {
-    if (error instanceof CabError) return null;
+    if (error instanceof ArchiveError) return null;
     throw error;
   });
   if (file !== null && cursor.offset <= next) {
@@ -252,7 +252,7 @@ async function readFile(cursor: Cursor, folders: readonly CabinetFolder[]): Prom
   const folder = folders[record.folderIndex];
   if (record.folderIndex >= MAX_FOLDERS) {
     const message = `${JSON.stringify(name)} is continued in another cabinet, which is not supported`;
-    throw new CabError("CAB_UNSUPPORTED", message, { offset: offset + 8 });
+    throw new ArchiveError("CAB_UNSUPPORTED", message, { offset: offset + 8 });
   }
   if (folder === undefined) {
     throw corrupt(`folder ${record.folderIndex} of ${folders.length} does not exist`, offset + 8);
@@ -271,12 +271,12 @@ async function readName(cursor: Cursor, isUtf8: boolean): Promise<string> {
   const { offset } = cursor;
   const bytes = await cursor.peek(MAX_NAME_SIZE + 1);
   const length = bytes.indexOf(0);
-  if (length === 0) throw new CabError("CAB_BAD_NAME", "a file without a name", { offset });
+  if (length === 0) throw new ArchiveError("CAB_BAD_NAME", "a file without a name", { offset });
   if (length < 0 && bytes.length <= MAX_NAME_SIZE) {
-    throw new CabError("CAB_TRUNCATED", "the file ends inside a name", { offset });
+    throw new ArchiveError("CAB_TRUNCATED", "the file ends inside a name", { offset });
   }
   if (length < 0)
-    throw new CabError("CAB_BAD_NAME", `a name of more than ${MAX_NAME_SIZE} bytes`, { offset });
+    throw new ArchiveError("CAB_BAD_NAME", `a name of more than ${MAX_NAME_SIZE} bytes`, { offset });
   cursor.skip(length + 1);
   return decodeName(bytes.subarray(0, length), isUtf8, offset);
 }
@@ -288,7 +288,7 @@ function decodeName(bytes: Buffer, isUtf8: boolean, offset: number): string {
   try {
     return strictUtf8.decode(bytes);
   } catch {
-    if (isUtf8) throw new CabError("CAB_BAD_NAME", "a name marked as UTF-8 that is not", { offset });
+    if (isUtf8) throw new ArchiveError("CAB_BAD_NAME", "a name marked as UTF-8 that is not", { offset });
     return bytes.toString("latin1");
   }
 }
@@ -324,6 +324,6 @@ function checkOverlaps(files: readonly CabinetFile[]): void {
   }
 }
 
-function corrupt(message: string, offset: number): CabError {
-  return new CabError("CAB_CORRUPT", message, { offset });
+function corrupt(message: string, offset: number): ArchiveError {
+  return new ArchiveError("CAB_CORRUPT", message, { offset });
 }

@@ -16,7 +16,7 @@ import {
   type EntryResult,
   type WriteOptions,
 } from "../../entries/entry.ts";
-import { CabError } from "../../entries/error.ts";
+import { ArchiveError } from "../../entries/error.ts";
 import { ContentHash } from "../../entries/hash.ts";
 import { MAX_SAFE_NAME_SIZE, UniqueNames } from "../../entries/names.ts";
 import { messageOf, openEntry, orderEntries } from "../../entries/order.ts";
@@ -60,7 +60,7 @@ const SETTABLE_ATTRIBUTES =
 
 /**
  * Writes a cabinet of `entries`, MSZIP-compressed or stored. Same entries, same bytes.
- * @throws {CabError} CAB_WRITE_FAILED when the spool cannot be written.
+ * @throws {ArchiveError} CAB_WRITE_FAILED when the spool cannot be written.
  * @throws the signal's reason when it aborts. Nothing is left behind: no file, no open handle.
  */
 export async function writeCabinet(
@@ -315,7 +315,7 @@ class CabinetWriter {
     const dataOffset = filesOffset + this.#recordsSize;
     const cabinetSize = dataOffset + this.#spool.size;
     if (cabinetSize > MAX_CABINET_SIZE) {
-      throw new CabError(
+      throw new ArchiveError(
         "CAB_LIMIT",
         `the cabinet has ${cabinetSize} bytes; at most ${MAX_CABINET_SIZE} are allowed`,
       );

@@ -9,7 +9,7 @@ import { verifyCabinet } from "../../../../src/archive/cab/read/contents.ts";
 import { extractCabinet } from "../../../../src/archive/cab/read/extract.ts";
 import { openSource } from "../../../../src/archive/cab/read/source.ts";
 import { readCabinet } from "../../../../src/archive/cab/read/tables.ts";
-import { CabError } from "../../../../src/archive/entries/error.ts";
+import { ArchiveError } from "../../../../src/archive/entries/error.ts";
 import { bytesSource } from "../../../support/archives/bytes-source.ts";
 import {
   type Crafted,
@@ -50,7 +50,7 @@ async function wrongWith(cabinet: Buffer): Promise<[string, number | undefined, 
     await verify(cabinet);
     return null;
   } catch (error) {
-    assert.ok(error instanceof CabError, String(error));
+    assert.ok(error instanceof ArchiveError, String(error));
     return [error.code, error.offset, error.message];
   }
 }
@@ -594,7 +594,7 @@ test("any single byte changed gives the same contents or a clear error", async (
         async (at, change) => {
           const changed = patched(bytes, at, [(bytes[at] ?? 0) ^ change]);
           const found = await unpack(changed).catch((error) =>
-            assert.ok(error instanceof CabError, String(error)),
+            assert.ok(error instanceof ArchiveError, String(error)),
           );
           if (found !== undefined) assert.deepEqual(sortedContents(found), contents);
         },
@@ -611,7 +611,7 @@ async function silentChanges(cabinet: Buffer, from = 0, to = cabinet.length): Pr
   for (let at = from; at < to; at++) {
     for (let is = 0; is < 256; is++) {
       const found = await unpack(patched(cabinet, at, [is])).catch((error) =>
-        assert.ok(error instanceof CabError, String(error)),
+        assert.ok(error instanceof ArchiveError, String(error)),
       );
       if (found !== undefined && !isDeepStrictEqual(sortedContents(found), contents))
         silent.push(`${at}: ${cabinet[at]} → ${is}`);
