@@ -67,8 +67,8 @@ export type Collection = {
   readonly manifest: () => Buffer | null;
 };
 
-export const REPORT_NAME = "report.xml";
-export const MANIFEST_NAME = "manifest.json";
+const REPORT_NAME = "report.xml";
+const MANIFEST_NAME = "manifest.json";
 
 type Run = CollectOptions & {
   readonly time: Date;

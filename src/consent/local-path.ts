@@ -30,7 +30,7 @@ export type ParsedPath =
     };
 
 /** Variables a server may use: they name directories, so their values say nothing but where things are. */
-export const DIRECTORY_VARIABLES: readonly string[] = [
+const DIRECTORY_VARIABLES: readonly string[] = [
   "WINDIR",
   "SYSTEMROOT",
   "SYSTEMDRIVE",

@@ -46,7 +46,7 @@ export type Target =
 /** Characters of an item that are parsed; a longer one is declined. Longer than any path, key or query that works. */
 export const MAX_ITEM_LENGTH = 8192;
 /** Characters of an item, and of a reason, that are kept to be shown and recorded. */
-export const MAX_SHOWN = 1000;
+const MAX_SHOWN = 1000;
 
 /**
  * Decides on everything. `response` is null while the server has not answered yet: the plan then says what could go.

@@ -17,7 +17,7 @@ export const BLOCK_SIZE = 32_768;
 export const MAX_FILES = 0xffff;
 export const MAX_FOLDERS = 0xfffd;
 /** cCFData is 16-bit. */
-export const MAX_FOLDER_BLOCKS = 0xffff;
+const MAX_FOLDER_BLOCKS = 0xffff;
 /** Bytes of one folder, and so of one file: 65,535 blocks. */
 export const MAX_FOLDER_SIZE = MAX_FOLDER_BLOCKS * BLOCK_SIZE;
 /** Bytes of the whole cabinet: Windows keeps its size in a signed 32-bit number. */

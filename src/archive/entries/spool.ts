@@ -11,7 +11,7 @@ import { ArchiveError } from "./error.ts";
 const readAsync = promisify(read);
 const writeAsync = promisify(write);
 
-export const DEFAULT_MEMORY_LIMIT = 2 * 1024 * 1024;
+const DEFAULT_MEMORY_LIMIT = 2 * 1024 * 1024;
 /** Bytes read from the file at a time. */
 const READ_SIZE = 512 * 1024;
 
