@@ -80,6 +80,19 @@ test("the same entries make the same bytes, in memory and in a file", async (t) 
   assert.deepEqual(await readdir(folder), []);
 });
 
+test("a tar is read twice at once, and may be left in the middle", async (t) => {
+  const folder = await makeFolder(t);
+  for (const memoryLimit of [0, 2_000_000]) {
+    const entries = [entry("a", logText(700_000, 1)), entry("b", ""), entry("c", "tail")];
+    const archive = await writeTar(entries, { spoolDir: folder, memoryLimit });
+    for await (const _ of archive.open()) break;
+    const [one, other] = await Promise.all([readAll(archive.open()), readAll(archive.open())]);
+    assert.ok(one.equals(other));
+    assert.equal(sha256(one), archive.sha256);
+    await archive.dispose();
+  }
+});
+
 test("entries follow the cabinet's rules: order, names, cut, failed, left out", async (t) => {
   const folder = await makeFolder(t);
   const path = join(folder, "file");

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { compilePattern, matches } from "../../src/consent/pattern.ts";
-import { foldCase } from "../../src/names.ts";
 
 function isMatch(pattern: string, name: string): boolean {
   return matches(compilePattern(pattern, pattern.split("/")), name.split("/"));
@@ -72,10 +71,4 @@ test("a hostile name takes time in proportion, not in powers", () => {
     false,
   );
   assert.ok(performance.now() - started < 20_000);
-});
-
-test("names that only differ in case or composition fold to one", () => {
-  assert.equal(foldCase("ID_RSA"), "id_rsa");
-  assert.equal(foldCase("\u00c9"), foldCase("e\u0301"));
-  assert.equal(foldCase("\u017fsh"), "ssh");
 });
