@@ -8,7 +8,7 @@ export function foldCase(name: string): string {
   return name.normalize("NFC").toUpperCase().toLowerCase();
 }
 
-/** The names that Windows opens a device for, in any case, as a pattern. What may follow them is the caller's to say. */
+/** The names that Windows opens a device for, in any case, as a pattern. What may follow one is the caller's to say. */
 export const DEVICE_NAMES = "(?:con|prn|aux|nul|conin\\$|conout\\$|clock\\$|(?:com|lpt)[0-9¹²³])";
 
 /**

@@ -11,8 +11,8 @@ import { whyUnsafe } from "./names.ts";
 /**
  * Writes one file of an archive below `directory`, which exists. Folders in its name, separated by `\` or `/`, are made.
  * A file that fails on the way is removed again.
- * @throws {ArchiveError} CAB_BAD_NAME when the name is unsafe, is taken, or leads through a link; CAB_WRITE_FAILED. `offset`
- *   is the place of the name in the archive, if that is known.
+ * @throws {ArchiveError} CAB_BAD_NAME when the name is unsafe, is taken, or leads through a link; CAB_WRITE_FAILED.
+ *   `offset` is the place of the name in the archive, if that is known.
  */
 export async function extractFile(
   directory: string,

@@ -21,8 +21,8 @@ export type FileContent = { readonly file: CabinetFile; readonly content: AsyncI
 /**
  * Each file with its content, which is read to its end, or skipped, before the next file comes. A file is right only
  * when the loop has gone on past it without an error.
- * @throws {ArchiveError} CAB_LIMIT before the first file; what `readFolder` throws; CAB_CORRUPT when data and table do not
- *   fit together.
+ * @throws {ArchiveError} CAB_LIMIT before the first file; what `readFolder` throws; CAB_CORRUPT when data and table do
+ *   not fit together.
  */
 export async function* readContents(
   source: Source,

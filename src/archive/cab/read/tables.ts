@@ -69,8 +69,8 @@ const MAX_HEADER_RESERVE = 60_000;
 
 /**
  * What is in the cabinet.
- * @throws {ArchiveError} CAB_NOT_A_CABINET, CAB_TRUNCATED, CAB_CORRUPT, CAB_BAD_NAME, CAB_UNSUPPORTED for a part of a split
- *   set, each with the offset. Folders compressed with LZX or Quantum are listed; reading them is unsupported.
+ * @throws {ArchiveError} CAB_NOT_A_CABINET, CAB_TRUNCATED, CAB_CORRUPT, CAB_BAD_NAME, CAB_UNSUPPORTED for a part of a
+ *   split set, each with the offset. Folders compressed with LZX or Quantum are listed; reading them is unsupported.
  */
 export async function readCabinet(source: Source): Promise<Cabinet> {
   const warnings: string[] = [];

@@ -38,8 +38,6 @@ import {
 import { worstSize } from "./mszip.ts";
 import { type FolderExtent, Segments } from "./segments.ts";
 
-export type { Archive } from "../../entries/archive.ts";
-
 const DEFAULT_LEVEL = 4;
 
 /** What is kept for the last entry. */
