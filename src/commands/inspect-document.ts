@@ -23,11 +23,7 @@ export function describeDocument(bytes: Buffer, shown: string): Result {
   const receipt = parseReceipt(bytes, shown);
   return {
     lines: formatReceipt(receipt, quote).trimEnd().split("\n"),
-    json: {
-      kind: "receipt",
-      ...receipt,
-      event: { ...receipt.event, eventTime: String(receipt.event.eventTime) },
-    },
+    json: { kind: "receipt", ...receipt },
   };
 }
 
@@ -63,7 +59,7 @@ function describeReport({ report, encoding, warnings }: ParsedReport): Result {
       ),
       ...warnings.map((warning) => `warning: ${stripControls(warning)}`),
     ],
-    json: { kind: "report", encoding, ...report, eventTime: String(report.eventTime), warnings },
+    json: { kind: "report", encoding, ...report, warnings },
   };
 }
 

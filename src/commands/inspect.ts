@@ -1,7 +1,7 @@
 /** `cer inspect`: what is in a cabinet, a tar of ours, a level 1 report, a manifest or a receipt, for people. */
 
 import { createReadStream } from "node:fs";
-import { mkdir, open, readFile } from "node:fs/promises";
+import { mkdir, open, readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { verifyCabinet } from "../archive/cab/read/contents.ts";
 import { extractCabinet } from "../archive/cab/read/extract.ts";
@@ -68,12 +68,11 @@ async function describe(
 const MAX_DOCUMENT = 64 * 1024 * 1024;
 
 async function readDocument(path: string, shown: string): Promise<Buffer> {
-  const source = await openSource(path);
-  await source.close();
-  if (source.size <= MAX_DOCUMENT) return readFile(path);
+  const { size } = await stat(path);
+  if (size <= MAX_DOCUMENT) return readFile(path);
   throw new CerError(
     "CER_UNKNOWN_FORMAT",
-    `${shown} is no archive, and too long (${source.size} bytes) to be a report.`,
+    `${shown} is no archive, and too long (${size} bytes) to be a report.`,
   );
 }
 
@@ -97,9 +96,8 @@ async function describeCabinet(path: string, verify: boolean, out: string | null
 
 async function describeTar(path: string, verify: boolean, out: string | null): Promise<Result> {
   const files = out === null ? await listTar(path) : await extractTar(createReadStream(path), out);
-  const source = await openSource(path);
-  await source.close();
-  return tell("Tar", { files, size: source.size, out, verify }, []);
+  const { size } = await stat(path);
+  return tell("Tar", { files, size, out, verify }, []);
 }
 
 /** A tar can be listed only by reading all of it, which also shows that it is whole. */

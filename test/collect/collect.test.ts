@@ -288,7 +288,7 @@ test("the caller's signal stops everything", async () => {
     queryWmi: UNUSED,
     collectRegistry: UNUSED,
   });
-  for (const entry of entries.slice(0, -1)) await assert.rejects(entry.open([]), reason);
+  for (const entry of entries.slice(0, -1)) await assert.rejects(async () => entry.open([]), reason);
 });
 
 test("what nobody was asked about does not go", async () => {

@@ -14,7 +14,7 @@ import {
   type ReportStore,
 } from "../../src/journal/report.ts";
 import type { Reply, Request, Send } from "../../src/wire/exchange.ts";
-import { buildReport, encodeReport } from "../../src/wire/report.ts";
+import { encodeReport } from "../../src/wire/report.ts";
 import type { Level1Response } from "../../src/wire/response.ts";
 import { readAll } from "../support/bytes.ts";
 import { EXAMPLES } from "../support/spec-examples.ts";
@@ -109,7 +109,7 @@ async function play({ replies, store, example = "4.4", build }: Scene): Promise<
   const { event } = EXAMPLES[example];
   const report = {
     event,
-    level1: encodeReport(buildReport(event).report),
+    level1: encodeReport(event).bytes,
     destination: { origin: ORIGIN, path: "/stage2.htm", from: "test" },
     terms: resolveTerms([], { format: "cab", compression: null, splitLarge: false }),
     imported: false,

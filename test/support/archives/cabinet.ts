@@ -1,15 +1,17 @@
 /** Cabinets in tests: made from entries, and read back. */
+
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { readContents } from "../../../src/archive/cab/read/contents.ts";
-import { bytesSource, type Source } from "../../../src/archive/cab/read/source.ts";
+import type { Source } from "../../../src/archive/cab/read/source.ts";
 import { type Cabinet, readCabinet } from "../../../src/archive/cab/read/tables.ts";
 import { writeCabinet } from "../../../src/archive/cab/write/write.ts";
 import type { Archive } from "../../../src/archive/entries/archive.ts";
 import type { Entry, EntryBody, WriteOptions } from "../../../src/archive/entries/entry.ts";
 import { readAll } from "../bytes.ts";
+import { bytesSource } from "./bytes-source.ts";
 
 export const TIME = new Date(Date.UTC(2026, 2, 4, 5, 6, 8));
 
