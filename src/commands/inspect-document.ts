@@ -3,7 +3,7 @@
 import { MANIFEST_FORMAT, type Manifest, parseManifest } from "../collect/manifest.ts";
 import { CerError } from "../errors.ts";
 import { FILE_TYPES, fromFileTime, REPORT_TYPES } from "../event.ts";
-import { formatReceipt, parseReceipt } from "../journal/receipt.ts";
+import { formatReceipt, parseReceipt } from "../journal/entry/receipt.ts";
 import { formatBytes, quote, stripControls } from "../printable.ts";
 import { type ParsedReport, parseReport } from "../wire/report-reader.ts";
 import { decodeReportText } from "../wire/text.ts";

@@ -18,7 +18,7 @@ import { attempt } from "../delivery/attempts.ts";
 import { describeError, exitCodeFor, type Outcome } from "../delivery/outcome.ts";
 import { CerError, type ExitCode } from "../errors.ts";
 import type { Event } from "../event.ts";
-import type { Answer } from "../journal/documents.ts";
+import type { Answer } from "../journal/entry/documents.ts";
 import { MemoryStore } from "../journal/report.ts";
 import { formatBytes, stripControls } from "../printable.ts";
 import { startServer } from "../server/listen.ts";

@@ -18,8 +18,8 @@ import { exitCodeFor, type Outcome } from "../delivery/outcome.ts";
 import { asCerError, type ExitCode } from "../errors.ts";
 import { makeReport } from "../event/read.ts";
 import { ADMISSION, type Admission } from "../journal/duplicates.ts";
+import { encodeReceipt } from "../journal/entry/receipt.ts";
 import type { Journal } from "../journal/journal.ts";
-import { encodeReceipt } from "../journal/receipt.ts";
 import { askForItems, requireSomebodyToAsk } from "./consent-prompt.ts";
 import { closeJournal, openNamedJournal } from "./open-journal.ts";
 

@@ -4,7 +4,7 @@
  */
 
 import { asCerError, CerError, type CerErrorCode } from "../errors.ts";
-import type { Declined } from "../journal/documents.ts";
+import type { Declined } from "../journal/entry/documents.ts";
 import type { BuiltArchive, Report, ReportArchive, ReportStore } from "../journal/report.ts";
 import { parseDumpPath } from "../wire/dump-path.ts";
 import { formatUrl, type Reply, type Request, type Send, type SendOptions } from "../wire/exchange.ts";

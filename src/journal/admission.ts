@@ -10,10 +10,18 @@ import { formatIso, type Json } from "../json.ts";
 import { ClaimedReport, unavailable } from "./claimed-report.ts";
 import { systemCode } from "./disk/disk.ts";
 import { acquireLock } from "./disk/lock.ts";
-import type { Consent, EntryRecord } from "./documents.ts";
 import { type Admission, admit, eventIdentity, eventSignature, type Verdict } from "./duplicates.ts";
-import { entryBytes, writeEntry } from "./entry.ts";
-import { entryPath, formatId, formatTime, type Label, type Listed, type State, statePath } from "./layout.ts";
+import type { Consent, EntryRecord } from "./entry/documents.ts";
+import { entryBytes, writeEntry } from "./entry/entry.ts";
+import {
+  entryPath,
+  formatId,
+  formatTime,
+  type Label,
+  type Listed,
+  type State,
+  statePath,
+} from "./entry/layout.ts";
 import { planRoom, type Room } from "./limits.ts";
 import { giveUp } from "./prune.ts";
 import type { Report } from "./report.ts";

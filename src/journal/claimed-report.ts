@@ -5,8 +5,8 @@
  */
 
 import { CerError } from "../errors.ts";
-import { type AttachmentNow, attachmentPath, checkAttachment } from "./attachment.ts";
 import { type Disk, removeTree, systemCode, unlessMissing, writeWhole } from "./disk/disk.ts";
+import { type AttachmentNow, attachmentPath, checkAttachment } from "./entry/attachment.ts";
 import {
   type Answer,
   type Attachment,
@@ -16,11 +16,11 @@ import {
   parseAnswer,
   parseProgress,
   UNTRIED,
-} from "./documents.ts";
-import { entryBytes, readDocument, readEntry, writeAnswer, writeProgress } from "./entry.ts";
-import { readArchive, writeArchive } from "./kept-archive.ts";
-import { entryPath, formatTime, type Label, type State } from "./layout.ts";
-import { encodeReceipt, type Receipt } from "./receipt.ts";
+} from "./entry/documents.ts";
+import { entryBytes, readDocument, readEntry, writeAnswer, writeProgress } from "./entry/entry.ts";
+import { readArchive, writeArchive } from "./entry/kept-archive.ts";
+import { entryPath, formatTime, type Label, type State } from "./entry/layout.ts";
+import { encodeReceipt, type Receipt } from "./entry/receipt.ts";
 import type { AttemptResult, ReportArchive, ReportStore } from "./report.ts";
 import { type JournalContext, moveEntry, type Store, syncStates } from "./store.ts";
 

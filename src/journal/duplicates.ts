@@ -14,7 +14,7 @@
 
 import { createHash } from "node:crypto";
 import type { Event } from "../event.ts";
-import { type Listed, parseTime } from "./layout.ts";
+import { type Listed, parseTime } from "./entry/layout.ts";
 
 /** 64 hex digits. @param to the destination's URL; @param timeGiven the event named its own time */
 export function eventIdentity(event: Event, { to, timeGiven }: { to: string; timeGiven: boolean }): string {

@@ -6,7 +6,7 @@
 import type { Destination } from "../config/destination.ts";
 import type { Terms } from "../config/terms.ts";
 import type { Event } from "../event.ts";
-import type { Answer, ArchiveInfo, Attempt } from "./documents.ts";
+import type { Answer, ArchiveInfo, Attempt } from "./entry/documents.ts";
 
 export type Report = {
   readonly event: Event;

@@ -13,9 +13,9 @@ import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
 import { encodeDocument } from "../json.ts";
-import { isStored } from "./attachment.ts";
 import type { ClaimedReport } from "./claimed-report.ts";
 import { type Disk, systemCode, writeFile, writeWhole } from "./disk/disk.ts";
+import { isStored } from "./entry/attachment.ts";
 import {
   type Attachment,
   type EntryRecord,
@@ -24,11 +24,11 @@ import {
   parseProgress,
   parseTransfer,
   type Stated,
-} from "./documents.ts";
-import { readDocument, readEntry } from "./entry.ts";
+} from "./entry/documents.ts";
+import { readDocument, readEntry } from "./entry/entry.ts";
+import { readArchive } from "./entry/kept-archive.ts";
+import type { Listed } from "./entry/layout.ts";
 import type { Journal } from "./journal.ts";
-import { readArchive } from "./kept-archive.ts";
-import type { Listed } from "./layout.ts";
 
 /** One file of the tar, its bytes to be opened as often as needed. */
 export type Part = { readonly name: string; readonly size: number; open(): AsyncIterable<Uint8Array> };

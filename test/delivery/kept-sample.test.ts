@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { deliverClaimed } from "../../src/delivery/deliver.ts";
-import { entryPath } from "../../src/journal/layout.ts";
+import { entryPath } from "../../src/journal/entry/layout.ts";
 import { withContext } from "../support/context.ts";
 import { ANSWERED, copyKeptJournal, LATER } from "../support/journal/kept-sample.ts";
 import { ok, startScripted } from "../support/scripted-server.ts";

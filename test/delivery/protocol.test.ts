@@ -6,7 +6,7 @@ import { NOTHING_EXCHANGED, type Outcome } from "../../src/delivery/outcome.ts";
 import { type ProtocolOptions, runProtocol } from "../../src/delivery/protocol.ts";
 import type { Failure } from "../../src/delivery/retry.ts";
 import { CerError } from "../../src/errors.ts";
-import type { Answer } from "../../src/journal/documents.ts";
+import type { Answer } from "../../src/journal/entry/documents.ts";
 import {
   type AttemptResult,
   type BuiltArchive,

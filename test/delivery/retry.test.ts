@@ -11,7 +11,7 @@ import {
   withinRun,
 } from "../../src/delivery/retry.ts";
 import type { CerErrorCode } from "../../src/errors.ts";
-import { isDue } from "../../src/journal/layout.ts";
+import { isDue } from "../../src/journal/entry/layout.ts";
 import { DAY, NOON } from "../support/journal/samples.ts";
 
 const MINUTE = 60_000;

@@ -7,7 +7,7 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { parseReceipt } from "../../src/journal/receipt.ts";
+import { parseReceipt } from "../../src/journal/entry/receipt.ts";
 import { assertKept } from "../support/archives/kept-upload.ts";
 import { filesBelow, hashOf } from "../support/files.ts";
 import { openPlace, type Place, runCer } from "../support/run-cer.ts";

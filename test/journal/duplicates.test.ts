@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Event } from "../../src/event.ts";
 import { ADMISSION, admit, eventIdentity, eventSignature, stormUntil } from "../../src/journal/duplicates.ts";
-import { formatId, formatTime, type Listed, type State } from "../../src/journal/layout.ts";
+import { formatId, formatTime, type Listed, type State } from "../../src/journal/entry/layout.ts";
 import { sampleEvent } from "../support/events.ts";
 import { DAY, HOUR, NOON } from "../support/journal/samples.ts";
 

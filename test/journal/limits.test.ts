@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatId, formatTime, type Listed, type State } from "../../src/journal/layout.ts";
+import { formatId, formatTime, type Listed, type State } from "../../src/journal/entry/layout.ts";
 import { isOldReceipt, LIMITS, planRoom } from "../../src/journal/limits.ts";
 import { DAY, NOON } from "../support/journal/samples.ts";
 

@@ -9,10 +9,10 @@ import {
   type Receipt,
   verifyReceipt,
   withoutCredentials,
-} from "../../src/journal/receipt.ts";
-import { quote } from "../../src/printable.ts";
-import { sha256 } from "../support/bytes.ts";
-import { NOON } from "../support/journal/samples.ts";
+} from "../../../src/journal/entry/receipt.ts";
+import { quote } from "../../../src/printable.ts";
+import { sha256 } from "../../support/bytes.ts";
+import { NOON } from "../../support/journal/samples.ts";
 
 const LEVEL1 = Buffer.from("the report");
 const ARCHIVE = Buffer.from("the cabinet");

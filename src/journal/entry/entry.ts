@@ -12,9 +12,9 @@
  */
 
 import { createHash } from "node:crypto";
-import { CerError } from "../errors.ts";
+import { CerError } from "../../errors.ts";
+import { type Disk, systemCode, unlessMissing, writeFile, writeWhole } from "../disk/disk.ts";
 import { attachmentPath, isStored, keepAttachment } from "./attachment.ts";
-import { type Disk, systemCode, unlessMissing, writeFile, writeWhole } from "./disk/disk.ts";
 import {
   type Answer,
   type Attachment,

@@ -1,12 +1,12 @@
 /** The level 2 bytes in an entry: every retry of the upload sends exactly these. */
 
 import { createHash } from "node:crypto";
-import { CerError } from "../errors.ts";
-import { encodeDocument } from "../json.ts";
-import { type Disk, systemCode, writeFile, writeWhole } from "./disk/disk.ts";
+import { CerError } from "../../errors.ts";
+import { encodeDocument } from "../../json.ts";
+import { type Disk, systemCode, writeFile, writeWhole } from "../disk/disk.ts";
+import type { ReportArchive } from "../report.ts";
 import { type ArchiveFacts, parseArchiveFacts } from "./documents.ts";
 import { readDocument } from "./entry.ts";
-import type { ReportArchive } from "./report.ts";
 
 /**
  * Copies an archive into the entry; it counts once its document is there.

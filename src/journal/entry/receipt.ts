@@ -5,7 +5,7 @@
 
 import { createHash } from "node:crypto";
 import * as v from "valibot";
-import { CerError } from "../errors.ts";
+import { CerError } from "../../errors.ts";
 import {
   count,
   digits,
@@ -20,7 +20,7 @@ import {
   text,
   time,
   unsigned64,
-} from "../json.ts";
+} from "../../json.ts";
 import {
   type Attempt,
   archivedFileSchema,

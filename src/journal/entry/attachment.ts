@@ -9,8 +9,8 @@
  */
 
 import { createHash } from "node:crypto";
-import type { AttachedFile } from "../event.ts";
-import { type Disk, type Source, systemCode } from "./disk/disk.ts";
+import type { AttachedFile } from "../../event.ts";
+import { type Disk, type Source, systemCode } from "../disk/disk.ts";
 import type { Attachment } from "./documents.ts";
 
 /** Bytes up to which a file is copied rather than hard-linked. Logs are below it, dumps worth linking above. */

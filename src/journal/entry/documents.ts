@@ -6,8 +6,8 @@
 
 import { createHash } from "node:crypto";
 import * as v from "valibot";
-import type { Destination } from "../config/destination.ts";
-import type { Event } from "../event.ts";
+import type { Destination } from "../../config/destination.ts";
+import type { Event } from "../../event.ts";
 import {
   count,
   documentReader,
@@ -23,7 +23,7 @@ import {
   text,
   time,
   unsigned64,
-} from "../json.ts";
+} from "../../json.ts";
 import { parseId } from "./layout.ts";
 
 /** One try to send. Written down before the first byte leaves, and again when it ended. */
