@@ -18,10 +18,11 @@ import {
   UNTRIED,
 } from "./entry/documents.ts";
 import { entryBytes, readDocument, readEntry, writeAnswer, writeProgress } from "./entry/entry.ts";
+import type { ReportArchive } from "./entry/kept-archive.ts";
 import { readArchive, writeArchive } from "./entry/kept-archive.ts";
 import { entryPath, formatTime, type Label, type State } from "./entry/layout.ts";
 import { encodeReceipt, type Receipt } from "./entry/receipt.ts";
-import type { AttemptResult, ReportArchive, ReportStore } from "./report.ts";
+import type { AttemptResult, ReportStore } from "./report.ts";
 import { type JournalContext, moveEntry, type Store, syncStates } from "./store.ts";
 
 /** How a claim ends. Times are milliseconds since 1970. */

@@ -12,7 +12,7 @@
  * makes a bucket of.
  */
 
-import { createHash } from "node:crypto";
+import { sha256Of } from "../bytes.ts";
 import type { Event } from "../event.ts";
 import { type Listed, parseTime } from "./entry/layout.ts";
 
@@ -41,7 +41,7 @@ function signatureParts(event: Event): unknown[] {
 }
 
 function digest(parts: unknown[]): string {
-  return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+  return sha256Of(JSON.stringify(parts));
 }
 
 export type Admission = {

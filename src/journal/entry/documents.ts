@@ -4,8 +4,8 @@
  * throws CER_DAMAGED naming the document and the first field that is wrong.
  */
 
-import { createHash } from "node:crypto";
 import * as v from "valibot";
+import { sha256Of } from "../../bytes.ts";
 import type { Destination } from "../../config/destination.ts";
 import type { Event } from "../../event.ts";
 import {
@@ -229,10 +229,6 @@ export function encodeAnswer({ status, body, receivedAt }: Answer): Buffer {
     body: body.toString("base64"),
     sha256: sha256Of(body),
   });
-}
-
-function sha256Of(bytes: Buffer): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }
 
 /** The kept archive's size, its hash, and what is said of it. */
