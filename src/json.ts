@@ -267,3 +267,8 @@ function findListForObject(
 function formatPath(keys: readonly (string | number)[]): string {
   return keys.map((key, at) => (typeof key === "number" ? `[${key}]` : at === 0 ? key : `.${key}`)).join("");
 }
+
+/** For JSON.stringify: 64-bit integers as decimal strings, since JSON's readers make doubles of numbers. */
+export function bigintAsText(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? String(value) : value;
+}

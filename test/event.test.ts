@@ -9,7 +9,7 @@ import {
   mergeInputs,
   toFileTime,
 } from "../src/event.ts";
-import { complaintOf } from "./support/complaint.ts";
+import { complaintOf } from "./support/thrown-error.ts";
 
 const FACTS = { name: "host.corp", os: "5.4.0.4.0.0.0.0", lcid: 1031, user: "me" };
 const NOW = Date.UTC(2008, 2, 11, 7, 1, 59);

@@ -18,7 +18,7 @@ import {
   time,
   unsigned64,
 } from "../src/json.ts";
-import { complaintOf } from "./support/complaint.ts";
+import { complaintOf } from "./support/thrown-error.ts";
 
 const Schema = v.strictObject({
   $schema: v.optional(v.string()),

@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, mkdtemp, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Outcome } from "../src/delivery/outcome.ts";
-import { EXAMPLES } from "./support/examples.ts";
+import { type CerOptions, type Ended, openPlace, type Place, runCer, startCer } from "./support/run-cer.ts";
 import {
   answer,
   closeBeforeAnswer,
@@ -18,52 +16,36 @@ import {
   ok,
   redirect,
   refusingPort,
-  startFaults,
-} from "./support/fault-server.ts";
+  startScripted,
+} from "./support/scripted-server.ts";
+import { EXAMPLES } from "./support/spec-examples.ts";
 
-const PROGRAM = join(import.meta.dirname, "../bin/cer.js");
-
-type Transcript = { code: number | null; stdout: string; stderr: string };
-
-let place = "";
+let place: Place;
+let directory = "";
 before(async () => {
-  place = await mkdtemp(join(tmpdir(), "cer-main-"));
-  await writeFile(join(place, "e.json"), '{"eventType":"Test"}');
+  place = await openPlace();
+  directory = place.directory;
+  await writeFile(join(directory, "e.json"), '{"eventType":"Test"}');
 });
-after(() => rm(place, { recursive: true, force: true }));
+after(() => place.remove());
 
-type RunOptions = { input?: string | Buffer; env?: Record<string, string>; stopWhen?: () => boolean };
+/** Each run has a journal of its own, where the same event is new. */
+async function withJournal({ env, ...options }: CerOptions = {}): Promise<CerOptions> {
+  return { ...options, env: { CER_JOURNAL: await mkdtemp(join(directory, "journal-")), ...env } };
+}
 
-/** The built program, in a place, a home and a journal that are this test's own. */
-async function cer(args: readonly string[], options: RunOptions = {}): Promise<Transcript> {
-  const journal = await mkdtemp(join(place, "journal-"));
-  const child = spawn(process.execPath, [PROGRAM, ...args], {
-    cwd: place,
-    env: { PATH: process.env.PATH ?? "", HOME: place, CER_JOURNAL: journal, ...options.env },
-    timeout: 30_000,
-  });
-  child.stdin.on("error", () => {});
-  child.stdin.end(options.input ?? "");
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
-  const { stopWhen } = options;
-  const watch = setInterval(() => {
-    if (stopWhen?.() === true) child.kill("SIGINT");
-  }, 20);
-  const [code] = await once(child, "close");
-  clearInterval(watch);
-  return { code, stdout, stderr };
+async function cer(args: readonly string[], options?: CerOptions): Promise<Ended> {
+  return runCer(place, args, await withJournal(options));
 }
 
 /** What a run that was wrong from the start says: nothing on standard output, message and hint on the other. */
-function refusal(message: string, hint?: string, code = 2): Transcript {
-  return { code, stdout: "", stderr: `cer: ${message}\n${hint === undefined ? "" : `${hint}\n`}` };
+function refusal(message: string, hint?: string, code = 2): Ended {
+  return {
+    code,
+    signal: null,
+    stdout: "",
+    stderr: `cer: ${message}\n${hint === undefined ? "" : `${hint}\n`}`,
+  };
 }
 
 /** Runs of the program side by side, as many as there are cores to spare. */
@@ -96,12 +78,12 @@ test("bad input: exit code 2, the exact complaint, nothing on standard output", 
     "escape.json": '{"\\u001b[2Jx":1,"eventType":"E"}',
     "missing.json": '{"eventType":"E","files":[{"path":"no-such-file"}]}',
   };
-  for (const [name, content] of Object.entries(files)) await writeFile(join(place, name), content);
-  await mkdir(join(place, "folder"));
+  for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content);
+  await mkdir(join(directory, "folder"));
   const known =
     "reportType, eventType, friendlyEventName, eventDescription, eventTime, machine, user, application, parameters, secondaryParameters, files";
   const leaveOut = "Nothing was sent. Correct the path, or leave the file out.";
-  const cases: [args: string[], expected: Transcript][] = [
+  const cases: [args: string[], expected: Ended][] = [
     [
       ["submit", "e.json"],
       refusal(
@@ -141,11 +123,11 @@ test("bad input: exit code 2, the exact complaint, nothing on standard output", 
     ],
     [
       ["submit", "missing.json", ...SERVER],
-      refusal(`The attached file ${join(place, "no-such-file")} does not exist.`, leaveOut),
+      refusal(`The attached file ${join(directory, "no-such-file")} does not exist.`, leaveOut),
     ],
     [
       ["submit", "e.json", "--file", "folder", ...SERVER],
-      refusal(`The attached file ${join(place, "folder")} is a directory.`, leaveOut),
+      refusal(`The attached file ${join(directory, "folder")} is a directory.`, leaveOut),
     ],
     [
       ["submit", "nowhere.json", ...SERVER],
@@ -204,7 +186,7 @@ test("help, version, schema", async () => {
 
 test("the event of 4.2 from standard input: POSTed byte for byte, reported, nothing uploaded", async () => {
   const { event, report, answer: text } = EXAMPLES["4.2"];
-  await writeFile(join(place, "Version.txt"), "1");
+  await writeFile(join(directory, "Version.txt"), "1");
   const input = JSON.stringify({
     ...event,
     eventTime: String(event.eventTime),
@@ -213,8 +195,8 @@ test("the event of 4.2 from standard input: POSTed byte for byte, reported, noth
     secondaryParameters: undefined,
     files: [{ path: "Version.txt", type: "Other" }],
   });
-  const server = await startFaults([ok(text)]);
-  const transcript = await cer(["submit", "-", "--server", `127.0.0.1:${server.port}`], { input });
+  const server = await startScripted([ok(text)]);
+  const transcript = await cer(["submit", "-", "--server", `127.0.0.1:${server.port}`], { stdin: input });
   await server.close();
   assert.deepEqual(
     server.requests.map(({ method, target, body }) => ({ method, target, body })),
@@ -234,7 +216,7 @@ test("the event of 4.2 from standard input: POSTed byte for byte, reported, noth
 });
 
 test("through a proxy: plain http is asked for by its whole URL", async () => {
-  const proxy = await startFaults([ok(EXAMPLES["4.2"].answer)]);
+  const proxy = await startScripted([ok(EXAMPLES["4.2"].answer)]);
   const transcript = await cer(["submit", "e.json", "--server", "reports.example", "--max-time", "10"], {
     env: { http_proxy: proxy.url },
   });
@@ -263,7 +245,7 @@ test("a server that refuses or talks nonsense: exit code, error code, and no wor
     ["never answers", [neverAnswer()], 75, "deferred", "CER_TIMEOUT"],
   ];
   await inPairs(cases, async ([name, faults, exit, kind, code]) => {
-    const server = await startFaults(faults);
+    const server = await startScripted(faults);
     const args = ["submit", "e.json", "--json", "--retries", "0", "--server", server.url];
     const transcript = await cer([...args, "--timeout", code === "CER_TIMEOUT" ? "0.5" : "20"]);
     await server.close();
@@ -276,7 +258,7 @@ test("a server that refuses or talks nonsense: exit code, error code, and no wor
 
 test("a server that is down: deferred, kept, and said so; --quiet says errors only", async () => {
   const port = await refusingPort();
-  const journal = join(place, "kept");
+  const journal = join(directory, "kept");
   const args = ["submit", "e.json", "--retries", "0", "--quiet", "--server", `127.0.0.1:${port}`];
   const { code, stdout, stderr } = await cer(args, { env: { CER_JOURNAL: journal } });
   assert.deepEqual([code, stdout], [75, ""]);
@@ -291,21 +273,19 @@ test("a server that is down: deferred, kept, and said so; --quiet says errors on
 });
 
 test("a reader that closes standard output early is no fault", async () => {
-  const child = spawn(process.execPath, [PROGRAM, "schema"], { cwd: place, env: { HOME: place } });
+  const { process: child, ended } = startCer(place, ["schema"]);
   child.stdout.destroy();
-  let stderr = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
-  const [code] = await once(child, "close");
+  const { code, stderr } = await ended;
   assert.deepEqual([code, stderr], [0, ""]);
 });
 
 test("SIGINT while a server does not answer: stopped, kept, exit code 130", async () => {
-  const server = await startFaults([neverAnswer()]);
+  const server = await startScripted([neverAnswer()]);
   const args = ["submit", "e.json", "--json", "--server", server.url];
-  let stops = 0;
-  const { code, stdout } = await cer(args, { stopWhen: () => server.requests.length === 1 && stops++ === 0 });
+  const { process: child, ended } = startCer(place, args, await withJournal());
+  while (server.requests.length === 0) await sleep(20);
+  child.kill("SIGINT");
+  const { code, stdout } = await ended;
   await server.close();
   const outcome = JSON.parse(stdout) as Outcome;
   assert.deepEqual([code, outcome.error?.code], [130, "CER_INTERRUPTED"]);

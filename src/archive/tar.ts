@@ -1,17 +1,18 @@
 /**
  * The same archive as a POSIX tar, uncompressed, for servers that cannot open a cabinet; and such a tar read back.
- * Entries, results and rules are those of the cabinet. Hides that a tar tells an entry's size before its bytes: each
- * body goes through a spool of its own first, so that the size is the true one whatever the body does meanwhile.
+ * Entries, results and rules are those of the cabinet. Hides that a tar tells an entry's size before its bytes: bodies
+ * are spooled, headers made afterwards with the true sizes, whatever a body did meanwhile, and put between when the
+ * archive is read.
  */
-import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { extract, type Header, type Pack, pack } from "tar-stream";
+import { extract, type Header, pack } from "tar-stream";
+import { Measure } from "../bytes.ts";
 import { CerError } from "../errors.ts";
 import { type Archive, sealArchive } from "./entries/archive.ts";
 import type { Body } from "./entries/body.ts";
 import { absentEntry, type Entry, type EntryResult, type WriteOptions } from "./entries/entry.ts";
-import { CabError } from "./entries/error.ts";
 import { UniqueNames } from "./entries/names.ts";
 import { messageOf, openEntry, orderEntries } from "./entries/order.ts";
 import { Spool } from "./entries/spool.ts";
@@ -19,12 +20,16 @@ import { extractFile } from "./entries/target.ts";
 
 const READ_SIZE = 256 * 1024;
 
+/** Headers and contents begin at a multiple of this. */
+const RECORD_SIZE = 512;
+const END_OF_TAR = Buffer.alloc(2 * RECORD_SIZE);
+
 /** tar-stream counts seconds in 32 bits. */
 const LAST_SECOND = 0x7fff_ffff;
 
 /**
  * Writes a tar of `entries`. Same entries, same bytes. Compression and splitting do not apply: a tar knows no limits.
- * @throws {CabError} CAB_WRITE_FAILED when the spool cannot be written.
+ * @throws {ArchiveError} CAB_WRITE_FAILED when the spool cannot be written.
  * @throws the signal's reason when it aborts. Nothing is left behind.
  */
 export async function writeTar(
@@ -37,27 +42,25 @@ export async function writeTar(
     for (const entry of await orderEntries(entries, options.signal)) await writer.add(entry);
     return await writer.finish();
   } catch (error) {
-    throw (await writer.abandon()) ?? error;
+    await spool.dispose();
+    throw error;
   }
 }
 
-type Measured = { size: number; sha256: string; missing: string | null };
+/** A file of the tar: its header's bytes, and how many the spool holds for it, up to the next header. */
+type Piece = { readonly header: Buffer; readonly size: number };
 
 class TarWriter {
   readonly #spool: Spool;
   readonly #options: WriteOptions;
   readonly #names = new UniqueNames();
   readonly #results: EntryResult[] = [];
-  readonly #pack: Pack = pack();
-  readonly #packed: Promise<void>;
+  readonly #pieces: Piece[] = [];
   #bytesRead = 0;
 
   constructor(spool: Spool, options: WriteOptions) {
     this.#spool = spool;
     this.#options = options;
-    this.#packed = this.#spoolPacked();
-    // Looked at when all entries are written; until then a failure ends the pack, and with it the entry being written.
-    this.#packed.catch((error) => this.#pack.destroy(error));
   }
 
   async add(entry: Entry): Promise<void> {
@@ -67,45 +70,28 @@ class TarWriter {
   }
 
   async finish(): Promise<Archive> {
-    this.#pack.finalize();
-    await this.#packed;
     this.#options.signal?.throwIfAborted();
-    return sealArchive(Buffer.alloc(0), this.#spool, this.#results);
-  }
-
-  /** Leaves nothing behind; why the spool could not be written, if that is what ended it. */
-  async abandon(): Promise<CabError | null> {
-    this.#pack.destroy();
-    const failure = await this.#packed.then(
-      () => null,
-      (error) => (error instanceof CabError ? error : null),
-    );
-    await this.#spool.dispose();
-    return failure;
-  }
-
-  async #spoolPacked(): Promise<void> {
-    for await (const chunk of this.#pack) await this.#spool.append(chunk as Uint8Array);
+    return sealArchive(() => inPlace(this.#pieces, this.#spool), this.#spool, this.#results);
   }
 
   async #addBody(entry: Entry, body: Body): Promise<EntryResult> {
-    const content = new Spool(this.#options.spoolDir, this.#options.memoryLimit);
     try {
-      const { size, sha256, missing } = await this.#measure(body, content);
+      const { size, sha256, missing } = await this.#spoolBody(body);
       if (size === 0 && missing !== null) return absentEntry(entry, "failed", missing);
       const name = this.#names.take(entry.name);
-      await this.#write(entry, name, content);
+      const padding = -size & (RECORD_SIZE - 1);
+      await this.#spool.append(END_OF_TAR.subarray(0, padding));
+      this.#pieces.push({ header: await encodeHeader(name, size, entry.time), size: size + padding });
       const state = missing === null ? "stored" : "cut";
       return { name, wanted: entry.name, size, sha256, state, reason: missing, parts: [] };
     } finally {
       await body.close();
-      await content.dispose();
     }
   }
 
-  /** Reads the body into `content`, as much of it as there is. */
-  async #measure(body: Body, content: Spool): Promise<Measured> {
-    const hash = createHash("sha256");
+  /** Reads as much of the body as there is. */
+  async #spoolBody(body: Body): Promise<{ size: number; sha256: string; missing: string | null }> {
+    const read = new Measure();
     const buffer = Buffer.allocUnsafeSlow(READ_SIZE);
     let missing: string | null = null;
     for (;;) {
@@ -113,15 +99,15 @@ class TarWriter {
       const bytes = await this.#read(body, buffer);
       if (typeof bytes === "string") missing = bytes;
       if (typeof bytes === "string" || bytes.length === 0) break;
-      hash.update(bytes);
-      await content.append(bytes);
+      read.add(bytes);
+      await this.#spool.append(bytes);
       this.#bytesRead += bytes.length;
       this.#options.onProgress?.(this.#bytesRead);
     }
-    if (missing === null && body.size !== null && content.size < body.size) {
-      missing = `it shrank while it was read, from ${body.size} bytes to ${content.size}`;
+    if (missing === null && body.size !== null && read.size < body.size) {
+      missing = `it shrank while it was read, from ${body.size} bytes to ${read.size}`;
     }
-    return { size: content.size, sha256: hash.digest("hex"), missing };
+    return { ...read.finish(), missing };
   }
 
   /** Bytes in the front of `buffer`, none at the end; or why there are no more. */
@@ -133,26 +119,44 @@ class TarWriter {
       return messageOf(error);
     }
   }
-
-  /** Writes header and content of one file. */
-  async #write(entry: Entry, name: string, content: Spool): Promise<void> {
-    const seconds = Math.min(Math.max(Math.floor(entry.time.getTime() / 1000), 0), LAST_SECOND);
-    const header = {
-      name: name.replaceAll("\\", "/"),
-      size: content.size,
-      mode: 0o644,
-      mtime: new Date((Number.isNaN(seconds) ? 0 : seconds) * 1000),
-      type: "file" as const,
-    };
-    const sink = this.#pack.entry(header);
-    // Written through a stream: an entry takes all of a content at once otherwise.
-    await pipeline(copies(content.read()), sink);
-  }
 }
 
-/** tar-stream lets chunks wait, beyond the time that those of a spool are good for. */
-async function* copies(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  for await (const chunk of chunks) yield Buffer.from(chunk);
+/** One record, or several where the name or the size need more room. */
+async function encodeHeader(name: string, size: number, time: Date): Promise<Buffer> {
+  const seconds = Math.min(Math.max(Math.floor(time.getTime() / 1000), 0), LAST_SECOND);
+  const packing = pack();
+  const content = packing.entry({
+    name: name.replaceAll("\\", "/"),
+    size,
+    mode: 0o644,
+    mtime: new Date((Number.isNaN(seconds) ? 0 : seconds) * 1000),
+    type: "file",
+  });
+  // Its content does not come this way: tar-stream is told to give up waiting for it, which is an error to it.
+  for (const stream of [packing, content]) stream.on("error", () => undefined);
+  await once(packing, "readable");
+  const read = () => packing.read() as Buffer | null;
+  const records: Buffer[] = [];
+  for (let record = read(); record !== null; record = read()) records.push(record);
+  packing.destroy();
+  return Buffer.concat(records);
+}
+
+/** Each header with what the spool holds for its file, and the tar's end. */
+async function* inPlace(pieces: readonly Piece[], spool: Spool): AsyncGenerator<Buffer> {
+  const chunks = spool.read();
+  let rest: Buffer = Buffer.alloc(0);
+  for (const { header, size } of pieces) {
+    yield header;
+    for (let left = size; left > 0; ) {
+      if (rest.length === 0) rest = (await chunks.next()).value as Buffer;
+      const chunk = rest.subarray(0, left);
+      rest = rest.subarray(chunk.length);
+      left -= chunk.length;
+      yield chunk;
+    }
+  }
+  yield END_OF_TAR;
 }
 
 export type TarFile = { readonly name: string; readonly size: number; readonly time: Date };

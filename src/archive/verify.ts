@@ -5,7 +5,7 @@ import { CerError } from "../errors.ts";
 import { verifyCabinet } from "./cab/read/contents.ts";
 import { openSource } from "./cab/read/source.ts";
 import { readCabinet } from "./cab/read/tables.ts";
-import { CabError } from "./entries/error.ts";
+import { ArchiveError } from "./entries/error.ts";
 import { readTar } from "./tar.ts";
 
 /** Uncompressed bytes of an archive that are read at most: far above any report, far below a bomb. */
@@ -42,7 +42,7 @@ async function verifyTar(path: string): Promise<void> {
 
 /** A cabinet's fault as this program's own kind of error; anything else as it is. */
 export function asDamage(thrown: unknown): unknown {
-  if (!(thrown instanceof CabError)) return thrown;
+  if (!(thrown instanceof ArchiveError)) return thrown;
   const message = thrown.message.charAt(0).toUpperCase() + thrown.message.slice(1);
   return new CerError("CER_DAMAGED", `${message} (${thrown.code}).`, { cause: thrown });
 }

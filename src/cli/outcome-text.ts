@@ -2,7 +2,7 @@
 
 import type { Paint } from "../context.ts";
 import type { Outcome } from "../delivery/outcome.ts";
-import type { Declined } from "../journal/documents.ts";
+import type { Declined } from "../journal/entry/documents.ts";
 import { count, formatBytes, stripControls } from "../printable.ts";
 
 /** Declined items shown one by one before the rest is only counted. */

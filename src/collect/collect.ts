@@ -4,14 +4,16 @@
  * caller's signal stops everything.
  */
 
-import { type Judge, judgeKey, judgePath, keySegments, makeJudge, prefixesOf } from "../consent/judge.ts";
+import type { Entry, EntryBody, EntryResult } from "../archive/entries/entry.ts";
+import { type Judge, judgeKey, judgePath, makeJudge, prefixesOf } from "../consent/judge.ts";
 import { normalizePath, type PathFacts } from "../consent/local-path.ts";
 import { type CollectionPlan, clauseOf } from "../consent/plan.ts";
 import type { Policy } from "../consent/policy.ts";
+import { formatRegistryPath, keySegments, type RegistryPath } from "../consent/registry-path.ts";
 import { type Event, type FileType, fromFileTime } from "../event.ts";
 import type { WqlQuery } from "../wql/parse.ts";
 import { Budget, type BudgetOptions, type Limits, TIME_REACHED, TOTAL_REACHED } from "./budget.ts";
-import { type Body, type BodyNotes, bodyOfFile } from "./files/body.ts";
+import { type BodyNotes, bodyOfFile } from "./files/body.ts";
 import { type Opened, openRegular, type Refused, realPathOf, refusalOf } from "./files/open.ts";
 import type { FileVersion, NamedVersion } from "./files/version.ts";
 import { formatManifest, type ManifestItem } from "./manifest.ts";
@@ -22,7 +24,6 @@ import {
   type ItemRecord,
   makeManifest,
   refuseRecord,
-  type StoredEntry,
   startRecord,
   UNTOUCHED,
 } from "./record.ts";
@@ -30,14 +31,6 @@ import { redactBuffer, type TextEncoding, TextRedactor } from "./redact/redact.t
 import type { Identity } from "./redact/rules.ts";
 import type { CollectedRegistry } from "./registry/registry.ts";
 import type { WmiAnswer } from "./wmi/query.ts";
-
-/** An entry of any archive this program writes. `open` is called once, in order, with what became of those before. */
-export type ArchiveEntry = {
-  /** The name wanted; the writer makes it safe and unique. */
-  readonly name: string;
-  readonly time: Date;
-  readonly open: (before: readonly StoredEntry[]) => Promise<Body | null>;
-};
 
 export type CollectOptions = BudgetOptions & {
   readonly policy: Policy;
@@ -57,7 +50,7 @@ export type CollectOptions = BudgetOptions & {
   readonly redact: { readonly anonymize: Identity | null } | null;
   readonly queryWmi: (query: WqlQuery, limits: Limits) => Promise<WmiAnswer>;
   readonly collectRegistry: (
-    key: string,
+    key: RegistryPath,
     kind: "RegKey" | "RegTree",
     /** Whether a key below the item's own, by its full name, may be collected too. */
     isOpen: (key: string) => boolean,
@@ -67,15 +60,15 @@ export type CollectOptions = BudgetOptions & {
 
 export type Collection = {
   /** In the order they belong in the archive; the last is the manifest. */
-  readonly entries: readonly ArchiveEntry[];
+  readonly entries: readonly Entry[];
   /** The items as the manifest has them; final once the manifest has been opened. */
   readonly items: () => readonly ManifestItem[];
   /** The manifest's bytes; null until it has been opened. */
   readonly manifest: () => Buffer | null;
 };
 
-export const REPORT_NAME = "report.xml";
-export const MANIFEST_NAME = "manifest.json";
+const REPORT_NAME = "report.xml";
+const MANIFEST_NAME = "manifest.json";
 
 type Run = CollectOptions & {
   readonly time: Date;
@@ -94,10 +87,10 @@ export function collectEntries(plan: CollectionPlan, event: Event, options: Coll
     judge: once(() => realJudge(options)),
     budget: new Budget(options),
   };
-  let results: readonly StoredEntry[] = [];
+  let results: readonly EntryResult[] = [];
   let bytes: Buffer | null = null;
   const report: EntryRecord = { place: null, notes: UNTOUCHED };
-  const manifest = async (before: readonly StoredEntry[]) => {
+  const manifest = async (before: readonly EntryResult[]) => {
     results = [...before];
     bytes = formatManifest(
       makeManifest({ ...options, event, report, consent: options.policy.consent }, records, results),
@@ -130,12 +123,12 @@ async function realJudge({ policy, facts }: CollectOptions): Promise<Judge> {
   return makeJudge(policy, facts, real);
 }
 
-type Made = { readonly body: Body; readonly notes: BodyNotes };
+type Made = { readonly body: EntryBody; readonly notes: BodyNotes };
 
 /** Gives null when there is nothing to store, having noted why. */
 type Make = () => Promise<Made | null>;
 
-function entryOf(run: Run, name: string, entry: EntryRecord, make: Make): ArchiveEntry {
+function entryOf(run: Run, name: string, entry: EntryRecord, make: Make): Entry {
   return {
     name,
     time: run.time,
@@ -151,7 +144,7 @@ function entryOf(run: Run, name: string, entry: EntryRecord, make: Make): Archiv
 }
 
 /** An entry of one item: whatever goes wrong is that item's own failure. */
-function itemEntry(run: Run, record: ItemRecord, name: string, make: Make): ArchiveEntry {
+function itemEntry(run: Run, record: ItemRecord, name: string, make: Make): Entry {
   const entry: EntryRecord = { place: null, notes: UNTOUCHED };
   record.entries = [...record.entries, entry];
   return entryOf(run, name, entry, async () => {
@@ -164,7 +157,7 @@ function itemEntry(run: Run, record: ItemRecord, name: string, make: Make): Arch
   });
 }
 
-function entriesOf(run: Run, record: ItemRecord, index: number): ArchiveEntry[] {
+function entriesOf(run: Run, record: ItemRecord, index: number): Entry[] {
   const { target, kind } = record.item;
   if (record.state !== "collected" || target === null) return [];
   switch (target.type) {
@@ -268,7 +261,7 @@ function madeOf(run: Run, body: Buffer, encoding: TextEncoding): Made {
 }
 
 /** The answer as text and as JSON, from one query. */
-function queryEntries(run: Run, record: ItemRecord, query: WqlQuery, ordinal: number): ArchiveEntry[] {
+function queryEntries(run: Run, record: ItemRecord, query: WqlQuery, ordinal: number): Entry[] {
   const ask = once(() => askWmi(run, record, query));
   const name = `wql-${ordinal}-${query.className.slice(0, 60)}`;
   return (["text", "json"] as const).map((form) =>
@@ -293,23 +286,25 @@ async function askWmi(run: Run, record: ItemRecord, query: WqlQuery) {
 }
 
 /** One .reg file per view of the registry, from one export. */
-function registryEntries(run: Run, record: ItemRecord, key: string, ordinal: number): ArchiveEntry[] {
+function registryEntries(run: Run, record: ItemRecord, key: RegistryPath, ordinal: number): Entry[] {
   const kind = record.item.kind === "RegTree" ? "RegTree" : "RegKey";
   const exported = once(() => exportRegistry(run, record, kind, key));
-  const name = `${kind.toLowerCase()}-${ordinal}-${key.replace(/[^A-Za-z0-9._-]+/g, "_").slice(0, 80)}`;
+  const name = `${kind.toLowerCase()}-${ordinal}-${formatRegistryPath(key)
+    .replace(/[^A-Za-z0-9._-]+/g, "_")
+    .slice(0, 80)}`;
   return ["", ".32-bit"].map((view, index) =>
     itemEntry(run, record, `${name}${view}.reg`, async () => {
       const file = (await exported())?.files[index];
-      return file === undefined ? null : madeOf(run, file.body, "utf-16le");
+      return file === undefined ? null : madeOf(run, file, "utf-16le");
     }),
   );
 }
 
-async function exportRegistry(run: Run, record: ItemRecord, kind: "RegKey" | "RegTree", key: string) {
+async function exportRegistry(run: Run, record: ItemRecord, kind: "RegKey" | "RegTree", key: RegistryPath) {
   const limits = run.budget.limits();
   if ("state" in limits) return refuseRecord(record, limits);
   const judge = await run.judge();
-  const isNamed = judgeKey(judge, kind, keySegments(key)).rule === "allow";
+  const isNamed = judgeKey(judge, kind, keySegments(formatRegistryPath(key))).rule === "allow";
   const isOpen = (found: string) => {
     const { decision, rule } = judgeKey(judge, kind, keySegments(found));
     // A value that is allowed by name is found in a key that perhaps is not.
@@ -326,7 +321,7 @@ async function exportRegistry(run: Run, record: ItemRecord, kind: "RegKey" | "Re
 const VERSIONS_NAME = "file-versions";
 
 /** All versions in one list, as text and as JSON, in the place of the first of them. */
-function versionEntries(run: Run, index: number): ArchiveEntry[] {
+function versionEntries(run: Run, index: number): Entry[] {
   const items = run.records.filter(
     ({ item, state }) => item.kind === "GetFileVersion" && state === "collected",
   );

@@ -3,6 +3,7 @@
  * says it holds. Hides how items and entries belong together, since an item may have no, one or several entries.
  */
 
+import type { EntryResult } from "../archive/entries/entry.ts";
 import type { Rule } from "../consent/judge.ts";
 import type { PlanItem } from "../consent/plan.ts";
 import type { Consent } from "../consent/policy.ts";
@@ -18,18 +19,6 @@ import {
   type ManifestItem,
 } from "./manifest.ts";
 import { addCounts, type RedactionCounts } from "./redact/redact.ts";
-
-/** What became of an entry, as the archive's writer says it. */
-export type StoredEntry = {
-  /** Null when the archive does not hold it. */
-  readonly name: string | null;
-  readonly size: number;
-  readonly sha256: string | null;
-  readonly state: "stored" | "cut" | "failed" | "left-out";
-  readonly reason: string | null;
-  /** The pieces of an entry that was split; empty of any other. */
-  readonly parts: readonly { readonly name: string; readonly size: number; readonly sha256: string }[];
-};
 
 /** An entry of an item: its place among the results once it has been opened, and what was done to its bytes. */
 export type EntryRecord = { place: number | null; notes: BodyNotes };
@@ -72,12 +61,12 @@ export function addReason(record: ItemRecord, reason: string): void {
 }
 
 /** The items as they stand, given what the archive has stored so far. */
-export function finishItems(records: readonly ItemRecord[], results: readonly StoredEntry[]): ManifestItem[] {
+export function finishItems(records: readonly ItemRecord[], results: readonly EntryResult[]): ManifestItem[] {
   const items = records.map((record) => finishItem(record, results));
   return items.map((item, index) => followFiles(item, records[index]?.item, items));
 }
 
-function finishItem(record: ItemRecord, results: readonly StoredEntry[]): ManifestItem {
+function finishItem(record: ItemRecord, results: readonly EntryResult[]): ManifestItem {
   const { item, rule, state, reason } = record;
   const line = { kind: item.kind, item: item.item, rule };
   if (state !== "collected" && state !== "cut") return { ...line, state, reason, files: [] };
@@ -100,11 +89,11 @@ function finishItem(record: ItemRecord, results: readonly StoredEntry[]): Manife
 const NOT_STORED = "it could not be stored";
 
 /** A writer says why it leaves something out; an error's own words may name paths and stay here. */
-function reasonOfLoss(stored: readonly StoredEntry[]): string | null {
+function reasonOfLoss(stored: readonly EntryResult[]): string | null {
   return stored.find(({ state, reason }) => state === "left-out" && reason !== null)?.reason ?? null;
 }
 
-function filesOf({ place, notes }: EntryRecord, results: readonly StoredEntry[]): ManifestFile[] {
+function filesOf({ place, notes }: EntryRecord, results: readonly EntryResult[]): ManifestFile[] {
   const result = place === null ? undefined : results[place];
   if (result === undefined || result.name === null || result.sha256 === null) return [];
   const redacted = Object.values(notes.counts()).reduce((sum, count) => sum + count, 0);
@@ -152,7 +141,7 @@ export type ManifestFacts = {
 export function makeManifest(
   facts: ManifestFacts,
   records: readonly ItemRecord[],
-  results: readonly StoredEntry[],
+  results: readonly EntryResult[],
 ): Manifest {
   const { event, bucket, bucketTable, redact } = facts;
   const [file] = filesOf(facts.report, results);

@@ -6,7 +6,7 @@ import type { Context } from "../context.ts";
 import { flushDue } from "../delivery/flush.ts";
 import { exitCodeFor, type Outcome } from "../delivery/outcome.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
-import { isDue, parseTime } from "../journal/layout.ts";
+import { isDue, parseTime } from "../journal/entry/layout.ts";
 import { inJournal } from "./open-journal.ts";
 import { printResult } from "./print-result.ts";
 

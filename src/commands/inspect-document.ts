@@ -3,7 +3,7 @@
 import { MANIFEST_FORMAT, type Manifest, parseManifest } from "../collect/manifest.ts";
 import { CerError } from "../errors.ts";
 import { FILE_TYPES, fromFileTime, REPORT_TYPES } from "../event.ts";
-import { formatReceipt, parseReceipt } from "../journal/receipt.ts";
+import { formatReceipt, parseReceipt } from "../journal/entry/receipt.ts";
 import { formatBytes, quote, stripControls } from "../printable.ts";
 import { type ParsedReport, parseReport } from "../wire/report-reader.ts";
 import { decodeReportText } from "../wire/text.ts";
@@ -23,11 +23,7 @@ export function describeDocument(bytes: Buffer, shown: string): Result {
   const receipt = parseReceipt(bytes, shown);
   return {
     lines: formatReceipt(receipt, quote).trimEnd().split("\n"),
-    json: {
-      kind: "receipt",
-      ...receipt,
-      event: { ...receipt.event, eventTime: String(receipt.event.eventTime) },
-    },
+    json: { kind: "receipt", ...receipt },
   };
 }
 
@@ -63,7 +59,7 @@ function describeReport({ report, encoding, warnings }: ParsedReport): Result {
       ),
       ...warnings.map((warning) => `warning: ${stripControls(warning)}`),
     ],
-    json: { kind: "report", encoding, ...report, eventTime: String(report.eventTime), warnings },
+    json: { kind: "report", encoding, ...report, warnings },
   };
 }
 

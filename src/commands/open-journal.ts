@@ -9,8 +9,8 @@ import type { Context } from "../context.ts";
 import { asCerError, CerError } from "../errors.ts";
 import { openDisk } from "../journal/disk/disk.ts";
 import { openProcesses } from "../journal/disk/owner.ts";
+import { journalDirectory } from "../journal/entry/layout.ts";
 import type { Journal } from "../journal/journal.ts";
-import { journalDirectory } from "../journal/layout.ts";
 import { type OpenedJournal, openJournal } from "../journal/open.ts";
 
 /** Never throws: a journal that cannot be used is a reason, and the caller's decision. */

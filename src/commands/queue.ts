@@ -3,9 +3,9 @@
 import type { QueueCommand } from "../cli/command.ts";
 import type { Context } from "../context.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
+import type { Listed } from "../journal/entry/layout.ts";
+import { formatReceipt } from "../journal/entry/receipt.ts";
 import type { Journal, Shown } from "../journal/journal.ts";
-import type { Listed } from "../journal/layout.ts";
-import { formatReceipt } from "../journal/receipt.ts";
 import { formatBytes, quote, stripControls } from "../printable.ts";
 import { formatUrl } from "../wire/exchange.ts";
 import { inJournal } from "./open-journal.ts";

@@ -3,11 +3,11 @@
  * embedded one, and what really went over the wire shown beside each step.
  */
 
-import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { verifyArchive } from "../archive/verify.ts";
+import { measure } from "../bytes.ts";
 import type { SmokeCommand } from "../cli/command.ts";
 import { resolveDestination } from "../config/destination.ts";
 import { type Source, strongestSetting } from "../config/settings.ts";
@@ -18,12 +18,12 @@ import { attempt } from "../delivery/attempts.ts";
 import { describeError, exitCodeFor, type Outcome } from "../delivery/outcome.ts";
 import { CerError, type ExitCode } from "../errors.ts";
 import type { Event } from "../event.ts";
-import type { Answer } from "../journal/documents.ts";
+import type { Answer } from "../journal/entry/documents.ts";
 import { MemoryStore } from "../journal/report.ts";
 import { formatBytes, stripControls } from "../printable.ts";
 import { startServer } from "../server/listen.ts";
 import { formatUrl } from "../wire/exchange.ts";
-import { buildReport, encodeReport } from "../wire/report.ts";
+import { encodeReport } from "../wire/report.ts";
 import { decodeAnswerText, decodeReportText } from "../wire/text.ts";
 
 /** [MS-CER2] 4.4, step 4. */
@@ -101,7 +101,7 @@ async function smoke(
 ): Promise<{ outcome: Outcome; steps: Step[] }> {
   const destination = resolveDestination(sources);
   const terms = resolveTerms(sources, { format: "cab", compression: null, splitLarge: false });
-  const level1 = encodeReport(buildReport(EXAMPLE).report);
+  const { bytes: level1 } = encodeReport(EXAMPLE);
   const report = { event: EXAMPLE, level1, destination, terms, imported: false, stored: [] };
   const { idleTimeout, maxTime } = command.times;
   const store = new MemoryStore();
@@ -130,7 +130,7 @@ function withoutProxy(context: Context): Context {
 async function compare(outcome: Outcome, arrived: Arrived): Promise<Outcome> {
   if (outcome.error !== null) return outcome;
   const sent = outcome.level2?.archive;
-  const found = arrived.path === null ? null : await hashOf(arrived.path);
+  const found = arrived.path === null ? null : (await measure(createReadStream(arrived.path))).sha256;
   if (sent !== undefined && found === sent.sha256) return outcome;
   const reasons = outcome.declined.map(({ kind, item, reason }) => ` ${kind} ${item}: ${reason}.`).join("");
   const message =
@@ -140,12 +140,6 @@ async function compare(outcome: Outcome, arrived: Arrived): Promise<Outcome> {
   const hint = "Is level 2 switched off by --consent, CER_CONSENT or a configuration file?";
   const error = new CerError("CER_MISMATCH", message, sent === undefined ? { hint } : {});
   return { ...outcome, outcome: "failed", error: describeError(error) };
-}
-
-async function hashOf(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  return hash.digest("hex");
 }
 
 /** The seed document's nine steps, as far as they were reached. */

@@ -18,9 +18,9 @@ import { keepAndDeliver } from "../delivery/keep-and-deliver.ts";
 import { exitCodeFor, type Outcome } from "../delivery/outcome.ts";
 import { asCerError, type ExitCode } from "../errors.ts";
 import { makeReport } from "../event/read.ts";
-import { ADMISSION, type Admission } from "../journal/duplicates.ts";
+import { type AdmissionPolicy, DEFAULT_ADMISSION } from "../journal/duplicates.ts";
+import { encodeReceipt } from "../journal/entry/receipt.ts";
 import type { Journal } from "../journal/journal.ts";
-import { encodeReceipt } from "../journal/receipt.ts";
 import { askForItems, requireSomebodyToAsk } from "./consent-prompt.ts";
 import { closeJournal, openNamedJournal } from "./open-journal.ts";
 
@@ -76,11 +76,11 @@ export async function runSubmit(command: SubmitCommand, context: Context): Promi
   }
 }
 
-function admissionOf(sources: readonly Source[]): Admission {
+function admissionOf(sources: readonly Source[]): AdmissionPolicy {
   const hours = strongestSetting(sources, "duplicateHours");
   return {
-    window: hours === undefined ? ADMISSION.window : hours * HOUR,
-    perHour: strongestSetting(sources, "reportsPerHour") ?? ADMISSION.perHour,
+    window: hours === undefined ? DEFAULT_ADMISSION.window : hours * HOUR,
+    perHour: strongestSetting(sources, "reportsPerHour") ?? DEFAULT_ADMISSION.perHour,
   };
 }
 

@@ -6,7 +6,7 @@ import { resolve } from "node:path";
 import type { VerifyCommand } from "../cli/command.ts";
 import type { Context } from "../context.ts";
 import { CerError, EXIT, type ExitCode } from "../errors.ts";
-import { MAX_RECEIPT, verifyReceipt } from "../journal/receipt.ts";
+import { MAX_RECEIPT, verifyReceipt } from "../journal/entry/receipt.ts";
 
 /** Exit 0 when every check holds, 1 when one does not. */
 export async function runVerify(command: VerifyCommand, context: Context): Promise<ExitCode> {

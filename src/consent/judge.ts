@@ -3,6 +3,7 @@
  * user's denials, what is allowed by its very name, the built-in denials, what is allowed by a pattern, consent.
  */
 
+import { foldCase } from "../names.ts";
 import { propertiesOf, type WqlQuery } from "../wql/parse.ts";
 import {
   DENIED_FILES,
@@ -14,8 +15,9 @@ import {
   SHARED_HOMES,
 } from "./denied.ts";
 import { expandVariables, normalizePath, type PathFacts } from "./local-path.ts";
-import { compilePattern, fold, matches, type Pattern } from "./pattern.ts";
+import { compilePattern, matches, type Pattern } from "./pattern.ts";
 import { type Consent, ITEM_KINDS, type ItemKind, type Policy, type Rules } from "./policy.ts";
+import { keySegments } from "./registry-path.ts";
 import { SAFE_WQL } from "./safe-wql.ts";
 
 /**
@@ -110,19 +112,19 @@ function compileRules(
     const patterns = rules[kind] ?? [];
     if (kind === "File" || kind === "GetFile" || kind === "GetFileVersion") return compileFiles(patterns);
     if (kind === "RegKey" || kind === "RegTree") return patterns.map(compileKey);
-    return patterns.map((pattern) => compilePattern(pattern, fold(pattern).split(".")));
+    return patterns.map((pattern) => compilePattern(pattern, foldCase(pattern).split(".")));
   };
   return Object.fromEntries(ITEM_KINDS.map((kind) => [kind, compile(kind)])) as Record<ItemKind, Pattern[]>;
 }
 
 function compileKey(pattern: string): Pattern {
-  return compilePattern(pattern, keySegments(pattern).map(fold));
+  return compilePattern(pattern, keySegments(pattern).map(foldCase));
 }
 
 /** As it stands and, where a directory of it stands for another, so, too. Nothing where a variable is not set. */
 function compilePath(source: string, facts: PathFacts, blind: boolean, real: RealPrefixes): Pattern[] {
   const cased = (segments: readonly string[]) =>
-    compilePattern(source, blind ? segments.map(fold) : segments);
+    compilePattern(source, blind ? segments.map(foldCase) : segments);
   const split = splitPattern(source, facts);
   if (split === null) return [];
   const prefix = fixedPrefix(source, facts);
@@ -161,7 +163,7 @@ export function judgePath(
   kind: PathKind,
   { segments, remote }: { readonly segments: readonly string[]; readonly remote: boolean },
 ): Verdict {
-  const folded = segments.map(fold);
+  const folded = segments.map(foldCase);
   const written = judge.caseBlind ? folded : segments;
   const allows = judge.allow[kind].filter((pattern) => matches(pattern, written));
   if (judge.noFiles.some((pattern) => matches(pattern, folded)))
@@ -196,25 +198,11 @@ function byConsent({ consent }: Judge, needs: "attached" | "safe" | "all"): Verd
   return { decision: "decline", rule: "consent", reason: `consent is "${consent}"` };
 }
 
-const HIVES: Readonly<Record<string, string>> = {
-  HKEY_LOCAL_MACHINE: "HKLM",
-  HKEY_CURRENT_USER: "HKCU",
-  HKEY_CLASSES_ROOT: "HKCR",
-  HKEY_USERS: "HKU",
-  HKEY_CURRENT_CONFIG: "HKCC",
-};
-
-/** The parts of a registry path, with the hive's name written short. */
-export function keySegments(path: string): string[] {
-  const [hive = "", ...rest] = path.split("\\").filter((part) => part !== "");
-  return [HIVES[hive.toUpperCase()] ?? hive.toUpperCase(), ...rest];
-}
-
-const KEY_GROUPS = compileGroups(DENIED_KEYS, (pattern) => keySegments(pattern));
+const KEY_GROUPS = compileGroups(DENIED_KEYS, keySegments);
 
 function compileGroups(groups: readonly DeniedGroup[], split: (pattern: string) => string[]): Group[] {
   const compile = (patterns: readonly string[] = []) =>
-    patterns.map((pattern) => compilePattern(pattern, split(pattern).map(fold)));
+    patterns.map((pattern) => compilePattern(pattern, split(pattern).map(foldCase)));
   return groups.map(({ what, patterns, except }) => ({
     what,
     patterns: compile(patterns),
@@ -224,7 +212,7 @@ function compileGroups(groups: readonly DeniedGroup[], split: (pattern: string) 
 
 /** Whether a key may be read, by its parts. Of a tree, every key in it is to be asked for, too. */
 export function judgeKey(judge: Judge, kind: KeyKind, segments: readonly string[]): Verdict {
-  const name = segments.map(fold);
+  const name = segments.map(foldCase);
   const allows = judge.allow[kind].filter((pattern) => matches(pattern, name));
   if (judge.deny[kind].some((pattern) => matches(pattern, name))) return DENIED;
   if (isAllowedByName(judge.allow[kind], kind, name)) return ALLOWED;
@@ -245,7 +233,7 @@ function isAllowedByName(allow: readonly Pattern[], kind: KeyKind, name: readonl
 
 const WQL_GROUPS = compileGroups(DENIED_WQL, (pattern) => pattern.split("."));
 
-const SAFE = new Map(Object.entries(SAFE_WQL).map(([name, properties]) => [fold(name), properties]));
+const SAFE = new Map(Object.entries(SAFE_WQL).map(([name, properties]) => [foldCase(name), properties]));
 
 /** What of a query may be answered; `query` is narrowed to it. Null only when the verdict declines. */
 export type QueryVerdict = { readonly verdict: Verdict; readonly query: WqlQuery | null };
@@ -268,7 +256,7 @@ function declined(judge: Judge, reason: string): QueryVerdict {
 }
 
 function judgeClass(judge: Judge, className: string): Verdict {
-  const name = [fold(className)];
+  const name = [foldCase(className)];
   const allows = judge.allow.WQL.filter((pattern) => matches(pattern, name));
   if (judge.deny.WQL.some((pattern) => matches(pattern, name))) return DENIED;
   if (allows.some((pattern) => pattern.exact)) return ALLOWED;
@@ -279,17 +267,17 @@ function judgeClass(judge: Judge, className: string): Verdict {
 
 /** Whether one property may be sent, given whether the class as a whole may. */
 function isOpen(judge: Judge, className: string, property: string, classIsOpen: boolean): boolean {
-  const name = [fold(className), fold(property)];
+  const name = [foldCase(className), foldCase(property)];
   const hits = (pattern: Pattern) => matches(pattern, name);
   if (judge.deny.WQL.some(hits)) return false;
   if (judge.allow.WQL.some((pattern) => pattern.exact && hits(pattern))) return true;
   if (WQL_GROUPS.some((group) => isInGroup(group, name))) return false;
   if (classIsOpen || judge.allow.WQL.some(hits)) return true;
-  return judge.consent === "safe" && safeProperties(className).some((safe) => fold(safe) === name[1]);
+  return judge.consent === "safe" && safeProperties(className).some((safe) => foldCase(safe) === name[1]);
 }
 
 function safeProperties(className: string): readonly string[] {
-  return SAFE.get(fold(className)) ?? [];
+  return SAFE.get(foldCase(className)) ?? [];
 }
 
 type IsOpen = (property: string) => boolean;
@@ -314,7 +302,9 @@ function narrowAll(judge: Judge, query: WqlQuery, whole: Verdict, isPropertyOpen
   if (whole.decision !== "decline" && !holdsBack(judge, query.className)) return { verdict: whole, query };
   const named = judge.allow.WQL.flatMap(({ source, exact }) => {
     const [className = "", property] = source.split(".");
-    return exact && property !== undefined && fold(className) === fold(query.className) ? [property] : [];
+    return exact && property !== undefined && foldCase(className) === foldCase(query.className)
+      ? [property]
+      : [];
   });
   const open = [...safeProperties(query.className), ...named].filter(isPropertyOpen);
   if (open.length === 0 && whole.decision !== "decline")
@@ -330,7 +320,7 @@ function holdsBack(judge: Judge, className: string): boolean {
   const groups = WQL_GROUPS.flatMap(({ patterns }) => patterns);
   return [...judge.deny.WQL, ...groups].some(
     ({ segments }) =>
-      segments.length === 2 && matches(compilePattern("", segments.slice(0, 1)), [fold(className)]),
+      segments.length === 2 && matches(compilePattern("", segments.slice(0, 1)), [foldCase(className)]),
   );
 }
 
@@ -338,7 +328,7 @@ function holdsBack(judge: Judge, className: string): boolean {
 function granted(judge: Judge, query: WqlQuery, whole: Verdict, reason: string | null): Verdict {
   if (whole.decision !== "decline") return { ...whole, reason };
   const isAllowed = judge.allow.WQL.some(
-    ({ segments }) => segments.length === 2 && segments[0] === fold(query.className),
+    ({ segments }) => segments.length === 2 && segments[0] === foldCase(query.className),
   );
   return { decision: "collect", rule: isAllowed ? "allow" : "consent", reason };
 }

@@ -3,6 +3,8 @@
  * Hides the notations of Windows and of the others: variables, separators, prefixes, and the names that are no files.
  */
 
+import { DEVICE_NAMES } from "../names.ts";
+
 /** What the machine says about itself, as far as paths need it. */
 export type PathFacts = {
   readonly platform: NodeJS.Platform;
@@ -28,7 +30,7 @@ export type ParsedPath =
     };
 
 /** Variables a server may use: they name directories, so their values say nothing but where things are. */
-export const DIRECTORY_VARIABLES: readonly string[] = [
+const DIRECTORY_VARIABLES: readonly string[] = [
   "WINDIR",
   "SYSTEMROOT",
   "SYSTEMDRIVE",
@@ -121,8 +123,7 @@ function resolveDots(parts: readonly string[]): string[] {
   return segments;
 }
 
-const RESERVED =
-  /^(?:CON|PRN|AUX|NUL|CLOCK\$|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9\u00b9\u00b2\u00b3])(?:[ .:]|$)/i;
+const RESERVED = new RegExp(`^${DEVICE_NAMES}(?:[ .:]|$)`, "i");
 
 function normalizeWindows(text: string): ParsedPath {
   const slashed = text.replaceAll("/", "\\");

@@ -7,19 +7,10 @@ import type { AttachedFile, Event } from "../event.ts";
 import { stripControls } from "../printable.ts";
 import type { Level1Response } from "../wire/response.ts";
 import { parseWql, type WqlQuery } from "../wql/parse.ts";
-import {
-  type Judge,
-  judgeKey,
-  judgePath,
-  judgeQuery,
-  keySegments,
-  makeJudge,
-  type Rule,
-  type Verdict,
-} from "./judge.ts";
+import { type Judge, judgeKey, judgePath, judgeQuery, makeJudge, type Rule, type Verdict } from "./judge.ts";
 import { normalizePath, type PathFacts, parseLocalPath } from "./local-path.ts";
 import type { ItemKind, Policy } from "./policy.ts";
-import { formatRegistryPath, parseRegistryPath } from "./registry-path.ts";
+import { formatRegistryPath, keySegments, parseRegistryPath, type RegistryPath } from "./registry-path.ts";
 
 export type CollectionPlan = {
   /** Whether level 2 runs; before there is an answer, whether it could. */
@@ -46,7 +37,7 @@ export type PlanItem = {
 export type Target =
   | { readonly type: "attached"; readonly file: AttachedFile }
   | { readonly type: "path"; readonly path: string }
-  | { readonly type: "key"; readonly key: string }
+  | { readonly type: "key"; readonly key: RegistryPath }
   /** Narrowed to what may be answered. */
   | { readonly type: "query"; readonly query: WqlQuery }
   /** Attached files that answer MemoryDump or fDoc: their places in `items`. */
@@ -55,7 +46,7 @@ export type Target =
 /** Characters of an item that are parsed; a longer one is declined. Longer than any path, key or query that works. */
 export const MAX_ITEM_LENGTH = 8192;
 /** Characters of an item, and of a reason, that are kept to be shown and recorded. */
-export const MAX_SHOWN = 1000;
+const MAX_SHOWN = 1000;
 
 /**
  * Decides on everything. `response` is null while the server has not answered yet: the plan then says what could go.
@@ -246,8 +237,8 @@ function planKey(kind: "RegKey" | "RegTree", item: string, judge: Judge, facts: 
     return unplanned(kind, item, "there is no registry on this system", "system");
   const parsed = parseRegistryPath(item);
   if (!parsed.ok) return unplanned(kind, item, clauseOf(parsed.reason), "syntax");
-  const key = formatRegistryPath(parsed.path);
-  return planned(kind, item, judgeKey(judge, kind, keySegments(key)), { type: "key", key });
+  const verdict = judgeKey(judge, kind, keySegments(formatRegistryPath(parsed.path)));
+  return planned(kind, item, verdict, { type: "key", key: parsed.path });
 }
 
 function planQuery(item: string, judge: Judge): PlanItem {

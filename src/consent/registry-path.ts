@@ -1,4 +1,7 @@
-/** What an item of RegKey or RegTree names ([MS-CER2] 2.2.2): a root and a key below it, perhaps with a value at its end. Pure. */
+/**
+ * What an item of RegKey or RegTree names ([MS-CER2] 2.2.2): a root and a key below it, perhaps with a value at its
+ * end; and such a path as the parts that patterns are made for. Pure.
+ */
 
 import { quote } from "../printable.ts";
 
@@ -13,6 +16,7 @@ export type ParsedRegistryPath =
   | { readonly ok: true; readonly path: RegistryPath }
   | { readonly ok: false; readonly reason: string };
 
+/** Long names by their short ones. */
 const ROOTS: Readonly<Record<string, string>> = {
   HKLM: "HKEY_LOCAL_MACHINE",
   HKCU: "HKEY_CURRENT_USER",
@@ -54,6 +58,14 @@ function rootNamed(name: string): string | null {
 /** `HKEY_LOCAL_MACHINE\SOFTWARE\X`. */
 export function formatRegistryPath({ root, key }: RegistryPath): string {
   return key === "" ? root : `${root}\\${key}`;
+}
+
+const SHORT_NAMES = new Map(Object.entries(ROOTS).map(([short, long]) => [long, short]));
+
+/** The parts of a path or of a pattern for paths, with the root's name written short. */
+export function keySegments(path: string): string[] {
+  const [root = "", ...rest] = path.split("\\").filter((part) => part !== "");
+  return [SHORT_NAMES.get(root.toUpperCase()) ?? root.toUpperCase(), ...rest];
 }
 
 /** The key above and the last name; null for a root. */

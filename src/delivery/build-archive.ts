@@ -3,7 +3,7 @@
 import { arch, hostname, release, userInfo } from "node:os";
 import { writeCabinet } from "../archive/cab/write/write.ts";
 import type { Archive } from "../archive/entries/archive.ts";
-import { CabError } from "../archive/entries/error.ts";
+import { ArchiveError } from "../archive/entries/error.ts";
 import { type Collection, type CollectOptions, collectEntries } from "../collect/collect.ts";
 import { notCollected } from "../collect/manifest.ts";
 import { queryWmi, type WmiHost } from "../collect/wmi/query.ts";
@@ -99,11 +99,11 @@ async function writeArchive(collection: Collection, { terms }: Collectable, cont
     ...(compression === null ? {} : { compression }),
   });
   return writing.catch((thrown: unknown) => {
-    throw thrown instanceof CabError ? notMade(thrown, context) : thrown;
+    throw thrown instanceof ArchiveError ? notMade(thrown, context) : thrown;
   });
 }
 
-function notMade(cause: CabError, { tempDir }: Context): CerError {
+function notMade(cause: ArchiveError, { tempDir }: Context): CerError {
   return new CerError("CER_ARCHIVE", `The archive could not be made: ${cause.message}.`, {
     hint: `Is there room in ${tempDir}?`,
     cause,

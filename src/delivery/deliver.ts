@@ -7,8 +7,8 @@
 import { parseTerms } from "../config/terms.ts";
 import { asCerError, type CerError } from "../errors.ts";
 import type { ClaimedReport } from "../journal/claimed-report.ts";
-import type { Answer } from "../journal/documents.ts";
-import type { Receipt } from "../journal/receipt.ts";
+import type { Answer } from "../journal/entry/documents.ts";
+import type { Receipt } from "../journal/entry/receipt.ts";
 import { type AttemptResult, type BuiltArchive, MemoryStore, type Report } from "../journal/report.ts";
 import { parseResponse } from "../wire/response.ts";
 import { type AttemptsResult, attemptWithRetries, type DeliverOptions } from "./attempts.ts";

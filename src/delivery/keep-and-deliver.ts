@@ -2,8 +2,8 @@
 
 import { CerError } from "../errors.ts";
 import type { Added, AddOptions, NewReport } from "../journal/admission.ts";
+import { isDue } from "../journal/entry/layout.ts";
 import type { Journal, Shown } from "../journal/journal.ts";
-import { isDue } from "../journal/layout.ts";
 import type { Report } from "../journal/report.ts";
 import type { DeliverOptions } from "./attempts.ts";
 import { type DeliveryResult, deliverClaimed, deliverUnprotected } from "./deliver.ts";

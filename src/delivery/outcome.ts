@@ -1,7 +1,7 @@
 /** What became of a report, as one value: `--json` prints it, cli/outcome-text.ts says it to people. */
 
 import { type CerError, type CerErrorCode, EXIT, type ExitCode, exitCodeOf } from "../errors.ts";
-import type { ArchivedFile, Declined } from "../journal/documents.ts";
+import type { ArchivedFile, Declined } from "../journal/entry/documents.ts";
 
 export type Outcome = {
   /**

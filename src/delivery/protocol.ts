@@ -4,8 +4,9 @@
  */
 
 import { asCerError, CerError, type CerErrorCode } from "../errors.ts";
-import type { Declined } from "../journal/documents.ts";
-import type { BuiltArchive, Report, ReportArchive, ReportStore } from "../journal/report.ts";
+import type { Declined } from "../journal/entry/documents.ts";
+import type { ReportArchive } from "../journal/entry/kept-archive.ts";
+import type { BuiltArchive, Report, ReportStore } from "../journal/report.ts";
 import { parseDumpPath } from "../wire/dump-path.ts";
 import { formatUrl, type Reply, type Request, type Send, type SendOptions } from "../wire/exchange.ts";
 import type { Level1Response, ParsedResponse } from "../wire/response.ts";

@@ -15,7 +15,7 @@ import {
   mergeInputs,
 } from "../event.ts";
 import { readMachine, thisMachine } from "../system/machine.ts";
-import { buildReport, encodeReport } from "../wire/report.ts";
+import { encodeReport } from "../wire/report.ts";
 import { parseEvent } from "./json.ts";
 
 /** What the event's flags say. Paths are as typed. */
@@ -41,10 +41,10 @@ export type MadeReport = {
 /** The event and its report. @throws CerError as of `readEvent` */
 export async function makeReport(named: NamedEvent, context: Context): Promise<MadeReport> {
   const { event, timeGiven, warnings } = await readEvent(named, context);
-  const { report, replacedCharacters } = buildReport(event);
+  const { bytes: level1, replacedCharacters } = encodeReport(event);
   if (replacedCharacters > 0)
     warnings.push(`${replacedCharacters} characters that XML cannot carry were replaced by U+FFFD.`);
-  return { event, timeGiven, level1: encodeReport(report), warnings };
+  return { event, timeGiven, level1, warnings };
 }
 
 /**

@@ -5,8 +5,8 @@
  */
 
 import { CerError } from "../errors.ts";
-import { type AttachmentNow, attachmentPath, checkAttachment } from "./attachment.ts";
 import { type Disk, removeTree, systemCode, unlessMissing, writeWhole } from "./disk/disk.ts";
+import { type AttachmentNow, attachmentPath, checkAttachment } from "./entry/attachment.ts";
 import {
   type Answer,
   type Attachment,
@@ -16,12 +16,13 @@ import {
   parseAnswer,
   parseProgress,
   UNTRIED,
-} from "./documents.ts";
-import { entryBytes, readDocument, readEntry, writeAnswer, writeProgress } from "./entry.ts";
-import { readArchive, writeArchive } from "./kept-archive.ts";
-import { entryPath, formatTime, type Label, type State } from "./layout.ts";
-import { encodeReceipt, type Receipt } from "./receipt.ts";
-import type { AttemptResult, ReportArchive, ReportStore } from "./report.ts";
+} from "./entry/documents.ts";
+import { entryBytes, readDocument, readEntry, writeAnswer, writeProgress } from "./entry/entry.ts";
+import type { ReportArchive } from "./entry/kept-archive.ts";
+import { readArchive, writeArchive } from "./entry/kept-archive.ts";
+import { entryPath, formatTime, type Label, type State } from "./entry/layout.ts";
+import { encodeReceipt, type Receipt } from "./entry/receipt.ts";
+import type { AttemptResult, ReportStore } from "./report.ts";
 import { type JournalContext, moveEntry, type Store, syncStates } from "./store.ts";
 
 /** How a claim ends. Times are milliseconds since 1970. */

@@ -9,8 +9,8 @@ import { type Added, type AddOptions, adoptEntry, keepReport, type NewReport } f
 import { ClaimedReport, finishDone, isDelivered, unavailable } from "./claimed-report.ts";
 import { type Disk, systemCode, unlessMissing } from "./disk/disk.ts";
 import { openOwners, type Processes } from "./disk/owner.ts";
-import { type EntryRecord, type Progress, parseEntry, parseProgress, UNTRIED } from "./documents.ts";
-import { readDocument, writeProgress } from "./entry.ts";
+import { type EntryRecord, type Progress, parseEntry, parseProgress, UNTRIED } from "./entry/documents.ts";
+import { readDocument, writeProgress } from "./entry/entry.ts";
 import {
   entryPath,
   formatTime,
@@ -20,10 +20,10 @@ import {
   parseTime,
   type State,
   statePath,
-} from "./layout.ts";
+} from "./entry/layout.ts";
+import { parseReceipt, type Receipt } from "./entry/receipt.ts";
 import { LIMITS, type Limits } from "./limits.ts";
 import { type Pruned, prune } from "./prune.ts";
-import { parseReceipt, type Receipt } from "./receipt.ts";
 import { deleteEntry, type JournalContext, listEntries, moveEntry, setEntryAside } from "./store.ts";
 
 export type JournalDeps = {

@@ -1,6 +1,6 @@
 /** How much the journal may hold, and what gives way. Pure decisions over what is listed. */
 
-import { type Listed, parseTime } from "./layout.ts";
+import { type Listed, parseTime } from "./entry/layout.ts";
 
 export type Limits = {
   /** Entries that wait to be sent. */

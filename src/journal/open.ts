@@ -4,8 +4,8 @@ import type { CerError } from "../errors.ts";
 import { unavailable } from "./claimed-report.ts";
 import { type Disk, systemCode, unlessMissing, writeFile } from "./disk/disk.ts";
 import { checkSafety, normalDirectory, partsOf } from "./disk/safety.ts";
+import { SIDE_DIRECTORIES, STATES, statePath, VERSION_DIRECTORY } from "./entry/layout.ts";
 import { Journal, type JournalDeps } from "./journal.ts";
-import { SIDE_DIRECTORIES, STATES, statePath, VERSION_DIRECTORY } from "./layout.ts";
 
 export type OpenedJournal =
   | { readonly journal: Journal; readonly why?: undefined }

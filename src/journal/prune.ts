@@ -5,12 +5,12 @@
  */
 
 import { asCerError, CerError } from "../errors.ts";
-import { attachmentPath, checkAttachment } from "./attachment.ts";
 import { finishDone, isDelivered, strip } from "./claimed-report.ts";
 import { removeTree, systemCode, unlessMissing } from "./disk/disk.ts";
 import { forgetOwner, knownOwners } from "./disk/owner.ts";
-import { parseProgress, UNTRIED } from "./documents.ts";
-import { entryBytes, readDocument, readEntry, writeProgress } from "./entry.ts";
+import { attachmentPath, checkAttachment } from "./entry/attachment.ts";
+import { parseProgress, UNTRIED } from "./entry/documents.ts";
+import { entryBytes, readDocument, readEntry, writeProgress } from "./entry/entry.ts";
 import {
   entryPath,
   formatTime,
@@ -21,7 +21,7 @@ import {
   STATES,
   type State,
   statePath,
-} from "./layout.ts";
+} from "./entry/layout.ts";
 import { isOldReceipt } from "./limits.ts";
 import {
   deleteEntry,

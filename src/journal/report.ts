@@ -6,7 +6,8 @@
 import type { Destination } from "../config/destination.ts";
 import type { Terms } from "../config/terms.ts";
 import type { Event } from "../event.ts";
-import type { Answer, ArchiveInfo, Attempt } from "./documents.ts";
+import type { Answer, Attempt } from "./entry/documents.ts";
+import type { ReportArchive } from "./entry/kept-archive.ts";
 
 export type Report = {
   readonly event: Event;
@@ -19,15 +20,6 @@ export type Report = {
   readonly imported: boolean;
   /** Where the bytes of the attached files lie, in the event's order. */
   readonly stored: readonly string[];
-};
-
-/** An archive for level 2. Sizes are bytes, the hash is a SHA-256 in hex. */
-export type ReportArchive = {
-  readonly size: number;
-  readonly sha256: string;
-  readonly about: ArchiveInfo;
-  /** The same bytes every time. A chunk is good until the next one is asked for. */
-  open(): AsyncIterable<Uint8Array>;
 };
 
 /** An archive in a temporary file, which is its owner's to dispose of. */

@@ -17,7 +17,7 @@ import {
   STATES,
   type State,
   statePath,
-} from "./layout.ts";
+} from "./entry/layout.ts";
 import type { Limits } from "./limits.ts";
 
 /** A journal's place, and whom to tell of what was skipped. */

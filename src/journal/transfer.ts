@@ -9,13 +9,13 @@
  * collects from this machine what a server asked of that one.
  */
 
-import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
+import { joinChunks, Measure, measure } from "../bytes.ts";
 import { CerError } from "../errors.ts";
 import { encodeDocument } from "../json.ts";
-import { isStored } from "./attachment.ts";
 import type { ClaimedReport } from "./claimed-report.ts";
 import { type Disk, systemCode, writeFile, writeWhole } from "./disk/disk.ts";
+import { isStored } from "./entry/attachment.ts";
 import {
   type Attachment,
   type EntryRecord,
@@ -24,11 +24,11 @@ import {
   parseProgress,
   parseTransfer,
   type Stated,
-} from "./documents.ts";
-import { readDocument, readEntry } from "./entry.ts";
+} from "./entry/documents.ts";
+import { readDocument, readEntry } from "./entry/entry.ts";
+import { readArchive } from "./entry/kept-archive.ts";
+import type { Listed } from "./entry/layout.ts";
 import type { Journal } from "./journal.ts";
-import { readArchive } from "./kept-archive.ts";
-import type { Listed } from "./layout.ts";
 
 /** One file of the tar, its bytes to be opened as often as needed. */
 export type Part = { readonly name: string; readonly size: number; open(): AsyncIterable<Uint8Array> };
@@ -55,7 +55,10 @@ export async function exportParts(disk: Disk, claimed: ClaimedReport): Promise<P
     const part = state === "missing" ? null : await filePart(disk, `files/${index}`, path);
     if (part !== null) parts.push(part);
     travelling.push(
-      carried(attachment, part === null ? null : { bytes: part.size, sha256: await hashOf(part) }),
+      carried(
+        attachment,
+        part === null ? null : { bytes: part.size, sha256: (await measure(part.open())).sha256 },
+      ),
     );
   }
   for (const name of ["answer.json", "progress.json", "archive", "archive.json"]) {
@@ -65,7 +68,8 @@ export async function exportParts(disk: Disk, claimed: ClaimedReport): Promise<P
   parts.push(bufferPart("entry.json", encodeEntry({ ...claimed.record, attachments: travelling })));
   parts.push(bufferPart("level1", claimed.level1));
   const stated: Stated[] = [];
-  for (const part of parts) stated.push({ name: part.name, bytes: part.size, sha256: await hashOf(part) });
+  for (const part of parts)
+    stated.push({ name: part.name, bytes: part.size, sha256: (await measure(part.open())).sha256 });
   return [bufferPart(CONTENTS, encodeDocument({ version: 1, id: claimed.id, parts: stated })), ...parts];
 }
 
@@ -89,12 +93,6 @@ async function filePart(disk: Disk, name: string, path: string): Promise<Part | 
     if (systemCode(error) === "ENOENT") return null;
     throw error;
   }
-}
-
-async function hashOf({ open }: Part): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of open()) hash.update(chunk);
-  return hash.digest("hex");
 }
 
 /**
@@ -145,9 +143,7 @@ async function readContents(
 ): Promise<{ id: string; expected: Map<string, Stated> }> {
   if (entry.name !== CONTENTS || entry.size > MAX_CONTENTS)
     throw refuse(`it does not begin with ${CONTENTS}`);
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of entry.content) chunks.push(chunk);
-  const { id, parts } = parseTransfer(Buffer.concat(chunks).toString());
+  const { id, parts } = parseTransfer((await joinChunks(entry.content)).toString());
   const total = parts.reduce((sum, { bytes }) => sum + bytes, 0);
   if (total > maxBytes) throw refuse(`it holds ${total} bytes, the bound is ${maxBytes}`);
   const foreign = parts.find(({ name }) => !PART_NAME.test(name));
@@ -156,21 +152,18 @@ async function readContents(
 }
 
 async function unpackPart(disk: Disk, path: string, entry: TarEntry, stated: Stated): Promise<void> {
-  const hash = createHash("sha256");
-  let size = 0;
+  const taken = new Measure();
   const checked = async function* () {
-    for await (const chunk of entry.content) {
-      hash.update(chunk);
-      size += chunk.length;
-      if (size > stated.bytes)
+    for await (const chunk of taken.through(entry.content)) {
+      if (taken.size > stated.bytes)
         throw refuse(`${entry.name} is longer than the ${stated.bytes} bytes it lists`);
       yield chunk;
     }
   };
   await writeFile(disk, path, checked());
+  const { size, sha256 } = taken.finish();
   if (size !== stated.bytes) throw refuse(`${entry.name} is ${size} bytes long, it lists ${stated.bytes}`);
-  if (hash.digest("hex") !== stated.sha256)
-    throw refuse(`the SHA-256 of ${entry.name} is not the one it lists`);
+  if (sha256 !== stated.sha256) throw refuse(`the SHA-256 of ${entry.name} is not the one it lists`);
 }
 
 /** What an entry's own reader will demand later is demanded now, and files that did not travel are missing. */

@@ -3,7 +3,8 @@
  * client may come back with the cabinet. The path is a name to be recognised, never a path on this machine's disk.
  */
 
-import type { Level1Report } from "../wire/report.ts";
+import { DEVICE_NAMES } from "../names.ts";
+import type { Level1Report } from "../wire/report-reader.ts";
 
 /** Characters of one segment made from a report, and of all of them together: Windows paths end at 260. */
 const MAX_SEGMENT = 64;
@@ -26,7 +27,7 @@ export function formatDumpFile(report: Level1Report, guid: string): string {
 }
 
 /** Names that Windows takes for a device, with any extension. */
-const DEVICE = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)/i;
+const DEVICE = new RegExp(`^${DEVICE_NAMES}(?:\\.|$)`, "i");
 
 function safeSegment(value: string, longest: number): string {
   const plain = value

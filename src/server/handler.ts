@@ -5,6 +5,7 @@
 
 import { open } from "node:fs/promises";
 import type { Readable } from "node:stream";
+import { joinChunks } from "../bytes.ts";
 import { CerError } from "../errors.ts";
 import { stripControls } from "../printable.ts";
 import type { Reply } from "../wire/exchange.ts";
@@ -140,7 +141,7 @@ function route(request: ServerRequest, options: HandlerOptions): Promise<ServerR
 
 async function takeReport(request: ServerRequest, options: HandlerOptions): Promise<ServerReply> {
   checkLength(request, MAX_REPORT_SIZE);
-  const bytes = await readBody(request);
+  const bytes = await joinChunks(request.open());
   const parsed = parseOrRefuse(bytes);
   const stored = await options.store.addReport(bytes, parsed, options.requested.iData);
   const { eventType } = parsed.report;
@@ -216,12 +217,6 @@ function checkLength({ headers }: ServerRequest, bound: number): void {
     throw new Refusal(411, "The request has no Content-Length.");
   if (Number(length) > bound)
     throw new Refusal(413, `The request's body is ${length} bytes long, the bound is ${bound}.`);
-}
-
-async function readBody(request: ServerRequest): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request.open()) chunks.push(chunk);
-  return Buffer.concat(chunks);
 }
 
 async function receiveBody(request: ServerRequest, store: Store): Promise<ReceivedArchive> {

@@ -11,15 +11,16 @@
  * moved into place; what a stopped server left in `incoming` is removed at the next start. One server per DIR.
  */
 
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { Measure, measure } from "../bytes.ts";
 import { CerError } from "../errors.ts";
-import type { Level1Report } from "../wire/report.ts";
-import type { ParsedReport } from "../wire/report-reader.ts";
+import { bigintAsText } from "../json.ts";
+import type { Level1Report, ParsedReport } from "../wire/report-reader.ts";
 import { formatDumpFile } from "./dump-file.ts";
 
 export type ArchiveFormat = "cab" | "tar";
@@ -147,22 +148,18 @@ export class Store {
   /** Streams a body to disk. Rejects, and leaves nothing, when the body breaks off. */
   async receive(body: Readable): Promise<ReceivedArchive> {
     const path = join(this.#incoming, randomUUID());
-    const hash = createHash("sha256");
-    let size = 0;
-    const count = async function* (chunks: AsyncIterable<Buffer>) {
-      for await (const chunk of chunks) {
-        hash.update(chunk);
-        size += chunk.length;
-        yield chunk;
-      }
-    };
+    const received = new Measure();
     try {
-      await pipeline(body, count, createWriteStream(path, { ...PRIVATE_FILE, flush: true }));
+      await pipeline(
+        body,
+        (chunks) => received.through(chunks),
+        createWriteStream(path, { ...PRIVATE_FILE, flush: true }),
+      );
     } catch (thrown) {
       await rm(path, { force: true });
       throw thrown;
     }
-    return { path, size, sha256: hash.digest("hex") };
+    return { path, ...received.finish() };
   }
 
   async discard({ path }: ReceivedArchive): Promise<void> {
@@ -196,8 +193,8 @@ export class Store {
   ): Promise<KeptArchive> {
     const earlier = await findArchive(report.folder);
     if (earlier !== null) {
-      const isSame = (await hashFile(earlier)) === archive.sha256;
-      return { verdict: isSame ? "same" : "different", path: earlier };
+      const { sha256 } = await measure(createReadStream(earlier));
+      return { verdict: sha256 === archive.sha256 ? "same" : "different", path: earlier };
     }
     const path = join(report.folder, `archive.${format}`);
     await rename(archive.path, path);
@@ -257,7 +254,7 @@ async function readText(
 }
 
 function formatJson(value: unknown): string {
-  return `${JSON.stringify(value, (_, field) => (typeof field === "bigint" ? String(field) : field), 2)}\n`;
+  return `${JSON.stringify(value, bigintAsText, 2)}\n`;
 }
 
 async function writeSynced(path: string, data: string | Buffer): Promise<void> {
@@ -273,10 +270,4 @@ async function writeSynced(path: string, data: string | Buffer): Promise<void> {
 async function findArchive(folder: string): Promise<string | null> {
   const name = (await readdir(folder)).find((entry) => entry.startsWith("archive."));
   return name === undefined ? null : join(folder, name);
-}
-
-async function hashFile(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path)) hash.update(chunk);
-  return hash.digest("hex");
 }

@@ -6,9 +6,8 @@
 import { isUtf8 } from "node:buffer";
 import { SaxesParser } from "saxes";
 import { CerError } from "../errors.ts";
-import type { Parameter, ReportType } from "../event.ts";
+import type { Event, Parameter, ReportType } from "../event.ts";
 import { quote, stripControls } from "../printable.ts";
-import type { Level1Report } from "./report.ts";
 import { decodeReportText } from "./text.ts";
 
 /** Bytes of a report that are read at most. */
@@ -18,6 +17,12 @@ const MAX_ELEMENTS = 10_000;
 /** Attributes of one element. */
 const MAX_ATTRIBUTES = 64;
 const MAX_WARNINGS = 20;
+
+/** What travels of an event. Attached files are named, not sent, at this level. */
+export type Level1Report = Omit<Event, "files"> & {
+  /** The type is a WER_FILE_TYPE: 1-5 as `cer` writes it; newer Windows versions know up to 10. */
+  readonly files: readonly { readonly name: string; readonly type: number }[];
+};
 
 export type ParsedReport = {
   readonly report: Level1Report;

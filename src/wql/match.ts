@@ -2,6 +2,7 @@
  * Which WMI objects a WQL condition selects. Hides how values of different kinds compare and what LIKE matches. Pure.
  */
 
+import { matchSequence } from "../names.ts";
 import { type Condition, type Constant, type Operator, parseNumber } from "./parse.ts";
 
 /** What a property of a WMI object holds; null is what the system cannot tell. 64-bit integers are bigint. */
@@ -96,33 +97,19 @@ type Atom =
 /** LIKE, in time bounded by pattern times text: it goes back to the last % only, never further. */
 function likeOf(pattern: string): (text: string) => boolean {
   const atoms = parseLike(pattern.toLowerCase());
-  const shortest = atoms.filter((atom) => atom !== "run").length;
+  const shortest = atoms.filter((atom) => !isRun(atom)).length;
   return (text) => {
     const characters = [...text.toLowerCase()];
-    return characters.length >= shortest && isLike(characters, atoms);
+    return characters.length >= shortest && matchSequence(atoms, characters, isRun, fits);
   };
 }
 
-function isLike(characters: readonly string[], atoms: readonly Atom[]): boolean {
-  let [at, part, runPart, runAt] = [0, 0, -1, 0];
-  while (at < characters.length) {
-    const atom = atoms[part];
-    if (atom === "run") {
-      [runPart, runAt] = [part, at];
-      part += 1;
-    } else if (atom !== undefined && fits(atom, characters[at] ?? "")) {
-      at += 1;
-      part += 1;
-    } else if (runPart >= 0) {
-      runAt += 1;
-      [at, part] = [runAt, runPart + 1];
-    } else return false;
-  }
-  return atoms.slice(part).every((atom) => atom === "run");
+function isRun(atom: Atom): boolean {
+  return atom === "run";
 }
 
-function fits(atom: Exclude<Atom, "run">, character: string): boolean {
-  if (atom === "any") return true;
+function fits(atom: Atom, character: string): boolean {
+  if (typeof atom === "string") return true;
   return atom.ranges.some(([first, last]) => first <= character && character <= last) === atom.isIn;
 }
 

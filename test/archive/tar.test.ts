@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { pack as tarPack } from "tar-stream";
-import { openFile } from "../../src/archive/entries/body.ts";
 import type { Entry, WriteOptions } from "../../src/archive/entries/entry.ts";
 import { extractTar, readTar, writeTar } from "../../src/archive/tar.ts";
+import { entry, makeFolder, TIME } from "../support/archives/cabinet.ts";
 import { logText, randomBytes } from "../support/archives/inputs.ts";
-import { entry, makeFolder, sha256, TIME } from "../support/archives/pack.ts";
-import { readAll } from "../support/chunks.ts";
+import { openFile } from "../support/archives/opened-file.ts";
+import { readAll, sha256 } from "../support/bytes.ts";
 
 const run = promisify(execFile);
 
@@ -78,6 +78,19 @@ test("the same entries make the same bytes, in memory and in a file", async (t) 
   const second = await pack(entries(), { spoolDir: folder, memoryLimit: 0 });
   assert.ok(first.bytes.equals(second.bytes));
   assert.deepEqual(await readdir(folder), []);
+});
+
+test("a tar is read twice at once, and may be left in the middle", async (t) => {
+  const folder = await makeFolder(t);
+  for (const memoryLimit of [0, 2_000_000]) {
+    const entries = [entry("a", logText(700_000, 1)), entry("b", ""), entry("c", "tail")];
+    const archive = await writeTar(entries, { spoolDir: folder, memoryLimit });
+    for await (const _ of archive.open()) break;
+    const [one, other] = await Promise.all([readAll(archive.open()), readAll(archive.open())]);
+    assert.ok(one.equals(other));
+    assert.equal(sha256(one), archive.sha256);
+    await archive.dispose();
+  }
 });
 
 test("entries follow the cabinet's rules: order, names, cut, failed, left out", async (t) => {

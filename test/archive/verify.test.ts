@@ -7,7 +7,7 @@ import { writeCabinet } from "../../src/archive/cab/write/write.ts";
 import { writeTar } from "../../src/archive/tar.ts";
 import { verifyArchive } from "../../src/archive/verify.ts";
 import { CerError } from "../../src/errors.ts";
-import { readAll } from "../support/chunks.ts";
+import { readAll } from "../support/bytes.ts";
 
 let place = "";
 before(async () => {

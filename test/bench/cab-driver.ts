@@ -12,8 +12,8 @@ import { verifyCabinet } from "../../src/archive/cab/read/contents.ts";
 import { openSource } from "../../src/archive/cab/read/source.ts";
 import { readCabinet } from "../../src/archive/cab/read/tables.ts";
 import { writeCabinet } from "../../src/archive/cab/write/write.ts";
-import { openFile } from "../../src/archive/entries/body.ts";
 import type { Compression } from "../../src/archive/entries/entry.ts";
+import { openFile } from "../support/archives/opened-file.ts";
 
 const [command, ...args] = process.argv.slice(2);
 const time = new Date(Date.UTC(2026, 0, 1));

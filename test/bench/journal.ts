@@ -5,7 +5,7 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { openDisk } from "../../src/journal/disk/disk.ts";
 import { openProcesses } from "../../src/journal/disk/owner.ts";
-import { formatId, formatLabel, formatTime } from "../../src/journal/layout.ts";
+import { formatId, formatLabel, formatTime } from "../../src/journal/entry/layout.ts";
 import { openJournal } from "../../src/journal/open.ts";
 
 const ENTRIES = 10_000;

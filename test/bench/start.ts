@@ -1,25 +1,25 @@
 /** What a hook pays: `cer submit` of the 4.4 event, journal, both levels and all, against `node -e 0`. */
 
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { EXAMPLES } from "../support/examples.ts";
+import { openPlace, PROGRAM, startServe } from "../support/run-cer.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 import { compareCommands } from "./command.ts";
-import { startServe } from "./serve.ts";
 
 const ROUNDS = 30;
 
 export async function measure(print: (line: string) => void): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "cer-bench-start-"));
-  const server = await startServe(join(folder, "received"));
+  const place = await openPlace();
+  const folder = place.directory;
+  const server = await startServe(place, "received");
   try {
     const { eventTime, ...event } = EXAMPLES["4.4"].event;
     const { oem, ...machine } = event.machine;
     const written = { ...event, machine, eventTime: String(eventTime) };
     const plain = JSON.stringify(written, (_, value) => (value === null ? undefined : value));
     await writeFile(join(folder, "event.json"), plain);
-    const submit = [process.execPath, join(import.meta.dirname, "../../bin/cer.js"), "submit", "event.json"];
-    const to = ["--server", `127.0.0.1:${server.port}`, "--force", "--no-flush", "--quiet"];
+    const submit = [process.execPath, PROGRAM, "submit", "event.json"];
+    const to = ["--server", server.url, "--force", "--no-flush", "--quiet"];
     const figures = await compareCommands(
       {
         "node -e 0": [process.execPath, "-e", "0"],
@@ -37,6 +37,6 @@ export async function measure(print: (line: string) => void): Promise<void> {
       );
   } finally {
     await server.stop();
-    await rm(folder, { recursive: true, force: true });
+    await place.remove();
   }
 }

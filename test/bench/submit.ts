@@ -1,11 +1,10 @@
 /** The whole of `cer submit` with a 256 MiB dump, beside a shell script that does the same with curl and gcab. */
 
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { INPUTS } from "../support/archives/inputs.ts";
+import { openPlace, PROGRAM, startServe } from "../support/run-cer.ts";
 import { compareCommands } from "./command.ts";
-import { startServe } from "./serve.ts";
 
 const ROUNDS = 3;
 
@@ -18,13 +17,14 @@ curl -sSf -T archive.cab "$1$path" >/dev/null
 `;
 
 export async function measure(print: (line: string) => void): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "cer-bench-submit-"));
-  const server = await startServe(join(folder, "received"));
+  const place = await openPlace();
+  const folder = place.directory;
+  const server = await startServe(place, "received");
   try {
     INPUTS.dump(folder);
     await writeFile(join(folder, "script.sh"), SCRIPT);
-    const url = `http://127.0.0.1:${server.port}`;
-    const cer = [process.execPath, join(import.meta.dirname, "../../bin/cer.js")];
+    const { url } = server;
+    const cer = [process.execPath, PROGRAM];
     const event = ["--event-type", "BenchTest", "--minidump", "mini.dmp", "--server", url];
     await compareCommands({ made: [...cer, "submit", ...event, "--dry-run", "--out", "."] }, folder, 1);
     const keep = ["--journal", "journal", "--force", "--no-flush", "--quiet"];
@@ -45,6 +45,6 @@ export async function measure(print: (line: string) => void): Promise<void> {
       );
   } finally {
     await server.stop();
-    await rm(folder, { recursive: true, force: true });
+    await place.remove();
   }
 }

@@ -4,7 +4,7 @@ import { formatOutcome } from "../../src/cli/outcome-text.ts";
 import type { Paint } from "../../src/context.ts";
 import { describeError, failedOutcome, NOTHING_EXCHANGED, type Outcome } from "../../src/delivery/outcome.ts";
 import { CerError, type CerErrorCode } from "../../src/errors.ts";
-import type { Declined } from "../../src/journal/documents.ts";
+import type { Declined } from "../../src/journal/entry/documents.ts";
 
 const plain: Paint = (_, text) => text;
 

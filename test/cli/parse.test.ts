@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Command, PreviewCommand, SubmitCommand } from "../../src/cli/command.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
-import { complaintOf } from "../support/complaint.ts";
+import { complaintOf } from "../support/thrown-error.ts";
 
 function parse(...args: string[]): Command {
   return parseCommandLine(args, "1.2.3");

@@ -1,14 +1,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buffer } from "node:stream/consumers";
 import { after, test } from "node:test";
-import { readContents } from "../../src/archive/cab/read/contents.ts";
-import { bytesSource } from "../../src/archive/cab/read/source.ts";
-import { readCabinet } from "../../src/archive/cab/read/tables.ts";
 import { writeCabinet } from "../../src/archive/cab/write/write.ts";
 import { type CollectOptions, collectEntries } from "../../src/collect/collect.ts";
 import { type Manifest, type ManifestItem, notCollected, parseManifest } from "../../src/collect/manifest.ts";
@@ -17,7 +12,9 @@ import { planCollection } from "../../src/consent/plan.ts";
 import { type Consent, DEFAULT_POLICY, type Policy } from "../../src/consent/policy.ts";
 import type { AttachedFile, Event, FileType } from "../../src/event.ts";
 import { parseResponse } from "../../src/wire/response.ts";
-import { readAll } from "../support/chunks.ts";
+import { unpack } from "../support/archives/cabinet.ts";
+import { readAll, sha256 as sha256Of } from "../support/bytes.ts";
+import { eventWith } from "../support/events.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "cer-collect-"));
 after(() => rmSync(dir, { recursive: true, force: true }));
@@ -37,22 +34,6 @@ function put(name: string, text: string | Buffer): string {
 
 function attached(path: string, type: FileType, name = path.replace(/^.*\//, "")): AttachedFile {
   return { path, name, type };
-}
-
-function eventWith(...files: AttachedFile[]): Event {
-  return {
-    reportType: 0,
-    eventType: "MikeTest",
-    friendlyEventName: null,
-    eventDescription: null,
-    eventTime: 133_496_477_153_022_430n,
-    machine: { name: "m", os: "10.0.0.0.0.0.0.0", lcid: 1033, oem: null },
-    user: { name: "bob" },
-    application: { name: "App", path: "/opt/app", company: null },
-    parameters: [],
-    secondaryParameters: [],
-    files,
-  };
 }
 
 type Setup = Partial<CollectOptions> & { rules?: Partial<Policy>; consent?: Consent; event?: Event };
@@ -94,11 +75,8 @@ async function pack(lines: readonly string[], setup: Setup = {}) {
     ...options,
   });
   const archive = await writeCabinet(collection.entries, { spoolDir: dir });
-  const source = bytesSource(await readAll(archive.open()));
+  const files = new Map(await unpack(await readAll(archive.open())));
   await archive.dispose();
-  const files = new Map<string, Buffer>();
-  for await (const { file, content } of readContents(source, await readCabinet(source)))
-    files.set(file.name, await buffer(content));
   const manifest = parseManifest(files.get("manifest.json")?.toString() ?? "");
   checkTruth(manifest, files);
   assert.deepEqual(collection.items(), manifest.items);
@@ -113,10 +91,7 @@ function checkTruth(manifest: Manifest, files: ReadonlyMap<string, Buffer>): voi
   for (const { name, bytes, sha256 } of named) {
     const content = files.get(name);
     assert.ok(content !== undefined, `${name} is in the archive`);
-    assert.deepEqual(
-      { bytes: content.length, sha256: createHash("sha256").update(content).digest("hex") },
-      { bytes, sha256 },
-    );
+    assert.deepEqual({ bytes: content.length, sha256: sha256Of(content) }, { bytes, sha256 });
   }
   assert.deepEqual(
     [...new Set(named.map(({ name }) => name)), "manifest.json"].sort(),
@@ -313,7 +288,7 @@ test("the caller's signal stops everything", async () => {
     queryWmi: UNUSED,
     collectRegistry: UNUSED,
   });
-  for (const entry of entries.slice(0, -1)) await assert.rejects(entry.open([]), reason);
+  for (const entry of entries.slice(0, -1)) await assert.rejects(async () => entry.open([]), reason);
 });
 
 test("what nobody was asked about does not go", async () => {

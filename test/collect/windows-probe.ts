@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import * as os from "node:os";
 import { collectRegistry } from "../../src/collect/registry/registry.ts";
 import { queryWmi } from "../../src/collect/wmi/query.ts";
+import { parseRegistryPath } from "../../src/consent/registry-path.ts";
 import { readMachine, thisMachine } from "../../src/system/machine.ts";
 import { parseWql } from "../../src/wql/parse.ts";
 
@@ -39,12 +40,11 @@ async function answer(question: Question): Promise<unknown> {
       tmpDir: os.tmpdir(),
       isOpen: (key: string) => question.closed === undefined || !key.endsWith(question.closed),
     };
-    const collected = await collectRegistry(question.item, question.kind, options);
+    const parsed = parseRegistryPath(question.item);
+    if (!parsed.ok) return { ...parsed, state: "declined" };
+    const collected = await collectRegistry(parsed.path, question.kind, options);
     if (!collected.ok) return collected;
-    return {
-      ...collected,
-      files: collected.files.map(({ name, body }) => ({ name, body: body.toString("base64") })),
-    };
+    return { ...collected, files: collected.files.map((body) => body.toString("base64")) };
   }
   const parsed = parseWql(question.text);
   if (!parsed.ok) return parsed;

@@ -7,12 +7,14 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { tooSlow } from "../support/foreign-program.ts";
 import { bundle, openWine, type Wine } from "../support/wine.ts";
 import type { Question } from "./windows-probe.ts";
 
 type RegistryAnswer = {
   ok: boolean;
-  files: { name: string; body: string }[];
+  /** In base64. */
+  files: string[];
   cut: boolean;
   note: string | null;
 };
@@ -24,7 +26,7 @@ before(async () => {
   await bundle(join(import.meta.dirname, "windows-probe.ts"), join(wine.directory, "probe.cjs"));
   const file = await writeRegistryFile("made.reg", MADE);
   for (const view of ["/reg:64", "/reg:32"]) await reg("delete", "HKLM\\Software\\CerTest", "/f", view);
-  assert.equal((await reg("import", file)).exitCode, 0);
+  assert.equal((await reg("import", file)).code, 0);
   await reg("add", "HKLM\\Software\\CerTest", "/v", "bits", "/d", "sixty-four", "/f", "/reg:64");
   await reg("add", "HKLM\\Software\\CerTest", "/v", "bits", "/d", "thirty-two", "/f", "/reg:32");
 });
@@ -73,9 +75,13 @@ async function ask(questions: readonly Question[]): Promise<unknown[]> {
   await writeFile(asked, JSON.stringify(questions));
   const script = join(wine.directory, "probe.cjs");
   const paths = [asked, answered].map((path) => wine.windowsPath(path));
-  const { exitCode, stderr } = await wine.node(script, paths, { timeoutMs: 300_000 });
-  assert.equal(exitCode, 0, stderr.toString());
-  return JSON.parse(await readFile(answered, "utf8")) as unknown[];
+  const { code, stderr } = await wine.node(script, paths, { timeoutMs: 300_000 });
+  assert.equal(code, 0, stderr.toString());
+  const answers = await readFile(answered, "utf8");
+  // The collectors' own words where reg or wmic is too slow; nothing here asks for that.
+  const slow = /took more than (\d+) ms/.exec(answers);
+  if (slow !== null) throw tooSlow("wine's reg or wmic", Number(slow[1]));
+  return JSON.parse(answers) as unknown[];
 }
 
 async function collect(item: string, kind: "RegKey" | "RegTree", limits = {}): Promise<RegistryAnswer> {
@@ -85,24 +91,21 @@ async function collect(item: string, kind: "RegKey" | "RegTree", limits = {}): P
 }
 
 function textOf(answer: RegistryAnswer, index = 0): string {
-  return Buffer.from(answer.files[index]?.body ?? "", "base64").toString("utf16le");
+  return Buffer.from(answer.files[index] ?? "", "base64").toString("utf16le");
 }
 
 const HEADER = "\ufeffWindows Registry Editor Version 5.00\r\n";
 
 test("a tree of every type of value, imported back, is what reg query showed before", async () => {
   const before = await reg("query", KEY, "/s");
-  assert.equal(before.exitCode, 0);
+  assert.equal(before.code, 0);
   const answer = await collect("HKCU\\Software\\CerTest", "RegTree");
-  assert.deepEqual(
-    [answer.files.length, answer.files[0]?.name, answer.cut, answer.note],
-    [1, "HKEY_CURRENT_USER_Software_CerTest.reg", false, null],
-  );
+  assert.deepEqual([answer.files.length, answer.cut, answer.note], [1, false, null]);
   const file = join(wine.directory, "collected.reg");
-  await writeFile(file, Buffer.from(answer.files[0]?.body ?? "", "base64"));
-  assert.equal((await reg("delete", KEY, "/f")).exitCode, 0);
-  assert.equal((await reg("query", KEY)).exitCode, 1);
-  assert.equal((await reg("import", wine.windowsPath(file))).exitCode, 0);
+  await writeFile(file, Buffer.from(answer.files[0] ?? "", "base64"));
+  assert.equal((await reg("delete", KEY, "/f")).code, 0);
+  assert.equal((await reg("query", KEY)).code, 1);
+  assert.equal((await reg("import", wine.windowsPath(file))).code, 0);
   assert.deepEqual(await reg("query", KEY, "/s"), before);
   assert.deepEqual(await collect("HKCU\\Software\\CerTest", "RegTree"), answer);
 });
@@ -117,10 +120,7 @@ test("RegKey takes a key's own values, or the one value that it names", async ()
 
 test("both views of the registry are collected where they differ, each to be imported where it belongs", async () => {
   const answer = await collect("HKLM\\Software\\CerTest", "RegTree");
-  assert.deepEqual(
-    answer.files.map(({ name }) => name),
-    ["HKEY_LOCAL_MACHINE_Software_CerTest.reg", "HKEY_LOCAL_MACHINE_Software_CerTest.32-bit.reg"],
-  );
+  assert.equal(answer.files.length, 2);
   const section = "\r\n[HKEY_LOCAL_MACHINE\\Software\\CerTest]\r\n";
   const comment = "; The 32-bit view of the registry: to import it, say reg import FILE /reg:32\r\n";
   assert.equal(textOf(answer, 0), `${HEADER}${section}"bits"="sixty-four"\r\n`);
@@ -136,7 +136,7 @@ test("limits of depth and size are kept and told", async () => {
   assert.deepEqual(textOf(shallow).match(/^\[.*\]/gm), [`[${KEY}]`, `[${KEY}\\Sub Key]`]);
   const small = await collect("HKLM\\Software", "RegTree", { maxBytes: 20_000 });
   assert.deepEqual([small.cut, small.note], [true, "What goes beyond 20000 bytes is left out."]);
-  for (const { body } of small.files) {
+  for (const body of small.files) {
     const size = Buffer.from(body, "base64").length;
     assert.ok(size > 15_000 && size <= 20_000, `${size}`);
   }
@@ -188,7 +188,7 @@ test("WQL is answered through wmic with what wmic itself says", async () => {
     { ask: "wql", text: "SELECT Colour FROM Win32_Processor" },
     { ask: "wql", text: "SELECT * FROM Win32_Product; DROP" },
   ]);
-  const whole = { ok: true, rows: 1, cut: false, unknownProperties: [] };
+  const whole = { ok: true, cut: false, unknownProperties: [] };
   assert.deepEqual(processor, {
     ...whole,
     text: `\r\nFamily=${family}\r\n`,
@@ -200,7 +200,7 @@ test("WQL is answered through wmic with what wmic itself says", async () => {
     text: "\r\nDeviceId=C:\r\nFileSystem=NTFS\r\n",
     json: '[\n{"DeviceId":"C:","FileSystem":"NTFS"}\n]\n',
   });
-  assert.deepEqual(none, { ...whole, rows: 0, text: "", json: "[]\n" });
+  assert.deepEqual(none, { ...whole, text: "", json: "[]\n" });
   assert.deepEqual(unknown, { ok: false, reason: 'wmic says: "Error: Invalid query".' });
   assert.deepEqual(bad, { ok: false, reason: 'The query has a character that is no part of WQL: ";".' });
 });

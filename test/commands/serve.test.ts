@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { runServe } from "../../src/commands/serve.ts";
 import { CerError } from "../../src/errors.ts";
-import { buildReport, encodeReport } from "../../src/wire/report.ts";
+import { encodeReport } from "../../src/wire/report.ts";
 import { parseResponse } from "../../src/wire/response.ts";
-import { EXAMPLES } from "../support/examples.ts";
-import { exchangeRaw } from "../support/fault-server.ts";
+import { exchangeRaw } from "../support/scripted-server.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 
 let tempDir = "";
 before(async () => {
@@ -19,7 +19,7 @@ before(async () => {
 after(() => rm(tempDir, { recursive: true }));
 
 const EVENT = { ...EXAMPLES["4.4"].event, eventType: "Mike\u009b\u202eTest" };
-const REPORT = encodeReport(buildReport(EVENT).report);
+const REPORT = encodeReport(EVENT).bytes;
 
 function requestBytes(method: string, path: string, body: Buffer | string): Buffer {
   const head = `${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n`;

@@ -9,7 +9,7 @@ import { proxyFor } from "../../src/config/proxy.ts";
 import { parsePort, type Settings, type Source } from "../../src/config/settings.ts";
 import { configFiles, readSources } from "../../src/config/sources.ts";
 import { formatUrl, type Origin } from "../../src/wire/exchange.ts";
-import { complaintOf } from "../support/complaint.ts";
+import { complaintOf } from "../support/thrown-error.ts";
 
 const places: string[] = [];
 after(() => Promise.all(places.map((place) => rm(place, { recursive: true, force: true }))));

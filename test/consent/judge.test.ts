@@ -4,13 +4,13 @@ import {
   judgeKey,
   judgePath,
   judgeQuery,
-  keySegments,
   makeJudge,
   prefixesOf,
   type Verdict,
 } from "../../src/consent/judge.ts";
 import { type PathFacts, parseLocalPath } from "../../src/consent/local-path.ts";
 import { type Consent, DEFAULT_POLICY, type Rules } from "../../src/consent/policy.ts";
+import { keySegments } from "../../src/consent/registry-path.ts";
 import { parseWql } from "../../src/wql/parse.ts";
 
 const LINUX: PathFacts = { platform: "linux", env: { HOME: "/home/bob" }, home: "/home/bob" };

@@ -17,8 +17,9 @@ import {
   type ItemKind,
   type Policy,
 } from "../../src/consent/policy.ts";
-import type { AttachedFile, Event, FileType } from "../../src/event.ts";
+import type { AttachedFile, FileType } from "../../src/event.ts";
 import { type Level1Response, parseResponse } from "../../src/wire/response.ts";
+import { eventWith } from "../support/events.ts";
 
 const LINUX: PathFacts = { platform: "linux", env: { HOME: "/home/bob", TMPDIR: "/tmp" }, home: "/home/bob" };
 const WINDOWS: PathFacts = {
@@ -29,22 +30,6 @@ const WINDOWS: PathFacts = {
 
 function attached(name: string, type: FileType): AttachedFile {
   return { path: `/var/log/app/${name}`, name, type };
-}
-
-function eventWith(...files: AttachedFile[]): Event {
-  return {
-    reportType: 0,
-    eventType: "MikeTest",
-    friendlyEventName: null,
-    eventDescription: null,
-    eventTime: 133_496_477_153_022_430n,
-    machine: { name: "m", os: "10.0.0.0.0.0.0.0", lcid: 1033, oem: null },
-    user: { name: "bob" },
-    application: null,
-    parameters: [],
-    secondaryParameters: [],
-    files,
-  };
 }
 
 function answer(...lines: string[]): Level1Response {
@@ -121,7 +106,7 @@ const ROWS: readonly Row[] = [
     item: "HKLM\\SOFTWARE\\Contoso\\Level",
     pattern: "hkey_local_machine\\software\\contoso\\**",
     facts: WINDOWS,
-    target: { type: "key", key: "HKEY_LOCAL_MACHINE\\SOFTWARE\\Contoso\\Level" },
+    target: { type: "key", key: { root: "HKEY_LOCAL_MACHINE", key: "SOFTWARE\\Contoso\\Level" } },
     none: [UNSAFE, ASKED, AGREED],
     allow: [ALLOWED, ALLOWED, ALLOWED],
     deny: DENIED,
@@ -132,7 +117,7 @@ const ROWS: readonly Row[] = [
     item: "HKEY_CURRENT_USER\\Software\\Contoso\\",
     pattern: "HKCU\\Software\\Contoso",
     facts: WINDOWS,
-    target: { type: "key", key: "HKEY_CURRENT_USER\\Software\\Contoso" },
+    target: { type: "key", key: { root: "HKEY_CURRENT_USER", key: "Software\\Contoso" } },
     none: [UNSAFE, ASKED, AGREED],
     allow: [ALLOWED, ALLOWED, ALLOWED],
     deny: DENIED,

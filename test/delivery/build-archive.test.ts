@@ -7,7 +7,7 @@ import { resolveTerms } from "../../src/config/terms.ts";
 import { buildArchive } from "../../src/delivery/build-archive.ts";
 import { parseResponse } from "../../src/wire/response.ts";
 import { withContext } from "../support/context.ts";
-import { sampleEvent } from "../support/journal/sample.ts";
+import { sampleEvent } from "../support/events.ts";
 
 test("an archive that finds no room on the disk is an archive that could not be made, and no defect", () =>
   withContext(async ({ directory, context }) => {

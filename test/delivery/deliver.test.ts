@@ -4,6 +4,7 @@ import { type DeliveryResult, deliverClaimed } from "../../src/delivery/deliver.
 import { CerError } from "../../src/errors.ts";
 import type { Disk } from "../../src/journal/disk/disk.ts";
 import { keepReport, NOON, type TestContext, withContext } from "../support/context.ts";
+import { hastyDisk } from "../support/journal/samples.ts";
 import {
   answer,
   busy,
@@ -12,7 +13,6 @@ import {
   closeOnConnect,
   early,
   type Fault,
-  type FaultServer,
   flood,
   garbage,
   halfBody,
@@ -24,9 +24,9 @@ import {
   redirect,
   refusingPort,
   resetAfter,
-  startFaults,
-} from "../support/fault-server.ts";
-import { hastyDisk } from "../support/journal/sample.ts";
+  type ScriptedServer,
+  startScripted,
+} from "../support/scripted-server.ts";
 
 const ASKS = ok("Bucket=7\r\nBucketTable=2\r\niData=1\r\nDumpFile=\\Cabs\\7.cab\r\n");
 const TAKES = ok();
@@ -43,8 +43,8 @@ async function deliverTo(
 ): Promise<DeliveryResult> {
   const journal = await stage.openJournal();
   try {
-    const held = await keepReport(journal, stage, port);
-    return await deliverClaimed(held, { context: stage.context, idleTimeout, until, retries });
+    const claimed = await keepReport(journal, stage, port);
+    return await deliverClaimed(claimed, { context: stage.context, idleTimeout, until, retries });
   } finally {
     await journal.close();
   }
@@ -53,9 +53,9 @@ async function deliverTo(
 /** A server that plays these faults, and a stage; both are gone afterwards. */
 async function against(
   faults: readonly Fault[],
-  play: (server: FaultServer, stage: TestContext) => Promise<void>,
+  play: (server: ScriptedServer, stage: TestContext) => Promise<void>,
 ): Promise<void> {
-  const server = await startFaults(faults);
+  const server = await startScripted(faults);
   try {
     await withContext((stage) => play(server, stage));
   } finally {
@@ -166,7 +166,7 @@ for (const { title, fault, seen, waits } of TRANSIENT)
       );
     });
 
-function methodsOf({ requests }: FaultServer): string[] {
+function methodsOf({ requests }: ScriptedServer): string[] {
   return requests.map(({ method }) => method);
 }
 
@@ -275,9 +275,9 @@ test("given up at level 2 and retried by hand, the archive goes as it was and le
     assert.equal((await deliverTo(stage, server.port)).outcome.journal?.state, "abandoned");
     const journal = await stage.openJournal();
     const [listed] = await journal.list();
-    const held = await journal.claim(await journal.retry(listed?.label.id ?? ""));
-    assert.ok(held !== null);
-    const { outcome } = await deliverClaimed(held, {
+    const claimed = await journal.claim(await journal.retry(listed?.label.id ?? ""));
+    assert.ok(claimed !== null);
+    const { outcome } = await deliverClaimed(claimed, {
       context: stage.context,
       idleTimeout: 5000,
       until: null,
@@ -324,9 +324,9 @@ for (const [title, code, verbs] of [
         const { disk, state } = failingDisk(code, new Set(verbs));
         const warned: string[] = [];
         const journal = await stage.openJournal({ disk, warn: (problem) => warned.push(problem) });
-        const held = await keepReport(journal, stage, server.port);
+        const claimed = await keepReport(journal, stage, server.port);
         Object.assign(state, { left, changes: 0 });
-        const { outcome, receipt } = await deliverClaimed(held, {
+        const { outcome, receipt } = await deliverClaimed(claimed, {
           context: stage.context,
           idleTimeout: 5000,
           until: null,

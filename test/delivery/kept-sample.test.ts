@@ -3,13 +3,13 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { deliverClaimed } from "../../src/delivery/deliver.ts";
-import { entryPath } from "../../src/journal/layout.ts";
+import { entryPath } from "../../src/journal/entry/layout.ts";
 import { withContext } from "../support/context.ts";
-import { ok, startFaults } from "../support/fault-server.ts";
 import { ANSWERED, copyKeptJournal, LATER } from "../support/journal/kept-sample.ts";
+import { ok, startScripted } from "../support/scripted-server.ts";
 
 test("a report that an earlier version packed is delivered by one PUT of the kept archive", async () => {
-  const server = await startFaults([ok()]);
+  const server = await startScripted([ok()]);
   try {
     await withContext(async (stage) => {
       stage.clock.now = LATER;
@@ -22,9 +22,9 @@ test("a report that an earlier version packed is delivered by one PUT of the kep
       // The server of that time is not there any more; this one has a port of its own.
       const entry = await readFile(`${path}/entry.json`, "utf8");
       await writeFile(`${path}/entry.json`, entry.replace('"port": 1273', `"port": ${server.port}`));
-      const held = await journal.claim(listed);
-      assert.ok(held !== null);
-      const { outcome, receipt } = await deliverClaimed(held, {
+      const claimed = await journal.claim(listed);
+      assert.ok(claimed !== null);
+      const { outcome, receipt } = await deliverClaimed(claimed, {
         context: stage.context,
         idleTimeout: 5000,
         until: null,

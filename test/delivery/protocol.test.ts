@@ -6,7 +6,7 @@ import { NOTHING_EXCHANGED, type Outcome } from "../../src/delivery/outcome.ts";
 import { type ProtocolOptions, runProtocol } from "../../src/delivery/protocol.ts";
 import type { Failure } from "../../src/delivery/retry.ts";
 import { CerError } from "../../src/errors.ts";
-import type { Answer } from "../../src/journal/documents.ts";
+import type { Answer } from "../../src/journal/entry/documents.ts";
 import {
   type AttemptResult,
   type BuiltArchive,
@@ -14,10 +14,10 @@ import {
   type ReportStore,
 } from "../../src/journal/report.ts";
 import type { Reply, Request, Send } from "../../src/wire/exchange.ts";
-import { buildReport, encodeReport } from "../../src/wire/report.ts";
+import { encodeReport } from "../../src/wire/report.ts";
 import type { Level1Response } from "../../src/wire/response.ts";
-import { readAll } from "../support/chunks.ts";
-import { EXAMPLES } from "../support/examples.ts";
+import { readAll } from "../support/bytes.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 
 const ORIGIN = { scheme: "http", host: "testserver.corp.xyz.com", port: 1273 } as const;
 const URL1 = "http://testserver.corp.xyz.com:1273/stage2.htm";
@@ -109,7 +109,7 @@ async function play({ replies, store, example = "4.4", build }: Scene): Promise<
   const { event } = EXAMPLES[example];
   const report = {
     event,
-    level1: encodeReport(buildReport(event).report),
+    level1: encodeReport(event).bytes,
     destination: { origin: ORIGIN, path: "/stage2.htm", from: "test" },
     terms: resolveTerms([], { format: "cab", compression: null, splitLarge: false }),
     imported: false,

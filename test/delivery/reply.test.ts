@@ -3,8 +3,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { judgeLevel1, judgeLevel2, parseAnswer } from "../../src/delivery/reply.ts";
 import { MAX_REPLY_SIZE, type Reply } from "../../src/wire/exchange.ts";
-import { complaintOf } from "../support/complaint.ts";
-import { EXAMPLES } from "../support/examples.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
+import { complaintOf } from "../support/thrown-error.ts";
 
 const URL1 = "http://h:1273/stage2.htm";
 const URL2 = "http://h:1273/a.cab";

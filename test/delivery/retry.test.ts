@@ -11,8 +11,8 @@ import {
   withinRun,
 } from "../../src/delivery/retry.ts";
 import type { CerErrorCode } from "../../src/errors.ts";
-import { isDue } from "../../src/journal/layout.ts";
-import { DAY, NOON } from "../support/journal/sample.ts";
+import { isDue } from "../../src/journal/entry/layout.ts";
+import { DAY, NOON } from "../support/journal/samples.ts";
 
 const MINUTE = 60_000;
 const UNREACHABLE: Failure = { code: "CER_UNREACHABLE", status: null, retryAfter: null, date: null };

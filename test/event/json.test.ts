@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { eventJsonSchema, parseEvent, parseEventTime, parseReportType } from "../../src/event/json.ts";
 import { type EventInput, fromFileTime, toFileTime } from "../../src/event.ts";
-import { complaintOf } from "../support/complaint.ts";
+import { complaintOf } from "../support/thrown-error.ts";
 
 function parse(text: string | Buffer): Promise<EventInput> {
   return parseEvent(Buffer.from(text), "e.json", "/place");

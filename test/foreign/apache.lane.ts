@@ -5,10 +5,11 @@ import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { hashOf } from "../support/archives/foreign-readers.ts";
-import { assertKept, filesBelow } from "../support/archives/kept-upload.ts";
-import { attach, openPlace, type Place, submit } from "../support/run-cer.ts";
+import { assertKept } from "../support/archives/kept-upload.ts";
+import { filesBelow, hashOf } from "../support/files.ts";
+import { openPlace, type Place } from "../support/run-cer.ts";
 import { type Apache, type ApacheOptions, startApache } from "../support/servers/apache.ts";
+import { attach, submit } from "../support/submit.ts";
 
 const lines = (...all: string[]) => `${all.join("\r\n")}\r\n`;
 const FOLDER = "/PersistedCabs/Generic/Foreign/here";
@@ -47,7 +48,7 @@ describe("Apache with mod_dav", () => {
       const dump = await attach(place, "setup.dmp", randomBytes(3_000_000));
       const sent = await send(apache, "--minidump", dump);
       const { outcome } = sent;
-      assert.deepEqual([sent.exitCode, outcome.outcome, outcome.error], [0, "uploaded", null]);
+      assert.deepEqual([sent.code, outcome.outcome, outcome.error], [0, "uploaded", null]);
       assert.deepEqual([outcome.bucket, outcome.bucketTable], ["502", "5"]);
       assert.deepEqual([outcome.level1?.url, outcome.level1?.status], [`${siteOf(apache)}/stage2.htm`, 200]);
       assert.deepEqual([outcome.level2?.url, outcome.level2?.status], [`${siteOf(apache)}${DUMP_FILE}`, 201]);
@@ -65,7 +66,7 @@ describe("Apache with mod_dav", () => {
       const first = await send(apache);
       const again = await send(apache, "--file", await attach(place, "another.log", randomBytes(50_000)));
       assert.deepEqual(
-        [first, again].map(({ exitCode, outcome }) => [exitCode, outcome.outcome, outcome.level2?.status]),
+        [first, again].map(({ code, outcome }) => [code, outcome.outcome, outcome.level2?.status]),
         [
           [0, "uploaded", 201],
           [0, "uploaded", 204],
@@ -86,7 +87,7 @@ describe("Apache with mod_dav", () => {
     await withApache({ answer, folder }, async (apache) => {
       const sent = await send(apache);
       assert.deepEqual(
-        [sent.exitCode, sent.outcome.outcome, sent.outcome.error, sent.outcome.level2?.status],
+        [sent.code, sent.outcome.outcome, sent.outcome.error, sent.outcome.level2?.status],
         [0, "uploaded", null, 201],
       );
       await assertKept(apache, `${folder}/${name}`, sent.outcome);
@@ -103,7 +104,7 @@ describe("Apache that ends the connection after the POST", () => {
     test(`${name}: the PUT opens another`, async () => {
       await withApache({ server }, async (apache) => {
         const sent = await send(apache);
-        assert.deepEqual([sent.exitCode, sent.outcome.outcome, sent.outcome.error], [0, "uploaded", null]);
+        assert.deepEqual([sent.code, sent.outcome.outcome, sent.outcome.error], [0, "uploaded", null]);
         assert.deepEqual(await apache.requests(2), [
           "0 POST /stage2.htm HTTP/1.1 200 -",
           `0 PUT ${DUMP_FILE} HTTP/1.1 201 -`,
@@ -125,7 +126,7 @@ describe("Apache that refuses", () => {
       });
       const { outcome } = sent;
       assert.deepEqual(
-        [sent.exitCode, outcome.outcome, outcome.bucket, outcome.level1?.status, outcome.level2?.status],
+        [sent.code, outcome.outcome, outcome.bucket, outcome.level1?.status, outcome.level2?.status],
         [3, "refused", "502", 200, 413],
       );
       assert.equal(outcome.journal?.state, "abandoned");
@@ -143,7 +144,7 @@ describe("Apache that refuses", () => {
         hint: "Look at the server's log.",
       });
       assert.deepEqual(
-        [sent.exitCode, sent.outcome.outcome, sent.outcome.bucket, sent.outcome.journal?.state],
+        [sent.code, sent.outcome.outcome, sent.outcome.bucket, sent.outcome.journal?.state],
         [3, "refused", "502", "abandoned"],
       );
       assert.deepEqual(await filesBelow(apache.stored), []);
@@ -169,7 +170,7 @@ describe("Apache that refuses", () => {
             hint: "cer sends no credentials to a server. Its administrator can exempt this path or this network.",
           });
           assert.deepEqual(
-            [sent.exitCode, sent.outcome.outcome, sent.outcome.journal?.state],
+            [sent.code, sent.outcome.outcome, sent.outcome.journal?.state],
             [3, "refused", "abandoned"],
           );
           assert.equal((await filesBelow(apache.posted)).length, level === "level1" ? 0 : 1);
@@ -188,9 +189,9 @@ describe("Apache that redirects", () => {
   test("mod_dir adds a slash to the path of a folder: 301, reported with its place and not followed", async () => {
     await withApache({}, async (apache) => {
       const url = `${siteOf(apache)}/PersistedCabs`;
-      const { exitCode, outcome } = await send(apache, "--path", "/PersistedCabs");
+      const { code, outcome } = await send(apache, "--path", "/PersistedCabs");
       assert.deepEqual(outcome.error, redirected(url, 301, `${url}/`));
-      assert.deepEqual([exitCode, outcome.outcome, outcome.level1?.status], [75, "deferred", 301]);
+      assert.deepEqual([code, outcome.outcome, outcome.level1?.status], [75, "deferred", 301]);
       assert.equal(outcome.journal?.state, "pending");
       assert.deepEqual(await apache.requests(1), ["0 POST /PersistedCabs HTTP/1.1 301 -"]);
     });
@@ -199,9 +200,9 @@ describe("Apache that redirects", () => {
   test("and to that of the archive when a folder has its name: the report stands", async () => {
     await withApache({ folder: DUMP_FILE }, async (apache) => {
       const url = `${siteOf(apache)}${DUMP_FILE}`;
-      const { exitCode, outcome } = await send(apache);
+      const { code, outcome } = await send(apache);
       assert.deepEqual(outcome.error, redirected(url, 301, `${url}/`));
-      assert.deepEqual([exitCode, outcome.outcome, outcome.level2?.status], [75, "deferred", 301]);
+      assert.deepEqual([code, outcome.outcome, outcome.level2?.status], [75, "deferred", 301]);
       assert.deepEqual([outcome.bucket, outcome.journal?.state], ["502", "pending"]);
       assert.deepEqual(await filesBelow(apache.stored), []);
     });
@@ -220,12 +221,12 @@ describe("Apache that redirects", () => {
         const site = siteOf(apache);
         const first = await send(apache, "--path", "/old");
         assert.deepEqual(first.outcome.error, redirected(`${site}/old`, status, `${site}/stage2.htm`));
-        assert.deepEqual([first.exitCode, first.outcome.journal?.state], [75, "pending"]);
+        assert.deepEqual([first.code, first.outcome.journal?.state], [75, "pending"]);
         assert.deepEqual(await filesBelow(apache.posted), []);
 
         const second = await send(apache);
         assert.deepEqual(second.outcome.error, redirected(`${site}${DUMP_FILE}`, status, `${site}${moved}`));
-        assert.deepEqual([second.exitCode, second.outcome.journal?.state], [75, "pending"]);
+        assert.deepEqual([second.code, second.outcome.journal?.state], [75, "pending"]);
         assert.deepEqual(await filesBelow(apache.stored), []);
         assert.deepEqual(
           (await apache.requests(3)).map((line) => line.slice(2)),

@@ -5,11 +5,20 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmod, mkdir, mkdtemp, readdir, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
-import { cer, openPlace, type Place, PROGRAM, type Run, type Serve, startServe } from "../support/run-cer.ts";
+import {
+  type Ended,
+  openPlace,
+  type Place,
+  PROGRAM,
+  runCer,
+  type Serve,
+  startServe,
+} from "../support/run-cer.ts";
 import { freePorts } from "../support/servers/daemon.ts";
 
 let place: Place;
@@ -45,18 +54,15 @@ after(async () => {
 });
 
 /** In a session of its own, which has no terminal, with standard input closed. */
-async function install(command: string, more: Record<string, string> = {}): Promise<Run> {
+async function install(command: string, more: Record<string, string> = {}): Promise<Ended> {
   const child = spawn("setsid", ["--wait", "sh", "-c", `exec <&-; ${command}`], {
     cwd: place.directory,
     env: { ...env, ...more },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const ended = new Promise<number | null>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", resolve);
-  });
-  const [stdout, stderr, exitCode] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
-  return { exitCode, stdout, stderr };
+  const ended = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
+  const [stdout, stderr, [code, signal]] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
+  return { code, signal, stdout, stderr };
 }
 
 /** What the server got while this ran. */
@@ -73,7 +79,7 @@ async function assertNothingLeftBehind(): Promise<void> {
 }
 
 async function waiting(): Promise<number> {
-  const { stdout } = await cer(place, ["queue", "list", "--json"]);
+  const { stdout } = await runCer(place, ["queue", "list", "--json"]);
   const { reports } = JSON.parse(stdout) as { reports: { state: string }[] };
   return reports.filter(({ state }) => state === "pending").length;
 }
@@ -82,7 +88,7 @@ describe("dpkg", () => {
   const HOOK = `trap 'code=$?; [ "$code" = 0 ] || cer submit --event-type PackageFailed -p "$DPKG_MAINTSCRIPT_PACKAGE" -p "$code" --quiet --max-time 20 || true' EXIT`;
 
   /** `dpkg -i` of a package whose maintainer script is these lines, in a system of its own. */
-  async function installPackage(name: string, lines: readonly string[], more = {}): Promise<Run> {
+  async function installPackage(name: string, lines: readonly string[], more = {}): Promise<Ended> {
     const root = await mkdtemp(join(place.directory, "dpkg-"));
     const source = join(root, "source", "DEBIAN");
     const admin = join(root, "var", "lib", "dpkg");
@@ -102,7 +108,7 @@ describe("dpkg", () => {
     await chmod(source, 0o755);
     const archive = join(root, `${name}.deb`);
     const built = await install(`dpkg-deb --build "${join(root, "source")}" "${archive}"`);
-    assert.equal(built.exitCode, 0, built.stderr);
+    assert.equal(built.code, 0, built.stderr);
     return install(`dpkg --root="${root}" --force-script-chrootless --force-not-root -i "${archive}"`, more);
   }
 
@@ -113,8 +119,8 @@ describe("dpkg", () => {
       installPackage("cer-test-hook", [HOOK, ...failing]),
     );
     assert.deepEqual(arrived, ["report", "archive"]);
-    assert.equal(result.exitCode, bare.exitCode);
-    assert.notEqual(result.exitCode, 0);
+    assert.equal(result.code, bare.code);
+    assert.notEqual(result.code, 0);
     const verdict =
       /installed cer-test-\w+ package post-installation script subprocess returned error exit status 42/;
     assert.match(bare.stderr, verdict);
@@ -132,7 +138,7 @@ describe("dpkg", () => {
     const { result, arrived } = await arrivedDuring(() =>
       installPackage("cer-test-good", [HOOK, "echo configured"]),
     );
-    assert.equal(result.exitCode, 0, result.stderr);
+    assert.equal(result.code, 0, result.stderr);
     assert.deepEqual(arrived, []);
   });
 
@@ -147,10 +153,10 @@ describe("dpkg", () => {
     assert.deepEqual([arrived, await waiting()], [[], 1]);
     await assertNothingLeftBehind();
     const late = await startServe(place, "late", ["--port", String(port)]);
-    const { stdout } = await cer(place, ["queue", "list", "--json"]);
+    const { stdout } = await runCer(place, ["queue", "list", "--json"]);
     for (const { id, state } of (JSON.parse(stdout) as { reports: { id: string; state: string }[] }).reports)
-      if (state === "pending") await cer(place, ["queue", "retry", id]);
-    assert.equal((await cer(place, ["flush"])).exitCode, 0);
+      if (state === "pending") await runCer(place, ["queue", "retry", id]);
+    assert.equal((await runCer(place, ["flush"])).code, 0);
     assert.deepEqual([late.exchanges(), await waiting()], [["report", "archive"], 0]);
     await late.stop();
   });
@@ -167,7 +173,7 @@ describe("npm", () => {
   const HOOK = "(cer submit --event-type NpmInstallFailed --quiet --max-time 20 && exit 1 || exit 1)";
 
   /** `npm install` of a package with that script. */
-  async function installPackage(name: string, script: string): Promise<Run> {
+  async function installPackage(name: string, script: string): Promise<Ended> {
     const directory = join(place.directory, name);
     await mkdir(directory);
     const manifest = { name, version: "1.0.0", scripts: { postinstall: script } };
@@ -182,7 +188,7 @@ describe("npm", () => {
   test("fails as it would have without the hook, and the failure is reported", async () => {
     const bare = await installPackage("bare", "node setup.js");
     const { result, arrived } = await arrivedDuring(() => installPackage("hook", `node setup.js || ${HOOK}`));
-    assert.deepEqual([bare.exitCode, result.exitCode], [1, 1]);
+    assert.deepEqual([bare.code, result.code], [1, 1]);
     assert.deepEqual(arrived, ["report", "archive"]);
     await assertNothingLeftBehind();
   });

@@ -5,7 +5,8 @@ import { randomBytes } from "node:crypto";
 import { open, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { cer, openPlace, type Place, startServe, submit } from "../support/run-cer.ts";
+import { openPlace, type Place, runCer, startServe } from "../support/run-cer.ts";
+import { submit } from "../support/submit.ts";
 
 const MIB = 1024 * 1024;
 const BOUND = 160 * MIB;
@@ -44,7 +45,7 @@ async function writeDump(path: string, size: number): Promise<void> {
 }
 
 test("neither cer submit nor cer serve grows with a dump of 1 GiB", async (context) => {
-  await cer(place, ["--version"], { env: probed("idle.peak") });
+  await runCer(place, ["--version"], { env: probed("idle.peak") });
   const dump = join(place.directory, "big.dmp");
   await writeDump(dump, 1024 * MIB);
   const config = join(place.directory, "config.json");
@@ -52,10 +53,10 @@ test("neither cer submit nor cer serve grows with a dump of 1 GiB", async (conte
   const server = await startServe(place, "kept", [], probed("serve.peak"));
   // Not copied: the journal holds no more than 1 GiB by itself.
   const args = ["--server", server.url, "--minidump", dump, "--config", config, "--no-copy"];
-  const { exitCode, outcome } = await submit(place, args, { env: probed("submit.peak") });
+  const { code, outcome } = await submit(place, args, { env: probed("submit.peak") });
   await server.stop();
 
-  assert.deepEqual([exitCode, outcome.outcome, outcome.error], [0, "uploaded", null]);
+  assert.deepEqual([code, outcome.outcome, outcome.error], [0, "uploaded", null]);
   const packed = outcome.level2?.archive;
   assert.deepEqual(packed?.files.find(({ name }) => name === "big.dmp")?.bytes, 1024 * MIB);
   assert.ok((packed?.bytes ?? 0) > 256 * MIB, `the archive has ${packed?.bytes} bytes`);

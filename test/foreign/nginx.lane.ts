@@ -7,12 +7,13 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { parseReceipt } from "../../src/journal/receipt.ts";
-import { hashOf } from "../support/archives/foreign-readers.ts";
-import { assertKept, filesBelow } from "../support/archives/kept-upload.ts";
-import { attach, cer, openPlace, type Place, submit } from "../support/run-cer.ts";
+import { parseReceipt } from "../../src/journal/entry/receipt.ts";
+import { assertKept } from "../support/archives/kept-upload.ts";
+import { filesBelow, hashOf } from "../support/files.ts";
+import { openPlace, type Place, runCer } from "../support/run-cer.ts";
 import { type Authority, makeAuthority } from "../support/servers/certificates.ts";
 import { type Nginx, type NginxOptions, startNginx } from "../support/servers/nginx.ts";
+import { attach, submit } from "../support/submit.ts";
 
 const run = promisify(execFile);
 const lines = (...all: string[]) => `${all.join("\r\n")}\r\n`;
@@ -52,7 +53,7 @@ describe("nginx with its DAV module", () => {
       const url = `http://127.0.0.1:${nginx.port}`;
       const sent = await submit(place, ["--server", url, "--file", log, "--minidump", dump]);
       assert.equal(sent.stderr.replace(/Reported[\s\S]*/, ""), "");
-      assert.equal(sent.exitCode, 0);
+      assert.equal(sent.code, 0);
       const { outcome } = sent;
       assert.equal(outcome.outcome, "uploaded");
       assert.deepEqual([outcome.bucket, outcome.bucketTable, outcome.error], ["502", "5", null]);
@@ -78,7 +79,7 @@ describe("nginx with its DAV module", () => {
   test("an answer that asks for nothing is delivered without a PUT", async () => {
     await withNginx({ answer: lines("Bucket=7") }, async (nginx) => {
       const sent = await submit(place, ["--server", `127.0.0.1:${nginx.port}`]);
-      assert.deepEqual([sent.exitCode, sent.outcome.outcome, sent.outcome.level2], [0, "reported", null]);
+      assert.deepEqual([sent.code, sent.outcome.outcome, sent.outcome.level2], [0, "reported", null]);
       assert.deepEqual(await filesBelow(nginx.stored), []);
     });
   });
@@ -94,7 +95,7 @@ describe("nginx with its DAV module", () => {
       const log = await attach(place, "kept.log", randomBytes(200_000));
       const server = ["--server", `127.0.0.1:${nginx.port}`, "--retries", "0"];
       const first = await submit(place, [...server, "--file", log, "--no-flush"]);
-      assert.deepEqual([first.exitCode, first.outcome.outcome], [75, "deferred"]);
+      assert.deepEqual([first.code, first.outcome.outcome], [75, "deferred"]);
       assert.deepEqual(first.outcome.error, {
         code: "CER_STATUS",
         message: `http://127.0.0.1:${nginx.port}/PersistedCabs/Generic/Foreign/here/dump.cab answered 503 and did not take the archive.`,
@@ -102,9 +103,9 @@ describe("nginx with its DAV module", () => {
       });
       await Promise.all([rm(gate), rm(log)]);
       const id = first.outcome.journal?.id ?? "";
-      assert.equal((await cer(place, ["queue", "retry", id])).exitCode, 0);
-      const flushed = await cer(place, ["flush", "--json"]);
-      assert.deepEqual([flushed.exitCode, JSON.parse(flushed.stdout).outcomes[0].outcome], [0, "uploaded"]);
+      assert.equal((await runCer(place, ["queue", "retry", id])).code, 0);
+      const flushed = await runCer(place, ["flush", "--json"]);
+      assert.deepEqual([flushed.code, JSON.parse(flushed.stdout).outcomes[0].outcome], [0, "uploaded"]);
       assert.equal((await filesBelow(nginx.posted)).length, 1);
       const kept = join(nginx.stored, "PersistedCabs/Generic/Foreign/here/dump.cab");
       assert.equal(await hashOf(kept), first.outcome.level2?.archive.sha256);
@@ -130,7 +131,7 @@ describe("nginx with TLS", () => {
         ["--server", `https://localhost:${nginx.tlsPort}`, "--file", log, "--receipt", receipt],
         { env: { NODE_EXTRA_CA_CERTS: authority.certificate } },
       );
-      assert.deepEqual([sent.exitCode, sent.outcome.outcome, sent.outcome.error], [0, "uploaded", null]);
+      assert.deepEqual([sent.code, sent.outcome.outcome, sent.outcome.error], [0, "uploaded", null]);
       const shown = await run("openssl", [
         "x509",
         "-noout",
@@ -156,14 +157,14 @@ describe("nginx with TLS", () => {
     await withNginx({ certificate }, async (nginx) => {
       const stranger = await send(nginx, "localhost", {});
       const site = `https://localhost:${nginx.tlsPort}`;
-      assert.deepEqual([stranger.exitCode, stranger.outcome.outcome], [75, "deferred"]);
+      assert.deepEqual([stranger.code, stranger.outcome.outcome], [75, "deferred"]);
       assert.deepEqual(stranger.outcome.error, {
         code: "CER_TLS",
         message: `${site}: the server's certificate cannot be verified (UNABLE_TO_VERIFY_LEAF_SIGNATURE).`,
         hint: "To trust the company's own authority, set NODE_EXTRA_CA_CERTS to a file with its certificate in PEM form.",
       });
       const misnamed = await send(nginx, "localhost", { NODE_EXTRA_CA_CERTS: authority.certificate });
-      assert.deepEqual([misnamed.exitCode, misnamed.outcome.outcome], [75, "deferred"]);
+      assert.deepEqual([misnamed.code, misnamed.outcome.outcome], [75, "deferred"]);
       assert.deepEqual(misnamed.outcome.error, {
         code: "CER_TLS",
         message: `${site}: the server's certificate is for another name (ERR_TLS_CERT_ALTNAME_INVALID).`,
@@ -204,7 +205,7 @@ describe("nginx that refuses", () => {
         hint: "The server limits the size of what it takes. Attach less.",
       });
       assert.deepEqual(
-        [sent.exitCode, sent.outcome.bucket, sent.outcome.journal?.state],
+        [sent.code, sent.outcome.bucket, sent.outcome.journal?.state],
         [3, "502", "abandoned"],
       );
       assert.deepEqual(await filesBelow(nginx.stored), []);
@@ -221,7 +222,7 @@ describe("nginx that refuses", () => {
     ] as const)
       await withNginx(options, async (nginx) => {
         const sent = await submit(place, ["--server", `127.0.0.1:${nginx.port}`, "--file", log]);
-        assert.equal(sent.exitCode, 3);
+        assert.equal(sent.code, 3);
         assert.deepEqual(sent.outcome.error, {
           code: "CER_AUTH",
           message: `http://127.0.0.1:${nginx.port}${path} answered 401: the server wants authentication (offered: Basic).`,

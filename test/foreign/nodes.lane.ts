@@ -3,12 +3,13 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { EXAMPLES } from "../support/examples.ts";
-import { cer, openPlace, type Place } from "../support/run-cer.ts";
+import { hashesIn } from "../support/files.ts";
+import { openPlace, type Place, runCer } from "../support/run-cer.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 
 const run = promisify(execFile);
 const RELEASES = [22, 24];
@@ -57,17 +58,9 @@ async function installNode(release: number): Promise<string> {
 async function preview(node: string, name: string): Promise<Map<string, string>> {
   const out = join(place.directory, `out-${name}`);
   const args = ["preview", event, "--response", response, "--consent", "safe", "--out", out];
-  const shown = await cer(place, args, { node });
-  assert.deepEqual([shown.exitCode, shown.stderr], [0, ""]);
-  const hashes = new Map<string, string>();
-  for (const file of (await readdir(out)).sort())
-    hashes.set(
-      file,
-      createHash("sha256")
-        .update(await readFile(join(out, file)))
-        .digest("hex"),
-    );
-  return hashes;
+  const shown = await runCer(place, args, { node });
+  assert.deepEqual([shown.code, shown.stderr], [0, ""]);
+  return hashesIn(out);
 }
 
 for (const release of RELEASES)
@@ -80,8 +73,8 @@ for (const release of RELEASES)
     test("runs the smoke test without a word on standard error", async () => {
       const { stdout } = await run(node, ["--version"]);
       assert.equal(stdout.startsWith(`v${release}.`), true, stdout);
-      const smoke = await cer(place, ["smoke"], { node });
-      assert.deepEqual([smoke.exitCode, smoke.stderr], [0, ""]);
+      const smoke = await runCer(place, ["smoke"], { node });
+      assert.deepEqual([smoke.code, smoke.stderr], [0, ""]);
       assert.match(smoke.stdout, /\nOK: all nine steps\.\n$/);
     });
 

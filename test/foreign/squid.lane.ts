@@ -4,11 +4,13 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { cer, everythingBelow, openPlace, type Place, submit } from "../support/run-cer.ts";
+import { everythingBelow } from "../support/files.ts";
+import { openPlace, type Place, runCer } from "../support/run-cer.ts";
 import { makeAuthority } from "../support/servers/certificates.ts";
 import { freePorts } from "../support/servers/daemon.ts";
 import { type Nginx, startNginx } from "../support/servers/nginx.ts";
 import { type Squid, type SquidOptions, startSquid } from "../support/servers/squid.ts";
+import { submit } from "../support/submit.ts";
 
 const DUMP_FILE = "/PersistedCabs/Generic/Foreign/here/dump.cab";
 const ANSWER = ["Bucket=502", "iData=1", `DumpFile=${DUMP_FILE.replaceAll("/", "\\")}`, ""].join("\r\n");
@@ -61,7 +63,7 @@ describe("through squid", () => {
   test("plain http is asked for by its whole URL, at both levels", async () => {
     await withSquid({}, async (squid) => {
       const sent = await send(plain, { HTTP_PROXY: `http://127.0.0.1:${squid.port}` });
-      assert.deepEqual([sent.exitCode, sent.outcome.outcome, sent.outcome.error], [0, "uploaded", null]);
+      assert.deepEqual([sent.code, sent.outcome.outcome, sent.outcome.error], [0, "uploaded", null]);
       assert.deepEqual(await squid.requests(), [`POST ${plain}/stage2.htm`, `PUT ${plain}${DUMP_FILE}`]);
     });
   });
@@ -69,7 +71,7 @@ describe("through squid", () => {
   test("https goes by CONNECT, once for both levels", async () => {
     await withSquid({}, async (squid) => {
       const sent = await send(secure, { https_proxy: `127.0.0.1:${squid.port}` });
-      assert.deepEqual([sent.exitCode, sent.outcome.outcome, sent.outcome.error], [0, "uploaded", null]);
+      assert.deepEqual([sent.code, sent.outcome.outcome, sent.outcome.error], [0, "uploaded", null]);
       assert.deepEqual(await squid.requests(), [`CONNECT localhost:${nginx.tlsPort}`]);
     });
   });
@@ -78,7 +80,7 @@ describe("through squid", () => {
     await withSquid({}, async (squid) => {
       const proxy = `http://127.0.0.1:${squid.port}`;
       const env = { HTTP_PROXY: proxy, HTTPS_PROXY: proxy, NO_PROXY: ".example, localhost" };
-      for (const server of [plain, secure]) assert.equal((await send(server, env)).exitCode, 0);
+      for (const server of [plain, secure]) assert.equal((await send(server, env)).code, 0);
       assert.deepEqual(await squid.requests(), []);
     });
   });
@@ -93,9 +95,11 @@ describe("a proxy that wants a password", () => {
       for (const server of [plain, secure]) {
         const env = { HTTP_PROXY: proxy, HTTPS_PROXY: proxy };
         const sent = await send(server, env, "--verbose", "--receipt", receipt);
-        assert.deepEqual([sent.exitCode, sent.outcome.outcome, sent.outcome.error], [0, "uploaded", null]);
-        const shown = await cer(place, ["queue", "show", sent.outcome.journal?.id ?? "", "--json"], { env });
-        assert.equal(shown.exitCode, 0);
+        assert.deepEqual([sent.code, sent.outcome.outcome, sent.outcome.error], [0, "uploaded", null]);
+        const shown = await runCer(place, ["queue", "show", sent.outcome.journal?.id ?? "", "--json"], {
+          env,
+        });
+        assert.equal(shown.code, 0);
         seen.push(sent.stdout, sent.stderr, shown.stdout, await readFile(receipt, "latin1"));
       }
       assert.equal((await squid.requests()).length, 3);
@@ -108,14 +112,14 @@ describe("a proxy that wants a password", () => {
       const proxy = `http://127.0.0.1:${squid.port}`;
       const env = { HTTP_PROXY: proxy, HTTPS_PROXY: proxy };
       const open = await send(plain, env);
-      assert.deepEqual([open.exitCode, open.outcome.journal?.state], [75, "pending"]);
+      assert.deepEqual([open.code, open.outcome.journal?.state], [75, "pending"]);
       assert.deepEqual(open.outcome.error, {
         code: "CER_PROXY",
         message: `${plain} through the proxy 127.0.0.1:${squid.port}: the proxy answered 407.`,
         hint: "Check the proxy's address and rules, and put name and password into HTTP_PROXY if it wants them.",
       });
       const tunnel = await send(secure, env);
-      assert.equal(tunnel.exitCode, 75);
+      assert.equal(tunnel.code, 75);
       assert.deepEqual(tunnel.outcome.error, {
         code: "CER_PROXY",
         message: `${secure} through the proxy 127.0.0.1:${squid.port}: the proxy answered 407 to CONNECT.`,
@@ -152,7 +156,7 @@ describe("a proxy in the way", () => {
     const proxy = `http://${WRITTEN}@127.0.0.1:${port}`;
     for (const server of [plain, secure]) {
       const sent = await send(server, { HTTP_PROXY: proxy, HTTPS_PROXY: proxy });
-      assert.deepEqual([sent.exitCode, sent.outcome.journal?.state], [75, "pending"]);
+      assert.deepEqual([sent.code, sent.outcome.journal?.state], [75, "pending"]);
       assert.deepEqual(sent.outcome.error, {
         code: "CER_UNREACHABLE",
         message: `${server} through the proxy 127.0.0.1:${port}: the connection was refused (ECONNREFUSED).`,
@@ -166,14 +170,14 @@ describe("a proxy in the way", () => {
       const proxy = `http://127.0.0.1:${squid.port}`;
       const env = { HTTP_PROXY: proxy, HTTPS_PROXY: proxy };
       const open = await send(plain, env);
-      assert.equal(open.exitCode, 3);
+      assert.equal(open.code, 3);
       assert.deepEqual(open.outcome.error, {
         code: "CER_STATUS",
         message: `${plain}/stage2.htm answered 403 and did not take the report.`,
         hint: "Look at the server's log.",
       });
       const tunnel = await send(secure, env);
-      assert.equal(tunnel.exitCode, 75);
+      assert.equal(tunnel.code, 75);
       assert.deepEqual(tunnel.outcome.error, {
         code: "CER_PROXY",
         message: `${secure} through the proxy 127.0.0.1:${squid.port}: the proxy answered 403 to CONNECT.`,
@@ -188,14 +192,14 @@ describe("a proxy in the way", () => {
       const proxy = `http://127.0.0.1:${squid.port}`;
       const env = { HTTP_PROXY: proxy, HTTPS_PROXY: proxy };
       const open = await send(`http://localhost:${port}`, env);
-      assert.deepEqual([open.exitCode, open.outcome.journal?.state], [75, "pending"]);
+      assert.deepEqual([open.code, open.outcome.journal?.state], [75, "pending"]);
       assert.deepEqual(open.outcome.error, {
         code: "CER_STATUS",
         message: `http://localhost:${port}/stage2.htm answered 503 and did not take the report.`,
         hint: "The server has trouble. Try again later.",
       });
       const tunnel = await send(`https://localhost:${port}`, env);
-      assert.deepEqual([tunnel.exitCode, tunnel.outcome.journal?.state], [75, "pending"]);
+      assert.deepEqual([tunnel.code, tunnel.outcome.journal?.state], [75, "pending"]);
       assert.equal(
         tunnel.outcome.error?.message,
         `https://localhost:${port} through the proxy 127.0.0.1:${squid.port}: the proxy answered 503 to CONNECT.`,
@@ -205,10 +209,10 @@ describe("a proxy in the way", () => {
 
   test("has an address that is none: nothing is sent, and a password in it is not repeated", async () => {
     for (const address of ["socks5://clerk:hushhush@proxy:1080", "http://clerk:hushhush@proxy:70000"]) {
-      const run = await cer(place, ["submit", "--event-type", "X", "--server", plain], {
+      const run = await runCer(place, ["submit", "--event-type", "X", "--server", plain], {
         env: { HTTP_PROXY: address },
       });
-      assert.equal(run.exitCode, 2);
+      assert.equal(run.code, 2);
       assert.equal(run.stdout, "");
       assert.match(
         run.stderr,
@@ -221,7 +225,7 @@ describe("a proxy in the way", () => {
   test("has a bare percent sign in its password, which is taken as it stands", async () => {
     await withSquid({ account: { name: "clerk", password: "100%" } }, async (squid) => {
       const sent = await send(plain, { HTTP_PROXY: `http://clerk:100%@127.0.0.1:${squid.port}` });
-      assert.deepEqual([sent.exitCode, sent.outcome.outcome, sent.outcome.error], [0, "uploaded", null]);
+      assert.deepEqual([sent.code, sent.outcome.outcome, sent.outcome.error], [0, "uploaded", null]);
     });
   });
 });

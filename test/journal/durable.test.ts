@@ -9,8 +9,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import type { Disk } from "../../src/journal/disk/disk.ts";
-import { live, prepare } from "../support/journal/life.ts";
-import { hastyDisk } from "../support/journal/sample.ts";
+import { hastyDisk } from "../support/journal/samples.ts";
+import { live, prepare } from "../support/journal/whole-life.ts";
 
 /** Paths of files with unsynced bytes, and of names that their directories have not been synced with. */
 type Books = { readonly files: Set<string>; readonly names: Set<string>; readonly faults: string[] };

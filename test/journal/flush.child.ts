@@ -6,7 +6,7 @@
 
 import { appendFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { mustOpen, PLAIN, receiptOf, sampleDeps, sampleReport } from "../support/journal/sample.ts";
+import { mustOpen, PLAIN, receiptOf, sampleDeps, sampleReport } from "../support/journal/samples.ts";
 
 const [directory = "", task, number = ""] = process.argv.slice(2);
 const warn = (problem: string) => process.stderr.write(`${problem}\n`);
@@ -20,10 +20,10 @@ if (task === "add") {
   if (own.outcome !== "kept") throw new Error(own.outcome);
   await own.claimed.settle({ state: "pending", due: null, reason: null });
 } else {
-  for await (const held of journal.claimDue()) {
-    appendFileSync(`${directory}/server`, `${held.id}\n`);
+  for await (const claimed of journal.claimDue()) {
+    appendFileSync(`${directory}/server`, `${claimed.id}\n`);
     await sleep(2);
-    await held.settle({ state: "done", receipt: receiptOf(held, Date.now()) });
+    await claimed.settle({ state: "done", receipt: receiptOf(claimed, Date.now()) });
   }
 }
 await journal.close();

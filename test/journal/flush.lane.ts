@@ -3,8 +3,15 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { bundleChild } from "../support/journal/kill-child.ts";
-import { FORCED, hastyDisk, mustAdd, mustOpen, sampleDeps, sampleReport } from "../support/journal/sample.ts";
+import { bundleChild } from "../support/journal/kill-at-every-step.ts";
+import {
+  FORCED,
+  hastyDisk,
+  mustAdd,
+  mustOpen,
+  sampleDeps,
+  sampleReport,
+} from "../support/journal/samples.ts";
 
 const child = await bundleChild(join(import.meta.dirname, "flush.child.ts"));
 after(() => child.remove());
@@ -32,9 +39,9 @@ for (const count of [2, 20])
       const journal = await mustOpen(`${directory}/journal`, await sampleDeps({ disk: hastyDisk() }));
       const ids: string[] = [];
       for (let number = 0; number < 40; number++) {
-        const held = await mustAdd(journal, sampleReport(`${number}`), FORCED);
-        ids.push(held.id);
-        await held.settle({ state: "pending", due: null, reason: null });
+        const claimed = await mustAdd(journal, sampleReport(`${number}`), FORCED);
+        ids.push(claimed.id);
+        await claimed.settle({ state: "pending", due: null, reason: null });
       }
       await many(count, [directory, "flush"]);
       assert.deepEqual(

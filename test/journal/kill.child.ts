@@ -4,9 +4,9 @@
  */
 
 import { appendFileSync } from "node:fs";
-import { live } from "../support/journal/life.ts";
-import { hastyDisk } from "../support/journal/sample.ts";
-import { killingStep, steppedDisk } from "../support/steps/stepping.ts";
+import { hastyDisk } from "../support/journal/samples.ts";
+import { live } from "../support/journal/whole-life.ts";
+import { killingStep, steppedDisk } from "../support/steps/kill-at-step.ts";
 
 const [directory = "", log = "", killAt = "0"] = process.argv.slice(2);
 const disk = steppedDisk(hastyDisk(), killingStep(log, Number(killAt)));

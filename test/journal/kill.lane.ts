@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { bundleChild, killAtEveryStep } from "../support/journal/kill-child.ts";
-import { checkRecovery, prepare } from "../support/journal/life.ts";
+import { bundleChild, killAtEveryStep } from "../support/journal/kill-at-every-step.ts";
+import { checkRecovery, prepare } from "../support/journal/whole-life.ts";
 
 const child = await bundleChild(join(import.meta.dirname, "kill.child.ts"));
 after(() => child.remove());

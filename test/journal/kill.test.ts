@@ -8,9 +8,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { checkRecovery, live, prepare } from "../support/journal/life.ts";
-import { hastyDisk, sampleDeps } from "../support/journal/sample.ts";
-import { type Step, steppedDisk } from "../support/steps/stepping.ts";
+import { hastyDisk, sampleDeps } from "../support/journal/samples.ts";
+import { checkRecovery, live, prepare } from "../support/journal/whole-life.ts";
+import { type Step, steppedDisk } from "../support/steps/kill-at-step.ts";
 
 test("ended at any step, the next run finds one whole report, and everything that was acknowledged", async () => {
   const steps = await endAt(0);

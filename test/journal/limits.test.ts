@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatId, formatTime, type Listed, type State } from "../../src/journal/layout.ts";
+import { formatId, formatTime, type Listed, type State } from "../../src/journal/entry/layout.ts";
 import { isOldReceipt, LIMITS, planRoom } from "../../src/journal/limits.ts";
-import { DAY, NOON } from "../support/journal/sample.ts";
+import { DAY, NOON } from "../support/journal/samples.ts";
 
 const SMALL = { ...LIMITS, maxEntries: 3, maxBytes: 10_000 };
 const KEEP = { dropOldest: false };

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +8,7 @@ import { extract, type Header, pack } from "tar-stream";
 import type { ClaimedReport } from "../../src/journal/claimed-report.ts";
 import type { Journal } from "../../src/journal/journal.ts";
 import { exportParts, importReport, type Part, type TarEntry } from "../../src/journal/transfer.ts";
-import { readAll } from "../support/chunks.ts";
+import { readAll, sha256 } from "../support/bytes.ts";
 import {
   ARCHIVE,
   archiveOf,
@@ -20,7 +19,7 @@ import {
   PLAIN,
   sampleDeps,
   sampleReport,
-} from "../support/journal/sample.ts";
+} from "../support/journal/samples.ts";
 
 const disk = hastyDisk();
 const MAX = 10_000_000;
@@ -41,19 +40,19 @@ async function sample(): Promise<ClaimedReport> {
   await writeFile(join(base, "setup.log"), "the log");
   await writeFile(join(base, "left.log"), "left");
   const files = ["setup.log", "none"].map((name) => ({ path: join(base, name), name, type: 5 as const }));
-  const held = await mustAdd(here, sampleReport("a", files));
-  await held.beginAttempt(1);
-  await held.endAttempt({ status: 200, errorCode: null, peer: PEER });
-  await held.keepAnswer({ status: 200, body: Buffer.from("iData=1\r\n"), receivedAt: 5 });
-  await held.keepArchive(archiveOf(ARCHIVE));
-  return held;
+  const claimed = await mustAdd(here, sampleReport("a", files));
+  await claimed.beginAttempt(1);
+  await claimed.endAttempt({ status: 200, errorCode: null, peer: PEER });
+  await claimed.keepAnswer({ status: 200, body: Buffer.from("iData=1\r\n"), receivedAt: 5 });
+  await claimed.keepArchive(archiveOf(ARCHIVE));
+  return claimed;
 }
 
 type Member = { header: Partial<Header> & { name: string }; body: Buffer };
 
-async function membersOf(held: ClaimedReport): Promise<Member[]> {
+async function membersOf(claimed: ClaimedReport): Promise<Member[]> {
   const members: Member[] = [];
-  for (const part of await exportParts(disk, held))
+  for (const part of await exportParts(disk, claimed))
     members.push({ header: { name: part.name }, body: await bytesOf(part) });
   return members;
 }
@@ -84,14 +83,17 @@ async function* throughTar(members: readonly Member[]): AsyncGenerator<TarEntry>
 const take = (members: readonly Member[], max = MAX) => importReport(there, disk, throughTar(members), max);
 
 test("a report that was carried over is the same one: bytes, answer, archive, files, attempts", async () => {
-  const held = await sample();
-  const listed = await take(await membersOf(held));
-  assert.deepEqual([listed.label.id, listed.state], [held.id, "pending"]);
+  const claimed = await sample();
+  const listed = await take(await membersOf(claimed));
+  assert.deepEqual([listed.label.id, listed.state], [claimed.id, "pending"]);
   const copy = await there.claim(listed);
   assert.ok(copy);
-  assert.deepEqual({ ...copy.record, attachments: [] }, { ...held.record, attachments: [], imported: true });
-  assert.deepEqual(copy.level1, held.level1);
-  assert.deepEqual([copy.answer, copy.attempts], [held.answer, held.attempts]);
+  assert.deepEqual(
+    { ...copy.record, attachments: [] },
+    { ...claimed.record, attachments: [], imported: true },
+  );
+  assert.deepEqual(copy.level1, claimed.level1);
+  assert.deepEqual([copy.answer, copy.attempts], [claimed.answer, claimed.attempts]);
   assert.deepEqual(await readAll(copy.archive?.open() ?? Readable.from([])), ARCHIVE);
   assert.equal(await readFile(copy.stored[0] ?? "", "utf8"), "the log");
   assert.deepEqual(
@@ -106,17 +108,17 @@ test("a report that was carried over is the same one: bytes, answer, archive, fi
 test("a file that was left where it was travels along; a path of another machine is never looked up", async () => {
   await writeFile(join(base, "setup.log"), "the log");
   const files = ["setup.log", "none"].map((name) => ({ path: join(base, name), name, type: 5 as const }));
-  const held = await mustAdd(here, sampleReport("a", files), { ...PLAIN, copy: false });
-  const members = await membersOf(held);
+  const claimed = await mustAdd(here, sampleReport("a", files), { ...PLAIN, copy: false });
+  const members = await membersOf(claimed);
   const copy = await there.claim(await take(members));
   assert.equal(await readFile(copy?.stored[0] ?? "", "utf8"), "the log");
   assert.notEqual(copy?.stored[0], join(base, "setup.log"));
   assert.equal(copy?.attachments[1]?.state, "missing");
 
   // A tar made by hand that says: left at /etc/passwd.
-  await there.drop(held.id).catch(() => {});
+  await there.drop(claimed.id).catch(() => {});
   await copy?.settle({ state: "abandoned", reason: "" });
-  await there.drop(held.id);
+  await there.drop(claimed.id);
   const entry = JSON.parse(bodyOf(members, "entry.json").toString());
   entry.attachments[0] = { ...entry.attachments[0], how: "left", original: "/etc/passwd", sha256: null };
   const evil = restated(replaced(members, "entry.json", Buffer.from(JSON.stringify(entry))));
@@ -139,7 +141,7 @@ function restated(members: readonly Member[], id?: string): Member[] {
   const parts = members.slice(1).map(({ header, body }) => ({
     name: header.name,
     bytes: body.length,
-    sha256: createHash("sha256").update(body).digest("hex"),
+    sha256: sha256(body),
   }));
   return replaced(
     members,

@@ -2,25 +2,26 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ok, startFaults } from "../support/fault-server.ts";
-import { asking, contentsOf, PROGRAM } from "../support/submit-whole.ts";
+import { unpack } from "../support/archives/cabinet.ts";
+import { openPlace, PROGRAM } from "../support/run-cer.ts";
+import { ok, startScripted } from "../support/scripted-server.ts";
+import { asking } from "../support/submit.ts";
 
-const place = mkdtempSync(join(tmpdir(), "cer-ask-"));
-after(() => rmSync(place, { recursive: true, force: true }));
-mkdirSync(join(place, "home"));
+const place = await openPlace();
+after(() => place.remove());
+const { directory, home } = place;
 for (const [name, bytes] of [
   ["a.log", 8000],
   ["b.log", 4],
   ["c.log", 5],
 ] as const)
-  writeFileSync(join(place, name), "x".repeat(bytes));
-const files = ["a.log", "b.log"].map((name) => ({ path: join(place, name) }));
-writeFileSync(join(place, "e.json"), JSON.stringify({ eventType: "Asked", files }));
+  writeFileSync(join(directory, name), "x".repeat(bytes));
+const files = ["a.log", "b.log"].map((name) => ({ path: join(directory, name) }));
+writeFileSync(join(directory, "e.json"), JSON.stringify({ eventType: "Asked", files }));
 
 function tmux(...args: readonly string[]): string {
   return execFileSync("tmux", ["-L", `cer-${process.pid}`, ...args], { encoding: "utf8" });
@@ -38,12 +39,12 @@ async function screen(pattern: RegExp): Promise<string> {
 
 /** The whole of one conversation: each answer is typed once the next question is there. */
 async function converse(keys: readonly string[]) {
-  const journal = mkdtempSync(join(place, "journal-"));
-  const server = await startFaults([ok(asking(`GetFile=${join(place, "c.log")};/etc/shadow`)), ok()]);
-  const env = `env HOME=${place}/home CER_JOURNAL=${journal}`;
+  const journal = mkdtempSync(join(directory, "journal-"));
+  const server = await startScripted([ok(asking(`GetFile=${join(directory, "c.log")};/etc/shadow`)), ok()]);
+  const env = `env HOME=${home} CER_JOURNAL=${journal}`;
   const run = `${process.execPath} ${PROGRAM} submit e.json --server ${server.url} --consent ask`;
   const size = ["-x", "200", "-y", "50"];
-  tmux("new-session", "-d", "-s", "cer", ...size, "-c", place, `${env} ${run}; echo EXIT=$?; sleep 60`);
+  tmux("new-session", "-d", "-s", "cer", ...size, "-c", directory, `${env} ${run}; echo EXIT=$?; sleep 60`);
   try {
     for (const [asked, key] of keys.entries()) {
       await screen(new RegExp(`(?:Send it\\?[^]*){${asked + 1}}`));
@@ -51,7 +52,7 @@ async function converse(keys: readonly string[]) {
     }
     const shown = await screen(/EXIT=\d+/);
     const put = server.requests.find(({ method }) => method === "PUT");
-    const sent = put === undefined ? null : [...(await contentsOf(put.body)).keys()];
+    const sent = put === undefined ? null : (await unpack(put.body)).map(([name]) => name);
     return {
       shown,
       sent,
@@ -69,7 +70,7 @@ test("the plan is shown with sizes before the first question; only what was agre
   for (const line of [
     "ask   File a.log (7.8 KiB)",
     "ask   File b.log (4 bytes)",
-    `ask   GetFile ${place}/c.log (5 bytes)`,
+    `ask   GetFile ${directory}/c.log (5 bytes)`,
     "keep  GetFile /etc/shadow: account databases are not sent unless the policy allows this very file by name",
     "Not sent: File b.log: the user did not agree",
   ])

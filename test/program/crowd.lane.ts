@@ -1,11 +1,12 @@
 /** Many processes on one journal: each report arrives, and none twice. */
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Outcome } from "../../src/delivery/outcome.ts";
-import { type Recorder, startRecorder } from "../support/recording-server.ts";
-import { bundleProgram, type Ended, inDirectory, type Program } from "../support/steps/stepped-program.ts";
+import { sha256 } from "../support/bytes.ts";
+import { type Ended, inPlace } from "../support/run-cer.ts";
+import { type ScriptedServer, startScripted } from "../support/scripted-server.ts";
+import { bundleProgram, type Program } from "../support/steps/stepped-program.ts";
 
 let program: Program;
 before(async () => {
@@ -17,13 +18,12 @@ const REPORTS = 20;
 
 type Cer = (args: string) => Promise<Ended>;
 
-async function at(play: (cer: Cer, server: Recorder) => Promise<void>): Promise<void> {
-  const server = await startRecorder();
+async function at(play: (cer: Cer, server: ScriptedServer) => Promise<void>): Promise<void> {
+  const server = await startScripted();
   try {
-    await inDirectory(async (directory) => {
-      const env = { CER_JOURNAL: join(directory, "journal"), CER_SERVER: server.server, HOME: directory };
-      await play((args) => program.run(args.split(" "), { env, cwd: directory }), server);
-    });
+    await inPlace((place) =>
+      play((args) => program.run(place, args.split(" "), { env: { CER_SERVER: server.url } }), server),
+    );
   } finally {
     await server.close();
   }
@@ -39,8 +39,8 @@ function outcomeOf({ stdout, stderr }: Ended): string {
   return (JSON.parse(stdout) as Outcome).outcome;
 }
 
-function assertEachOnce(server: Recorder, reports: number): void {
-  const hashes = server.whole("POST").map(({ sha256 }) => sha256);
+function assertEachOnce(server: ScriptedServer, reports: number): void {
+  const hashes = server.whole("POST").map(({ body }) => sha256(body));
   assert.deepEqual([hashes.length, new Set(hashes).size], [reports, reports]);
 }
 

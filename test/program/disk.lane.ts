@@ -7,8 +7,10 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Outcome } from "../../src/delivery/outcome.ts";
-import { type Recorder, type Script, startRecorder } from "../support/recording-server.ts";
-import { bundleProgram, type Ended, inDirectory, type Program } from "../support/steps/stepped-program.ts";
+import { sha256 } from "../support/bytes.ts";
+import { type Ended, inPlace } from "../support/run-cer.ts";
+import { answer, type Script, type ScriptedServer, startScripted } from "../support/scripted-server.ts";
+import { bundleProgram, type Program } from "../support/steps/stepped-program.ts";
 
 let program: Program;
 before(async () => {
@@ -21,20 +23,21 @@ type Cer = (args: readonly string[]) => Promise<Ended>;
 /** A journal on a disk of this size. */
 async function onDisk(
   size: string,
-  play: (cer: Cer, server: Recorder, remount: (options: string) => void) => Promise<void>,
+  play: (cer: Cer, server: ScriptedServer, remount: (options: string) => void) => Promise<void>,
   script?: Script,
 ): Promise<void> {
-  const server = await startRecorder(script);
+  const server = await startScripted(script);
   try {
-    await inDirectory(async (directory) => {
+    await inPlace(async (place) => {
+      const { directory } = place;
       const path = join(directory, "disk");
       await mkdir(path, { mode: 0o700 });
       execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size},mode=700`, "tmpfs", path]);
       try {
         // Noise: its archive is as large as itself.
         await writeFile(join(directory, "setup.log"), randomBytes(60_000).toString("base64"));
-        const env = { CER_JOURNAL: join(path, "journal"), CER_SERVER: server.server, HOME: directory };
-        const cer: Cer = (args) => program.run(args, { env, cwd: directory });
+        const env = { CER_JOURNAL: join(path, "journal"), CER_SERVER: server.url };
+        const cer: Cer = (args) => program.run(place, args, { env });
         const remount = (options: string) => void execFileSync("mount", ["-o", `remount,${options}`, path]);
         await play(cer, server, remount);
       } finally {
@@ -66,8 +69,8 @@ function assertUploaded({ stdout, stderr, code }: Ended): Outcome {
   return outcome;
 }
 
-function methodsOf(server: Recorder): string[] {
-  return server.received.map(({ method, whole }) => (whole ? method : `part of ${method}`));
+function methodsOf(server: ScriptedServer): string[] {
+  return server.requests.map(({ method, complete }) => (complete ? method : `part of ${method}`));
 }
 
 test("a full disk: sent directly, with a warning, exit code 0", () =>
@@ -92,13 +95,13 @@ test("a disk that becomes full by the archive: sent, with a warning, and the rec
     const shown = JSON.parse((await cer(["queue", "show", journal.id, "--json"])).stdout) as {
       receipt: { archive: { sha256: string } };
     };
-    assert.equal(shown.receipt.archive.sha256, server.whole("PUT")[0]?.sha256);
+    assert.equal(shown.receipt.archive.sha256, sha256(server.whole("PUT")[0]?.body ?? Buffer.alloc(0)));
     assert.equal((await cer(["flush"])).stdout, "Nothing waits.\n");
   }));
 
 test("a disk that is full when level 2 fails: the report waits, level 1 is not sent again", () => {
   let isBusy = true;
-  const script: Script = (method) => (isBusy && method === "PUT" ? { status: 503 } : null);
+  const script: Script = (method) => (isBusy && method === "PUT" ? answer(503) : null);
   return onDisk(
     "150k",
     async (cer, server) => {
@@ -139,9 +142,12 @@ test("a read-only journal: sent directly; what waits there is sent when it can b
   }));
 
 test("a user without a home: sent directly, with a warning, exit code 0", async () => {
-  const server = await startRecorder();
-  const args = ["submit", "--server", server.server, "--event-type", "X", "--no-level2", "--json"];
-  const { code, stdout, stderr } = await program.run(args, { cwd: "/", uid: 65_534, env: { HOME: "" } });
+  const server = await startScripted();
+  const args = ["submit", "--server", server.url, "--event-type", "X", "--no-level2", "--json"];
+  const env = { HOME: "", TMPDIR: undefined, CER_JOURNAL: undefined };
+  const { code, stdout, stderr } = await inPlace((place) =>
+    program.run(place, args, { cwd: "/", uid: 65_534, env }),
+  );
   await server.close();
   assert.equal(code, 0, stderr);
   const { outcome, warnings } = JSON.parse(stdout) as Outcome;

@@ -5,33 +5,31 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import {
   existsSync,
   linkSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
-  rmSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { ManifestItem } from "../../src/collect/manifest.ts";
-import { ok, startFaults } from "../support/fault-server.ts";
-import { asking, runProgram, type Submitted, submitTo } from "../support/submit-whole.ts";
+import { sha256 as sha256Of } from "../support/bytes.ts";
+import { openPlace, runCer } from "../support/run-cer.ts";
+import { ok, startScripted } from "../support/scripted-server.ts";
+import { asking, type Submitted, submitTo } from "../support/submit.ts";
 
-const place = mkdtempSync(join(tmpdir(), "cer-hostile-"));
-after(() => rmSync(place, { recursive: true, force: true }));
+const place = await openPlace();
+after(() => place.remove());
+const { directory, home } = place;
 
 /** What must never leave, whatever the server asks. */
 const PLANTED = "planted-9Jq2secretV";
 const PEM = "MC4CAQAwBQYDK2VwBCIEIH1plantedZ3kq0TrxN8Uw2vLb5s7YdFhJ1oPz9AmEcKg";
-const home = join(place, "home");
-const logs = join(place, "logs");
+const logs = join(directory, "logs");
 const open = join(logs, "open.log");
 
 function plant(path: string, text = `${PLANTED}\n`): string {
@@ -51,7 +49,7 @@ for (const name of [".aws/credentials", ".sqlite_history", ".config/rclone/rclon
   plant(join(home, name));
 symlinkSync(key, join(logs, "link.log"));
 symlinkSync(join(home, ".ssh"), join(logs, "linked"));
-symlinkSync(logs, join(place, "alias"));
+symlinkSync(logs, join(directory, "alias"));
 linkSync(open, join(logs, "second-name.log"));
 execFileSync("mkfifo", [join(logs, "fifo")]);
 writeFileSync(join(logs, "sparse"), "head of it\n");
@@ -81,7 +79,7 @@ const SECRET_FILES = [
   `${logs}/link.log`,
   `${logs}/linked/id_ed25519`,
   `${logs}/denied/deep/down.log`,
-  `${place}/alias/denied/deep/down.log`,
+  `${directory}/alias/denied/deep/down.log`,
   `${logs}/open.log\0.txt`,
   `${home}/.ssh/id_ed25519\u202e`,
   "$SECRET_DIR/open.log",
@@ -140,7 +138,7 @@ function assertTrueManifest({ files, manifest }: Submitted): void {
     ...(manifest.report.file ? [manifest.report.file] : []),
   ]) {
     const stored = files.get(name) ?? assert.fail(`${name} is not in the cabinet`);
-    assert.deepEqual([stored.length, createHash("sha256").update(stored).digest("hex")], [bytes, sha256]);
+    assert.deepEqual([stored.length, sha256Of(stored)], [bytes, sha256]);
   }
   const names = new Set([...listed.map(({ name }) => name), "report.xml", "manifest.json"]);
   assert.deepEqual(
@@ -213,7 +211,7 @@ test("all: what is open, and of the largest file both ends", async () => {
 test("allow opens what its pattern names, never what is denied, nor what is built in unless by its very name", async () => {
   const config = {
     allow: { GetFile: ["**", `${logs}/denied/deep/down.log`, "/proc/**", "/dev/zero"] },
-    deny: { File: ["**"], GetFile: [`${place}/alias/denied/**`], GetFileVersion: ["**"], WQL: ["*"] },
+    deny: { File: ["**"], GetFile: [`${directory}/alias/denied/**`], GetFileVersion: ["**"], WQL: ["*"] },
     maxFileSize: 262144,
   };
   const run = await uploadHostile("safe", config);
@@ -250,13 +248,14 @@ test("ask without a terminal, or with the event on standard input: exit code 2, 
   const run = await submitHostile(["--consent", "ask"]);
   assert.deepEqual([run.code, run.requests.length, run.receipt], [2, 0, ""]);
   assert.match(run.stderr, /Consent is "ask" \(the command line\), but there is no terminal to ask at\./);
-  const server = await startFaults([ok()]);
-  const journal = join(place, "never-made");
+  const server = await startScripted([ok()]);
+  const journal = join(directory, "never-made");
   const args = ["submit", "-", "--consent", "ask", "--server", server.url, "--journal", journal];
-  const piped = await runProgram(args, place, { HOME: home });
+  const piped = await runCer(place, args);
   await server.close();
   assert.deepEqual(piped, {
     code: 2,
+    signal: null,
     stdout: "",
     stderr:
       'cer: Consent is "ask" (the command line), but standard input holds the event and cannot hold answers as well.\n' +

@@ -1,18 +1,18 @@
 /** What the whole program sends of attached files: secrets cut out of text and counted, and no byte of data changed. */
 
 import assert from "node:assert/strict";
-import { createHash, randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { asking, contentsOf, runProgram, type Submitted, submitTo } from "../support/submit-whole.ts";
+import { sha256 } from "../support/bytes.ts";
+import { openPlace, runCer } from "../support/run-cer.ts";
+import { asking, type Submitted, submitTo } from "../support/submit.ts";
 
-const place = mkdtempSync(join(tmpdir(), "cer-redaction-"));
-after(() => rmSync(place, { recursive: true, force: true }));
-const home = join(place, "home");
-mkdirSync(home);
+const place = await openPlace();
+after(() => place.remove());
+const { directory, home } = place;
 
 const PLANTED = [
   "hunter2xyz",
@@ -54,12 +54,12 @@ const FILES: Readonly<Record<string, string | Buffer>> = {
   "texty.dmp": `MDMP ${"TOKEN_SECRET=looksLikeText9\n".repeat(300)}`,
   "data.bin": random,
 };
-for (const [name, content] of Object.entries(FILES)) writeFileSync(join(place, name), content);
+for (const [name, content] of Object.entries(FILES)) writeFileSync(join(directory, name), content);
 const event = {
   eventTime: "2026-01-02T03:04:05Z",
   machine: { name: "m" },
   files: Object.keys(FILES).map((name) => ({
-    path: join(place, name),
+    path: join(directory, name),
     ...(name.endsWith(".dmp") ? { type: "Minidump" } : {}),
   })),
 };
@@ -112,12 +112,12 @@ test("--no-redact sends all as it is and says so; --anonymize takes the home dir
 
 test("preview writes the very bytes that submit sends for the same event and answer", async () => {
   const answer = asking(
-    `GetFile=${join(place, "app.log")}`,
+    `GetFile=${join(directory, "app.log")}`,
     "WQL=SELECT NumberOfLogicalProcessors FROM Win32_ComputerSystem",
   );
-  writeFileSync(join(place, "answer.txt"), answer);
-  writeFileSync(join(place, "event.json"), JSON.stringify({ eventType: "Hostile", ...event }));
-  writeFileSync(join(place, "cer.json"), "{}");
+  writeFileSync(join(directory, "answer.txt"), answer);
+  writeFileSync(join(directory, "event.json"), JSON.stringify({ eventType: "Hostile", ...event }));
+  writeFileSync(join(directory, "cer.json"), "{}");
   const args = [
     "preview",
     "event.json",
@@ -129,15 +129,15 @@ test("preview writes the very bytes that submit sends for the same event and ans
     "all",
   ];
   for (const out of ["first", "second"]) {
-    const { code, stderr } = await runProgram([...args, "--out", out], place, { HOME: home, TMPDIR: place });
+    const { code, stderr } = await runCer(place, [...args, "--out", out]);
     assert.deepEqual([code, stderr], [0, ""]);
   }
   const run = await submitTo(answer, { place, event, args: ["--consent", "all"] });
   const shown = [await read("first/archive.cab"), await read("second/archive.cab"), run.archive];
-  const hashes = shown.map((bytes) => createHash("sha256").update(bytes).digest("hex"));
+  const hashes = shown.map((bytes) => sha256(bytes));
   assert.deepEqual(hashes, [hashes[0], hashes[0], hashes[0]]);
   assert.deepEqual(await read("first/level1.xml"), run.requests[0]?.body);
-  assert.deepEqual(await read("first/manifest.json"), (await contentsOf(run.archive)).get("manifest.json"));
+  assert.deepEqual(await read("first/manifest.json"), run.files.get("manifest.json"));
 });
 
 test("what a terminal would obey comes out of nothing: answer, file names, event", async () => {
@@ -147,7 +147,7 @@ test("what a terminal would obey comes out of nothing: answer, file names, event
     `GetFile=/x\u001b[31m\u009b2J;${evil}`,
     `WQL=SELECT \u001b[31m FROM \u009bx`,
   );
-  const named = { files: [{ path: join(place, "trace.txt"), name: evil }], eventType: evil };
+  const named = { files: [{ path: join(directory, "trace.txt"), name: evil }], eventType: evil };
   for (const args of [[], ["--verbose"]]) {
     const run = await submitTo(answer, { place, args, event: named, json: false });
     assert.equal(run.code, 0);
@@ -159,5 +159,5 @@ test("what a terminal would obey comes out of nothing: answer, file names, event
 });
 
 function read(name: string): Promise<Buffer> {
-  return readFile(join(place, name));
+  return readFile(join(directory, name));
 }

@@ -6,14 +6,16 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Outcome } from "../../src/delivery/outcome.ts";
-import { busy, type Fault, type FaultServer, neverAnswer, ok, startFaults } from "../support/fault-server.ts";
+import { type Ended, inPlace, type Started } from "../support/run-cer.ts";
 import {
-  bundleProgram,
-  type Ended,
-  inDirectory,
-  type Program,
-  type Started,
-} from "../support/steps/stepped-program.ts";
+  busy,
+  type Fault,
+  neverAnswer,
+  ok,
+  type ScriptedServer,
+  startScripted,
+} from "../support/scripted-server.ts";
+import { bundleProgram, type Program } from "../support/steps/stepped-program.ts";
 
 const ASKS = ok("Bucket=7\r\nBucketTable=2\r\niData=1\r\nDumpFile=\\Cabs\\7.cab\r\n");
 
@@ -24,7 +26,7 @@ before(async () => {
 after(() => program.remove());
 
 /** What the server got, and whether each whole body of a method is the same. */
-function received({ requests }: FaultServer): string[] {
+function received({ requests }: ScriptedServer): string[] {
   for (const method of ["POST", "PUT"]) {
     const bodies = requests.filter((one) => one.method === method && one.complete).map(({ body }) => body);
     for (const body of bodies) assert.deepEqual(body, bodies[0]);
@@ -43,7 +45,7 @@ type Play = {
   readonly faults: readonly Fault[];
   readonly more?: readonly string[];
   /** When to send the signal. */
-  readonly moment: (started: Started, server: FaultServer) => Promise<void>;
+  readonly moment: (started: Started, server: ScriptedServer) => Promise<void>;
   readonly signal: NodeJS.Signals;
   /** Another one, while it settles on a disk that takes a minute over it. */
   readonly second?: NodeJS.Signals;
@@ -51,26 +53,25 @@ type Play = {
 
 /** Submits, interrupts that, flushes; the two runs' ends and all that the server got. */
 async function interrupt(play: Play): Promise<{ submitted: Ended; flushed: Ended; received: string[] }> {
-  const server = await startFaults(play.faults);
+  const server = await startScripted(play.faults);
   try {
-    return await inDirectory(async (directory) => {
+    return await inPlace(async (place) => {
+      const { directory } = place;
       const dump = join(directory, "setup.dmp");
       await writeFile(dump, "MDMP");
       // A gibibyte that takes no room, and some seconds to pack.
       await truncate(dump, 1024 ** 3);
       await writeFile(join(directory, "setup.log"), "failed");
-      const place = { cwd: directory, env: { CER_JOURNAL: join(directory, "journal"), HOME: directory } };
       const args =
         `submit --server 127.0.0.1:${server.port} --event-type X -p 1 --consent all --json -v`.split(" ");
-      const started = program.start([...args, ...(play.more ?? ["--file", "setup.log"])], {
-        ...place,
+      const started = program.start(place, [...args, ...(play.more ?? ["--file", "setup.log"])], {
         ...(play.second === undefined ? {} : { secondSignal: play.second }),
       });
       await play.moment(started, server);
       started.process.kill(play.signal);
       const submitted = await started.ended;
       await writeFile(dump, "MDMP");
-      const flushed = await program.run(["flush", "--json"], place);
+      const flushed = await program.run(place, ["flush", "--json"]);
       return { submitted, flushed, received: received(server) };
     });
   } finally {
@@ -78,7 +79,7 @@ async function interrupt(play: Play): Promise<{ submitted: Ended; flushed: Ended
   }
 }
 
-const arrived = (requests: number) => (_: Started, server: FaultServer) =>
+const arrived = (requests: number) => (_: Started, server: ScriptedServer) =>
   until(() => server.requests.length === requests);
 
 function assertKept({ stdout, code }: Ended, expected: number): void {
@@ -144,8 +145,8 @@ test("SIGTERM while a large file is packed: nothing was sent of it, and level 1 
     more: ["--file", "setup.dmp", "--no-copy"],
     moment: async ({ process }) => {
       let said = "";
-      process.stderr?.on("data", (chunk: Buffer) => {
-        said += chunk;
+      process.stderr.on("data", (text: string) => {
+        said += text;
       });
       await until(() => said.includes("collecting"));
     },
@@ -168,17 +169,17 @@ test("a second signal leaves at once, and the next run finds the report", async 
   assert.deepEqual(server.received, ["POST", "PUT", "PUT"]);
 });
 
-test("a signal while standard input is read ends the program: there is nothing to keep yet", async () => {
-  const started = program.start(["schema", "--then", "submit", "-", "--server", "127.0.0.1:1"], {
-    stdin: null,
-  });
-  let printed = "";
-  started.process.stdout?.on("data", (chunk: Buffer) => {
-    printed += chunk;
-  });
-  await until(() => printed.endsWith("\u001e0\u001e"));
-  await sleep(300);
-  started.process.kill("SIGTERM");
-  const { code, stderr } = await started.ended;
-  assert.deepEqual([code, stderr], [143, "cer: Stopped by SIGTERM.\n"]);
-});
+test("a signal while standard input is read ends the program: there is nothing to keep yet", () =>
+  inPlace(async (place) => {
+    const args = ["schema", "--then", "submit", "-", "--server", "127.0.0.1:1"];
+    const started = program.start(place, args, { stdin: null });
+    let printed = "";
+    started.process.stdout.on("data", (text: string) => {
+      printed += text;
+    });
+    await until(() => printed.endsWith("\u001e0\u001e"));
+    await sleep(300);
+    started.process.kill("SIGTERM");
+    const { code, stderr } = await started.ended;
+    assert.deepEqual([code, stderr], [143, "cer: Stopped by SIGTERM.\n"]);
+  }));

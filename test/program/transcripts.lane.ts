@@ -4,8 +4,16 @@ import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { type Recorder, type Script, startRecorder } from "../support/recording-server.ts";
-import { bundleProgram, inDirectory, type Program } from "../support/steps/stepped-program.ts";
+import { inPlace } from "../support/run-cer.ts";
+import {
+  answer,
+  busy,
+  ok,
+  type Script,
+  type ScriptedServer,
+  startScripted,
+} from "../support/scripted-server.ts";
+import { bundleProgram, type Program } from "../support/steps/stepped-program.ts";
 
 let program: Program;
 before(async () => {
@@ -20,18 +28,20 @@ type Said = { readonly code: number | null; readonly out: string; readonly err: 
 type Cer = (line: string) => Promise<Said>;
 
 /** A server and a journal; `cer` runs one command line there. What differs from run to run has a name instead. */
-async function at(script: Script, play: (cer: Cer, server: Recorder, directory: string) => Promise<void>) {
-  const server = await startRecorder(script);
+async function at(
+  script: Script,
+  play: (cer: Cer, server: ScriptedServer, directory: string) => Promise<void>,
+) {
+  const server = await startScripted(script);
   try {
-    await inDirectory(async (directory) => {
-      await mkdir(join(directory, "journal"), { mode: 0o700 });
+    await inPlace(async (place) => {
+      const { directory } = place;
+      await mkdir(place.journal, { mode: 0o700 });
       await writeFile(join(directory, "setup.log"), "setup failed\r\n");
-      const env = { CER_JOURNAL: join(directory, "journal"), CER_SERVER: server.server, HOME: directory };
+      const env = { CER_SERVER: server.url };
       const cer: Cer = async (line) => {
-        const { code, stdout, stderr } = await program.run(line.split(" ").filter(Boolean), {
-          env,
-          cwd: directory,
-        });
+        const words = line.split(" ").filter(Boolean);
+        const { code, stdout, stderr } = await program.run(place, words, { env });
         const plain = (text: string) => withoutWhatDiffers(text, directory, server.port);
         return { code, out: plain(stdout), err: plain(stderr) };
       };
@@ -54,8 +64,7 @@ function withoutWhatDiffers(text: string, directory: string, port: number): stri
 }
 
 const good: Script = () => null;
-const busy: Script = () => ({ status: 503, headers: { "retry-after": "600" } });
-const gone: Script = () => ({ status: 404 });
+const gone: Script = () => answer(404);
 
 const DELIVERED = [
   "Reported to http://SERVER/stage2.htm: bucket 501 in table 5",
@@ -83,14 +92,14 @@ test("the same event twice, and with --force", () =>
       journal: { id: "ID", state: "done", at: "TIME" },
       error: null,
     });
-    assert.equal(server.received.length, 2);
+    assert.equal(server.requests.length, 2);
     const forced = await cer(`${submit} --force`);
     assert.deepEqual(forced, {
       code: 0,
       out: DELIVERED.replaceAll("501", "502").replaceAll("1.cab", "2.cab"),
       err: "",
     });
-    assert.equal(server.received.length, 4);
+    assert.equal(server.requests.length, 4);
   }));
 
 test("more of a kind than an hour may have", () =>
@@ -103,14 +112,14 @@ test("more of a kind than an hour may have", () =>
     const { out } = await cer(`${submit} --json`);
     const { outcome, journal } = JSON.parse(out) as Record<string, unknown>;
     assert.deepEqual([outcome, journal], ["suppressed", { id: "", state: "suppressed", at: "TIME" }]);
-    assert.equal(server.received.length, 1);
+    assert.equal(server.requests.length, 1);
     const shown = await cer("queue show 2");
     assert.match(shown.out, /\nHeld back since: 2 more of the same\.\n$/);
   }));
 
 test("a server that asks for ten minutes: kept, left alone, tried by hand", () => {
   let isBusy = true;
-  const script: Script = (method, count) => (isBusy ? busy(method, count) : null);
+  const script: Script = () => (isBusy ? busy("600") : null);
   return at(script, async (cer, server) => {
     const submit = `submit ${EVENT} -p 1 --file setup.log`;
     const kept = [
@@ -153,7 +162,7 @@ test("a server that asks for ten minutes: kept, left alone, tried by hand", () =
       err: "",
     });
     assert.deepEqual(await cer("flush"), { code: 0, out: "Nothing waits.\n", err: "" });
-    assert.equal(server.received.length, 3);
+    assert.equal(server.requests.length, 3);
   });
 });
 
@@ -228,21 +237,19 @@ test("a receipt that cannot be written where asked does not make a delivered rep
   }));
 
 test("a wrong proxy in the environment: said before anything is kept", () =>
-  inDirectory(async (directory) => {
-    const env = { CER_JOURNAL: join(directory, "journal"), HOME: directory, http_proxy: "ftp://proxy" };
-    const { code, stderr } = await program.run(["submit", "--server", "127.0.0.1:9", "--event-type", "X"], {
-      env,
-    });
+  inPlace(async (place) => {
+    const args = ["submit", "--server", "127.0.0.1:9", "--event-type", "X"];
+    const { code, stderr } = await program.run(place, args, { env: { http_proxy: "ftp://proxy" } });
     assert.deepEqual(
       [code, stderr.split("\n")[0]],
       [2, "cer: The proxy's address in the environment is not an http or https address."],
     );
-    await assert.rejects(readFile(join(directory, "journal", "v1")), { code: "ENOENT" });
+    await assert.rejects(readFile(join(place.journal, "v1")), { code: "ENOENT" });
   }));
 
 test("attached files that vanish or grow after the report was made", () => {
   let isBusy = true;
-  const script: Script = () => (isBusy ? { status: 503, headers: { "retry-after": "0" } } : null);
+  const script: Script = () => (isBusy ? busy("0") : null);
   return at(script, async (cer, server, directory) => {
     const submit = (name: string, more: string) =>
       cer(`submit ${EVENT} -p ${name} --retries 0 --compression 0 --file setup.log ${more}`);
@@ -284,8 +291,8 @@ test("a report carried to another machine: not sent from here any more, and noth
   let isBusy = true;
   const asks = "Bucket=7\r\niData=1\r\nDumpFile=\\Cabs\\7.cab\r\nWQL=SELECT * FROM Win32_Processor\r\n";
   const script: Script = (method) => {
-    if (isBusy) return { status: 503, headers: { "retry-after": "0" } };
-    return method === "POST" ? { status: 200, body: `${asks}GetFile=/etc/hostname\r\n` } : null;
+    if (isBusy) return busy("0");
+    return method === "POST" ? ok(`${asks}GetFile=/etc/hostname\r\n`) : null;
   };
   return at(script, async (cer, server, directory) => {
     const submit = `submit ${EVENT} -p 1 --consent all --retries 0 --file setup.log`;

@@ -4,12 +4,12 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { formatDumpFile, parseDumpTarget } from "../../src/server/dump-file.ts";
 import { parseDumpPath } from "../../src/wire/dump-path.ts";
-import { buildReport, type Level1Report } from "../../src/wire/report.ts";
+import type { Level1Report } from "../../src/wire/report-reader.ts";
 import { decodeAnswerText, encodeAnswerText } from "../../src/wire/text.ts";
-import { EXAMPLES } from "../support/examples.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 
 const GUID = "8747c307-c461-42ba-abf5-7fd98d8bb0ec";
-const GENERIC = buildReport(EXAMPLES["4.4"].event).report;
+const GENERIC: Level1Report = EXAMPLES["4.4"].event;
 
 function reportWith(eventType: string, ...values: string[]): Level1Report {
   return { ...GENERIC, eventType, parameters: values.map((value, id) => ({ id, name: null, value })) };
@@ -18,7 +18,7 @@ function reportWith(eventType: string, ...values: string[]): Level1Report {
 test("the examples of 4.1 and 4.3 are reproduced, 4.4 but for its missing .cab", () => {
   const dumpFileOf = ({ answer }: { answer: string }) => /DumpFile=(.*)\n/.exec(answer)?.[1];
   const made = (section: "4.1" | "4.3" | "4.4", guid: string) =>
-    formatDumpFile(buildReport(EXAMPLES[section].event).report, guid);
+    formatDumpFile(EXAMPLES[section].event, guid);
   assert.equal(made("4.1", GUID), dumpFileOf(EXAMPLES["4.1"]));
   assert.equal(made("4.3", "c2428d43-b50a-4622-9d55-cce4602834b3"), dumpFileOf(EXAMPLES["4.3"]));
   assert.equal(made("4.4", "41ed848b-30fe-4db5-92e9-7745d2ceb2b8"), `${dumpFileOf(EXAMPLES["4.4"])}.cab`);

@@ -7,12 +7,12 @@ import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { startServer } from "../../src/server/listen.ts";
-import { buildReport, encodeReport } from "../../src/wire/report.ts";
+import { encodeReport } from "../../src/wire/report.ts";
 import { parseResponse } from "../../src/wire/response.ts";
-import { EXAMPLES } from "../support/examples.ts";
-import { exchangeRaw } from "../support/fault-server.ts";
+import { exchangeRaw } from "../support/scripted-server.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 
-const REPORT = encodeReport(buildReport(EXAMPLES["4.4"].event).report);
+const REPORT = encodeReport(EXAMPLES["4.4"].event).bytes;
 const CABINET = Buffer.from(`MSCF${"cabinet ".repeat(50)}`);
 
 function requestBytes(method: string, target: string, body: Buffer): Buffer {

@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 import { verifyArchive } from "../../src/archive/verify.ts";
 import { type RunningServer, startServer } from "../../src/server/listen.ts";
 import { parseResponse } from "../../src/wire/response.ts";
-import { EXAMPLES } from "../support/examples.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 
 const run = promisify(execFile);
 let place = "";

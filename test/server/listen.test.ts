@@ -1,25 +1,26 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { after, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CerError } from "../../src/errors.ts";
 import type { Event } from "../../src/event.ts";
 import type { ServerEvent, VerifyArchive } from "../../src/server/handler.ts";
 import { type RunningServer, type ServerOptions, startServer } from "../../src/server/listen.ts";
-import { buildReport, encodeReport } from "../../src/wire/report.ts";
+import { encodeReport } from "../../src/wire/report.ts";
 import { MAX_REPORT_SIZE } from "../../src/wire/report-reader.ts";
 import { parseResponse } from "../../src/wire/response.ts";
-import { EXAMPLES } from "../support/examples.ts";
-import { exchangeRaw } from "../support/fault-server.ts";
+import { sha256 } from "../support/bytes.ts";
+import { filesBelow } from "../support/files.ts";
+import { exchangeRaw } from "../support/scripted-server.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 
 const GENERIC = EXAMPLES["4.4"].event;
-const REPORT = encodeReport(buildReport(GENERIC).report);
+const REPORT = encodeReport(GENERIC).bytes;
 const CABINET = Buffer.from(`MSCF${"cabinet ".repeat(20_000)}`);
 const TAR = Buffer.concat([Buffer.alloc(257), Buffer.from("ustar"), Buffer.alloc(250)]);
 
@@ -97,19 +98,11 @@ async function post(server: { port: number }, body: Buffer = REPORT) {
 }
 
 function eventWith(changes: Partial<Event>): Buffer {
-  return encodeReport(buildReport({ ...GENERIC, ...changes }).report);
+  return encodeReport({ ...GENERIC, ...changes }).bytes;
 }
 
 async function filesUnder(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
-    .sort();
-}
-
-function sha256(bytes: Buffer): string {
-  return createHash("sha256").update(bytes).digest("hex");
+  return (await filesBelow(folder)).map((path) => relative(folder, path));
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
@@ -224,7 +217,7 @@ describe("both levels", () => {
   test("kernel faults, which have no parameters, are told apart by the secondary ones", async () => {
     await withServer({}, async (server) => {
       const kernel = EXAMPLES["4.3"].event;
-      const bytesOf = (event: Event) => encodeReport(buildReport(event).report);
+      const bytesOf = (event: Event) => encodeReport(event).bytes;
       const first = await post(server, bytesOf(kernel));
       assert.match(first.dumpFile, /^\\PersistedCabs\\Blue\\[0-9a-f-]{36}\.cab$/);
       const other = { ...kernel, secondaryParameters: kernel.secondaryParameters.slice(1) };

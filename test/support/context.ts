@@ -8,8 +8,8 @@ import type { Context } from "../../src/context.ts";
 import type { AttachedFile } from "../../src/event.ts";
 import type { ClaimedReport } from "../../src/journal/claimed-report.ts";
 import type { Journal, JournalDeps } from "../../src/journal/journal.ts";
-import { buildReport, encodeReport } from "../../src/wire/report.ts";
-import { FORCED, hastyDisk, mustAdd, mustOpen, sampleDeps, sampleReport } from "./journal/sample.ts";
+import { encodeReport } from "../../src/wire/report.ts";
+import { FORCED, hastyDisk, mustAdd, mustOpen, sampleDeps, sampleReport } from "./journal/samples.ts";
 
 export const NOON = Date.parse("2026-11-24T12:00:00.000Z");
 
@@ -89,7 +89,7 @@ export async function keepReport(
     journal,
     {
       ...sample,
-      level1: encodeReport(buildReport(sample.event).report),
+      level1: encodeReport(sample.event).bytes,
       destination: { ...sample.destination, origin: { scheme: "http", host: "127.0.0.1", port } },
       settings: encodeTerms(resolveTerms([{ name: "--consent", settings: { consent: "all" } }], archive)),
     },

@@ -1,89 +1,119 @@
-/** The built program as a process of its own: nothing of this machine's environment, a home and a journal of its own. */
+/**
+ * The one way to start the program: the built one as a process of its own, which knows nothing of this machine but PATH
+ * and has a home, a temporary directory and a journal of its own.
+ */
 
-import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
-import type { Outcome } from "../../src/delivery/outcome.ts";
-import { filesBelow } from "./archives/kept-upload.ts";
 
 /** What an installer's hook would start; `npm run build` makes what it loads. */
 export const PROGRAM = join(import.meta.dirname, "..", "..", "bin", "cer.js");
 
 export type Place = {
-  /** Private and empty at first but for `home` and `journal`. */
+  /** Private and empty at first but for `home` and `tmp`. */
   readonly directory: string;
+  readonly home: string;
+  /** Below it; the program makes it. */
   readonly journal: string;
+  /** PATH, HOME, TMPDIR and CER_JOURNAL. */
   readonly env: Readonly<Record<string, string>>;
   remove(): Promise<void>;
 };
 
 /** A directory of its own, and the environment of a process that knows of nothing else. */
 export async function openPlace(): Promise<Place> {
-  const directory = await mkdtemp(join(tmpdir(), "cer-foreign-"));
+  const directory = await mkdtemp(join(tmpdir(), "cer-place-"));
   const home = join(directory, "home");
-  const journal = join(directory, "journal");
   const temporary = join(directory, "tmp");
-  for (const path of [home, journal, temporary]) await mkdir(path, { mode: 0o700 });
+  const journal = join(directory, "journal");
+  for (const path of [home, temporary]) await mkdir(path, { mode: 0o700 });
   return {
     directory,
+    home,
     journal,
     env: { PATH: process.env["PATH"] ?? "", HOME: home, TMPDIR: temporary, CER_JOURNAL: journal },
     remove: () => rm(directory, { recursive: true, force: true }),
   };
 }
 
-/** A file at that place, for a report to carry; its path. */
-export async function attach(place: Place, name: string, content: Buffer): Promise<string> {
-  const path = join(place.directory, name);
-  await writeFile(path, content);
-  return path;
+/** A place that is removed afterwards. */
+export async function inPlace<T>(use: (place: Place) => Promise<T>): Promise<T> {
+  const place = await openPlace();
+  try {
+    return await use(place);
+  } finally {
+    await place.remove();
+  }
 }
 
-export type Run = { readonly exitCode: number | null; readonly stdout: string; readonly stderr: string };
-
-export type RunOptions = {
-  readonly env?: Readonly<Record<string, string>>;
+export type CerOptions = {
+  /** The place's directory when left out. */
+  readonly cwd?: string;
+  /** Added to the place's own; undefined takes a variable away. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** All of standard input, which is empty when left out; null leaves it open. */
+  readonly stdin?: string | Buffer | null;
+  /** The user to run as. */
+  readonly uid?: number;
+  /** Another Node than this one. */
   readonly node?: string;
+  /** Another script than the built program. */
+  readonly script?: string;
+  /** Milliseconds after which it is ended. */
+  readonly timeout?: number;
 };
 
-/** Runs `cer` with these arguments at that place, standard input closed. */
-export async function cer(place: Place, args: readonly string[], options: RunOptions = {}): Promise<Run> {
-  const child = spawn(options.node ?? process.execPath, [PROGRAM, ...args], {
-    cwd: place.directory,
-    env: { ...place.env, ...options.env },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const ended = new Promise<number | null>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", resolve);
-  });
-  const [stdout, stderr, exitCode] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
-  return { exitCode, stdout, stderr };
-}
+/** How a process ended, and all that it wrote. */
+export type Ended = {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+};
 
-export type Submission = Run & { readonly outcome: Outcome };
+export type Started = {
+  readonly process: ChildProcessWithoutNullStreams;
+  /** Rejects where it could not be started. */
+  readonly ended: Promise<Ended>;
+};
 
-/** `cer submit --json` of an event, nothing else. */
-export async function submit(
-  place: Place,
+/** Starts `cer` with these arguments at that place. */
+export function startCer(
+  { directory, env: own }: Place,
   args: readonly string[],
-  options: RunOptions = {},
-): Promise<Submission> {
-  const event = ["--event-type", "Foreign", "--app-name", "Test", "-p", "Where=here", "--force"];
-  const run = await cer(place, ["submit", ...event, "--json", ...args], options);
-  assert.notEqual(run.stdout, "", `nothing on standard output, but on standard error: ${run.stderr}`);
-  return { ...run, outcome: JSON.parse(run.stdout) as Outcome };
+  options: CerOptions = {},
+): Started {
+  const { cwd = directory, env = {}, stdin = "", uid, node = process.execPath, script = PROGRAM } = options;
+  const user = uid === undefined ? {} : { uid, gid: uid };
+  const child = spawn(node, [script, ...args], {
+    cwd,
+    env: { ...own, ...env },
+    timeout: options.timeout,
+    ...user,
+  });
+  const texts = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const)
+    child[name].setEncoding("utf8").on("data", (text: string) => {
+      texts[name] += text;
+    });
+  child.stdin.on("error", () => {});
+  if (stdin !== null) child.stdin.end(stdin);
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code, signal) => resolve({ code, signal, ...texts }));
+  });
+  return { process: child, ended };
 }
 
-/** Every file below a directory as text of one byte a character: its path, then its content. */
-export async function everythingBelow(directory: string): Promise<string> {
-  const files = await filesBelow(directory);
-  const texts = await Promise.all(files.map(async (path) => `${path}\n${await readFile(path, "latin1")}`));
-  return texts.join("\n");
+/** A run that takes longer hangs. */
+const LIMIT = 300_000;
+
+/** Runs `cer` with these arguments at that place to its end. */
+export function runCer(place: Place, args: readonly string[], options: CerOptions = {}): Promise<Ended> {
+  return startCer(place, args, { timeout: LIMIT, ...options }).ended;
 }
 
 export type Serve = {
@@ -103,18 +133,18 @@ export async function startServe(
   env: Readonly<Record<string, string>> = {},
 ): Promise<Serve> {
   const directory = join(place.directory, name);
-  const server = spawn(process.execPath, [PROGRAM, "serve", "--port", "0", "--dir", directory, ...args], {
-    env: { ...place.env, ...env },
-    stdio: ["ignore", "pipe", "inherit"],
+  const { process: server, ended } = startCer(place, ["serve", "--port", "0", "--dir", directory, ...args], {
+    env,
   });
+  server.stderr.pipe(process.stderr, { end: false });
   let printed = "";
-  server.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    printed += chunk;
+  server.stdout.on("data", (text: string) => {
+    printed += text;
   });
-  const ended = once(server, "exit");
-  while (!printed.includes("\n"))
-    if (server.exitCode === null) await Promise.race([once(server.stdout, "data"), ended]);
-    else throw new Error(`cer serve ended with ${server.exitCode}`);
+  while (!printed.includes("\n")) {
+    const end = await Promise.race([once(server.stdout, "data"), ended]);
+    if ("code" in end) throw new Error(`cer serve ended with ${end.code}`);
+  }
   return {
     url: /http:\S+/.exec(printed)?.[0] ?? "",
     directory,

@@ -4,20 +4,25 @@
  * whose own loader is called: the wrapper on PATH complains of the missing 32-bit one.
  */
 import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, open, readFile, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { build } from "esbuild";
+import { tooSlow } from "./foreign-program.ts";
 
 /** Debian's loader of 64-bit programs. Package wine64 has no command of its own. */
 export const WINE_LOADER = "/usr/lib/wine/wine64";
 
+/** Milliseconds for Wine's server to start, or to end. */
+const SERVER_LIMIT = 60_000;
+
 const NODE_VERSION = "20.20.2";
 const execute = promisify(execFile);
 
-export type WineRun = { readonly exitCode: number | null; readonly stdout: Buffer; readonly stderr: Buffer };
+export type WineRun = { readonly code: number | null; readonly stdout: Buffer; readonly stderr: Buffer };
 
 export type Wine = {
   /** The directory on this side; also where the prefix is. */
@@ -59,10 +64,12 @@ export async function openWine(): Promise<Wine> {
     });
   const windowsPath = (path: string) => `Z:${path.replaceAll("/", "\\")}`;
   // Without pipes: the server that stays would hold them open.
-  const server = (...args: string[]) =>
-    new Promise((resolve) => {
-      spawn("/usr/lib/wine/wineserver", args, { env, stdio: "ignore" }).on("exit", resolve);
-    });
+  const server = async (...args: string[]) => {
+    const limit = { timeout: SERVER_LIMIT, killSignal: "SIGKILL" } as const;
+    const child = spawn("/usr/lib/wine/wineserver", args, { env, stdio: "ignore", ...limit });
+    await once(child, "exit");
+    if (child.killed) throw tooSlow(`wineserver ${args.join(" ")}`, SERVER_LIMIT);
+  };
   await mkdir(env.WINEPREFIX);
   // A server that stays spares every later program the start of Windows.
   await server("-p");
@@ -102,20 +109,22 @@ async function runToFiles(
 ): Promise<WineRun> {
   const output = await mkdtemp(join(options.directory, "run-"));
   const [stdout, stderr] = [await open(join(output, "stdout"), "w"), await open(join(output, "stderr"), "w")];
-  const exitCode = await new Promise<number | null>((resolve, reject) => {
-    const child = spawn(program, args, {
-      stdio: ["ignore", stdout.fd, stderr.fd],
-      env: options.env,
-      cwd: options.cwd,
-      timeout: options.timeoutMs ?? 60_000,
-      killSignal: "SIGKILL",
-    });
+  const limit = options.timeoutMs ?? 60_000;
+  const child = spawn(program, args, {
+    stdio: ["ignore", stdout.fd, stderr.fd],
+    env: options.env,
+    cwd: options.cwd,
+    timeout: limit,
+    killSignal: "SIGKILL",
+  });
+  const code = await new Promise<number | null>((resolve, reject) => {
     child.on("error", reject);
     child.on("exit", resolve);
   });
   await Promise.all([stdout.close(), stderr.close()]);
+  if (child.killed) throw tooSlow(`wine ${args.join(" ")}`, limit);
   return {
-    exitCode,
+    code,
     stdout: await readFile(join(output, "stdout")),
     stderr: await readFile(join(output, "stderr")),
   };

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { parseDumpPath } from "../../src/wire/dump-path.ts";
 import { parseResponse } from "../../src/wire/response.ts";
-import { type Complaint, complaintOf } from "../support/complaint.ts";
-import { EXAMPLES } from "../support/examples.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
+import { type Complaint, complaintOf } from "../support/thrown-error.ts";
 
 test("the examples' DumpFiles become the paths of their PUTs", () => {
   const paths = Object.values(EXAMPLES).map(({ section, answer }) => {

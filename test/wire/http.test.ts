@@ -21,7 +21,6 @@ import {
   type SendOptions,
 } from "../../src/wire/exchange.ts";
 import { type Http, type HttpOptions, openHttp } from "../../src/wire/http.ts";
-import { type Complaint, complaintOf } from "../support/complaint.ts";
 import {
   answer,
   challenge,
@@ -30,7 +29,6 @@ import {
   delayed,
   early,
   type Fault,
-  type FaultServer,
   flood,
   garbage,
   halfBody,
@@ -40,9 +38,11 @@ import {
   redirect,
   refusingPort,
   resetAfter,
+  type ScriptedServer,
   slow,
-  startFaults,
-} from "../support/fault-server.ts";
+  startScripted,
+} from "../support/scripted-server.ts";
+import { type Complaint, complaintOf } from "../support/thrown-error.ts";
 
 const OPTIONS: HttpOptions = { connectTimeout: 5000, idleTimeout: 5000, proxy: null };
 
@@ -82,10 +82,10 @@ function request(origin: Origin, parts: Partial<Request> = {}): Request {
 /** A connection to a server that plays these faults; both end with the callback. */
 async function withFaults(
   faults: readonly Fault[],
-  use: (http: Http, server: FaultServer) => Promise<void>,
+  use: (http: Http, server: ScriptedServer) => Promise<void>,
   options: Partial<HttpOptions> = {},
 ): Promise<void> {
-  const server = await startFaults(faults);
+  const server = await startScripted(faults);
   const http = await openHttp(at(server.port), { ...OPTIONS, ...options });
   try {
     await use(http, server);
@@ -295,7 +295,7 @@ test("a refusal that comes while the body is still being sent is the reply", asy
       play: (socket) =>
         void socket.end(`HTTP/1.1 ${status} Early\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno`),
     });
-  const put = (server: FaultServer) =>
+  const put = (server: ScriptedServer) =>
     request(at(server.port), { method: "PUT", path: "/x.cab", body: large(32 * 1024 * 1024) });
   for (const fault of [
     early(challenge(["NTLM"])),
@@ -615,7 +615,7 @@ test("with NODE_EXTRA_CA_CERTS a trusted server is taken, its fingerprint told, 
 });
 
 test("a server that speaks plain HTTP on a port asked for TLS", async () => {
-  const server = await startFaults([garbage()]);
+  const server = await startScripted([garbage()]);
   const sink = createTcpServer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
   sink.listen(0, "127.0.0.1");
   await once(sink, "listening");

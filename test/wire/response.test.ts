@@ -12,7 +12,7 @@ import {
   responseKeyOf,
 } from "../../src/wire/response.ts";
 import { encodeAnswerText } from "../../src/wire/text.ts";
-import { EXAMPLES } from "../support/examples.ts";
+import { EXAMPLES } from "../support/spec-examples.ts";
 
 const NOTHING: Level1Response = {
   responseUrl: null,

@@ -17,7 +17,7 @@ export const BLOCK_SIZE = 32_768;
 export const MAX_FILES = 0xffff;
 export const MAX_FOLDERS = 0xfffd;
 /** cCFData is 16-bit. */
-export const MAX_FOLDER_BLOCKS = 0xffff;
+const MAX_FOLDER_BLOCKS = 0xffff;
 /** Bytes of one folder, and so of one file: 65,535 blocks. */
 export const MAX_FOLDER_SIZE = MAX_FOLDER_BLOCKS * BLOCK_SIZE;
 /** Bytes of the whole cabinet: Windows keeps its size in a signed 32-bit number. */
@@ -26,6 +26,9 @@ export const MAX_CABINET_SIZE = 0x7fff_ffff;
 export const MAX_NAME_SIZE = 255;
 /** What decoders allow a block to grow to: 32 KiB and 6,144 bytes. */
 export const MAX_BLOCK_DATA = BLOCK_SIZE + 6_144;
+
+/** "CK" and the head of one stored deflate block: what an MSZIP block that does not compress costs on top. */
+export const STORED_OVERHEAD = 7;
 
 export const FLAG_PREV_CABINET = 0x0001;
 export const FLAG_NEXT_CABINET = 0x0002;

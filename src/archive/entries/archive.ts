@@ -2,7 +2,7 @@
  * A finished archive: bytes whose size and hash are known and which can be read as often as wanted. Hides that they
  * are a head made last and a spool filled first.
  */
-import { createHash } from "node:crypto";
+import { measure } from "../../bytes.ts";
 import type { EntryResult } from "./entry.ts";
 import type { Spool } from "./spool.ts";
 
@@ -22,24 +22,11 @@ export type Archive = {
   dispose(): Promise<void>;
 };
 
-/** The archive made of `head` and what is in `spool`, which is the archive's from now on. */
+/** The archive that `open` gives, made of what is in `spool`, which is the archive's from now on. */
 export async function sealArchive(
-  head: Buffer,
+  open: Archive["open"],
   spool: Spool,
   files: readonly EntryResult[],
 ): Promise<Archive> {
-  const hash = createHash("sha256").update(head);
-  for await (const chunk of spool.read()) hash.update(chunk);
-  return {
-    size: head.length + spool.size,
-    sha256: hash.digest("hex"),
-    files,
-    open: () => inOrder(head, spool),
-    dispose: () => spool.dispose(),
-  };
-}
-
-async function* inOrder(head: Buffer, spool: Spool): AsyncGenerator<Buffer> {
-  if (head.length > 0) yield head;
-  yield* spool.read();
+  return { ...(await measure(open())), files, open, dispose: () => spool.dispose() };
 }

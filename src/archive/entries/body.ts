@@ -2,10 +2,11 @@
  * Entry bodies of every kind as one thing to read from: bytes, a stream, an opened file. Hides how each is read and
  * closed, and that a stream may never answer.
  */
-import { close, closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs";
+import { close, closeSync, read, readSync } from "node:fs";
 import { promisify } from "node:util";
+import { abortable } from "../../bytes.ts";
 import type { EntryBody, OpenedFile } from "./entry.ts";
-import { CabError } from "./error.ts";
+import { ArchiveError } from "./error.ts";
 
 const readAsync = promisify(read);
 const closeAsync = promisify(close);
@@ -28,22 +29,6 @@ export type Body = {
 export function openBody(body: EntryBody, signal: AbortSignal | undefined): Body {
   if (Buffer.isBuffer(body)) return bytesBody(body);
   return "handle" in body ? fileBody(body) : streamBody(body, signal);
-}
-
-/**
- * Opens a regular file to be an entry's body, without waiting for what is no file (a pipe nobody writes to).
- * @throws {CabError} CAB_ENTRY_FAILED when it is something else.
- */
-export function openFile(path: string): OpenedFile {
-  const handle = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-  try {
-    const facts = fstatSync(handle);
-    if (!facts.isFile()) throw new CabError("CAB_ENTRY_FAILED", `${path} is not a regular file`);
-    return { handle, size: facts.size };
-  } catch (error) {
-    closeSync(handle);
-    throw error;
-  }
 }
 
 function bytesBody(bytes: Buffer): Body {
@@ -122,22 +107,8 @@ function streamBody(stream: AsyncIterable<Uint8Array>, signal: AbortSignal | und
 
 function asBytes(chunk: unknown): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk;
-  throw new CabError("CAB_ENTRY_FAILED", `the body's stream gave ${typeof chunk} where bytes were expected`);
-}
-
-/** What `promise` becomes, unless `signal` aborts first: then its reason is thrown and the promise forgotten. */
-export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  signal.throwIfAborted();
-  let onAbort = (): void => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener("abort", onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-    promise.catch(() => undefined);
-  }
+  throw new ArchiveError(
+    "CAB_ENTRY_FAILED",
+    `the body's stream gave ${typeof chunk} where bytes were expected`,
+  );
 }

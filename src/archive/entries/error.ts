@@ -1,9 +1,10 @@
 /**
- * What can be wrong with a cabinet, read or written. A code says which rule was broken, the message says what, where
- * and against which bound; `offset` is the byte in the cabinet where a reader stopped.
+ * What can be wrong with an archive, read or written. A code says which rule was broken, the message says what, where
+ * and against which bound; `offset` is the byte in the cabinet where a reader stopped. The codes are older than the
+ * tar: those of what both have, names, entries and the spool, begin with CAB as well.
  */
 
-export type CabErrorCode =
+export type ArchiveErrorCode =
   /** Not a cabinet at all, or another format with the same extension. */
   | "CAB_NOT_A_CABINET"
   /** The file ends before a structure it announces. */
@@ -23,13 +24,13 @@ export type CabErrorCode =
   /** The spool or the target could not be written. */
   | "CAB_WRITE_FAILED";
 
-export class CabError extends Error {
-  override readonly name = "CabError";
-  readonly code: CabErrorCode;
+export class ArchiveError extends Error {
+  override readonly name = "ArchiveError";
+  readonly code: ArchiveErrorCode;
   /** Byte offset in the cabinet, for what a reader found. */
   readonly offset: number | undefined;
 
-  constructor(code: CabErrorCode, message: string, details: { offset?: number; cause?: unknown } = {}) {
+  constructor(code: ArchiveErrorCode, message: string, details: { offset?: number; cause?: unknown } = {}) {
     super(
       details.offset === undefined ? message : `${message} (at byte ${details.offset})`,
       details.cause === undefined ? undefined : { cause: details.cause },

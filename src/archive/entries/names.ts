@@ -2,6 +2,7 @@
  * The names files have inside an archive: safe to extract on any system, short enough for all readers, and different
  * from each other without regard to case. Hides what Windows makes of a name.
  */
+import { DEVICE_NAMES, foldCase } from "../../names.ts";
 
 /** Readers count bytes, not characters, and put a folder in front: 200 leave room below Windows' 260. */
 export const MAX_SAFE_NAME_SIZE = 200;
@@ -10,7 +11,7 @@ export const MAX_SAFE_NAME_SIZE = 200;
 const NAMELESS = "file";
 
 /** Windows opens a device for these, with any extension. */
-const DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|clock\$|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/i;
+const DEVICE = new RegExp(`^${DEVICE_NAMES}(?:\\.|$)`, "i");
 
 /** Characters that Windows refuses in a name, or that make text run backwards or vanish where it is shown. */
 const UNSAFE =
@@ -96,9 +97,4 @@ export class UniqueNames {
     this.#taken.add(key);
     return true;
   }
-}
-
-/** Two names with the same folding may be one file on a system that ignores case or normalises. */
-function foldCase(name: string): string {
-  return name.normalize("NFC").toUpperCase().toLowerCase();
 }

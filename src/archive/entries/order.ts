@@ -2,7 +2,8 @@
  * The order entries are written in, and how they are opened when their turn comes. Hides that opening one may fail,
  * decline, or never answer.
  */
-import { abortable, type Body, openBody } from "./body.ts";
+import { abortable } from "../../bytes.ts";
+import { type Body, openBody } from "./body.ts";
 import { absentEntry, type Entry, type EntryBody, type EntryResult } from "./entry.ts";
 
 /**

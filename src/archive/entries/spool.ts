@@ -6,12 +6,12 @@ import { randomBytes } from "node:crypto";
 import { closeSync, constants, openSync, read, unlinkSync, write } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { CabError } from "./error.ts";
+import { ArchiveError } from "./error.ts";
 
 const readAsync = promisify(read);
 const writeAsync = promisify(write);
 
-export const DEFAULT_MEMORY_LIMIT = 2 * 1024 * 1024;
+const DEFAULT_MEMORY_LIMIT = 2 * 1024 * 1024;
 /** Bytes read from the file at a time. */
 const READ_SIZE = 512 * 1024;
 
@@ -43,7 +43,7 @@ export class Spool {
 
   /**
    * Adds bytes at the end. They may be reused when the promise is fulfilled. One append at a time.
-   * @throws {CabError} CAB_WRITE_FAILED.
+   * @throws {ArchiveError} CAB_WRITE_FAILED.
    */
   async append(bytes: Uint8Array): Promise<void> {
     this.#refuseDisposed();
@@ -91,10 +91,10 @@ export class Spool {
       }
       await this.#writeAt(bytes, this.#size);
     } catch (error) {
-      if (error instanceof CabError) throw error;
+      if (error instanceof ArchiveError) throw error;
       const reason = error instanceof Error ? error.message : String(error);
       const message = `cannot write the temporary file in ${this.#directory}: ${reason}`;
-      throw new CabError("CAB_WRITE_FAILED", message, { cause: error });
+      throw new ArchiveError("CAB_WRITE_FAILED", message, { cause: error });
     }
   }
 
@@ -111,7 +111,8 @@ export class Spool {
   async #readAt(target: Buffer, position: number): Promise<Buffer> {
     const length = Math.min(target.length, this.#size - position);
     const { bytesRead } = await this.#use((file) => readAsync(file, target, 0, length, position));
-    if (bytesRead === 0) throw new CabError("CAB_WRITE_FAILED", "the temporary file was cut by someone else");
+    if (bytesRead === 0)
+      throw new ArchiveError("CAB_WRITE_FAILED", "the temporary file was cut by someone else");
     return target.subarray(0, bytesRead);
   }
 
@@ -128,7 +129,7 @@ export class Spool {
 
   #refuseDisposed(): number {
     if (this.#disposed)
-      throw new CabError("CAB_WRITE_FAILED", "the archive was disposed of while it was in use");
+      throw new ArchiveError("CAB_WRITE_FAILED", "the archive was disposed of while it was in use");
     return this.#file ?? -1;
   }
 

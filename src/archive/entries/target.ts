@@ -5,14 +5,14 @@
 import { constants } from "node:fs";
 import { type FileHandle, lstat, mkdir, open, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { CabError } from "./error.ts";
+import { ArchiveError } from "./error.ts";
 import { whyUnsafe } from "./names.ts";
 
 /**
  * Writes one file of an archive below `directory`, which exists. Folders in its name, separated by `\` or `/`, are made.
  * A file that fails on the way is removed again.
- * @throws {CabError} CAB_BAD_NAME when the name is unsafe, is taken, or leads through a link; CAB_WRITE_FAILED. `offset`
- *   is the place of the name in the archive, if that is known.
+ * @throws {ArchiveError} CAB_BAD_NAME when the name is unsafe, is taken, or leads through a link; CAB_WRITE_FAILED.
+ *   `offset` is the place of the name in the archive, if that is known.
  */
 export async function extractFile(
   directory: string,
@@ -72,12 +72,12 @@ async function writeChunk(handle: FileHandle, chunk: Uint8Array, name: string): 
   }
 }
 
-function badName({ name, offset }: Named, reason: string): CabError {
+function badName({ name, offset }: Named, reason: string): ArchiveError {
   const message = `${JSON.stringify(name)} cannot be extracted: ${reason}`;
-  return new CabError("CAB_BAD_NAME", message, offset === undefined ? {} : { offset });
+  return new ArchiveError("CAB_BAD_NAME", message, offset === undefined ? {} : { offset });
 }
 
-function writeFailed(name: string, cause: unknown): CabError {
+function writeFailed(name: string, cause: unknown): ArchiveError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new CabError("CAB_WRITE_FAILED", `cannot write ${JSON.stringify(name)}: ${reason}`, { cause });
+  return new ArchiveError("CAB_WRITE_FAILED", `cannot write ${JSON.stringify(name)}: ${reason}`, { cause });
 }

@@ -16,12 +16,6 @@ import {
 } from "../redact/redact.ts";
 import { cutMark, cutPoints, type OpenedFile, readHead, readRange } from "./open.ts";
 
-/** What an archive stores. A handle is closed by whoever reads it; a stream closes what it reads from by itself. */
-export type Body =
-  | Buffer
-  | AsyncIterable<Uint8Array>
-  | { readonly handle: FileHandle; readonly size: number };
-
 /** What was done to a body; `counts` is complete once the body has been read. */
 export type BodyNotes = {
   readonly redaction: "text" | "binary" | "off";
@@ -40,11 +34,14 @@ export type BodyOptions = {
   readonly signal: AbortSignal;
 };
 
-/** Takes the file over: it is closed when the body has been read, or when this throws. */
+/**
+ * Takes the file over: it is closed when the body has been read, or when this throws. A handle is closed by whoever
+ * reads it; a stream closes what it reads from by itself.
+ */
 export async function bodyOfFile(
   file: OpenedFile,
   options: BodyOptions,
-): Promise<{ body: Body; notes: BodyNotes }> {
+): Promise<{ body: AsyncIterable<Buffer> | Omit<OpenedFile, "modified">; notes: BodyNotes }> {
   try {
     const head = await readHead(file.handle, Math.min(SNIFF_LENGTH, file.size));
     const encoding = options.isBinary === true ? null : sniffText(head);

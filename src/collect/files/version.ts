@@ -3,7 +3,7 @@
  * its time and its SHA-256. Hides how they are got, and writes them as text for people and as JSON.
  */
 
-import { createHash } from "node:crypto";
+import { measure } from "../../bytes.ts";
 import { type OpenedFile, readRange } from "./open.ts";
 import { readVersionResource } from "./version-resource.ts";
 
@@ -41,7 +41,8 @@ export async function readFileVersion(
     return {
       size,
       modified,
-      sha256: size > options.maxHashed ? null : await hashOf(file, options.signal),
+      sha256:
+        size > options.maxHashed ? null : (await measure(readRange(handle, 0, size, options.signal))).sha256,
       fileVersion: textOf("FileVersion") ?? resource?.fileVersion ?? null,
       productVersion: textOf("ProductVersion") ?? resource?.productVersion ?? null,
       companyName: textOf("CompanyName"),
@@ -58,12 +59,6 @@ async function readAt({ handle, size }: OpenedFile, offset: number, length: numb
   const wanted = Math.max(0, Math.min(length, size - offset));
   const { buffer, bytesRead } = await handle.read(Buffer.alloc(wanted), 0, wanted, offset);
   return buffer.subarray(0, bytesRead);
-}
-
-async function hashOf({ handle, size }: OpenedFile, signal: AbortSignal): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of readRange(handle, 0, size, signal)) hash.update(chunk);
-  return hash.digest("hex");
 }
 
 /** `key=value` lines with CRLF, an empty line before each file, as the answers to queries have it; UTF-8. */

@@ -6,12 +6,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdtemp, open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  formatRegistryPath,
-  parseRegistryPath,
-  type RegistryPath,
-  splitLastName,
-} from "../../consent/registry-path.ts";
+import { formatRegistryPath, type RegistryPath, splitLastName } from "../../consent/registry-path.ts";
 import { quote } from "../../printable.ts";
 import { runProgram, windowsProgram } from "../../system/run-program.ts";
 import { wordOf } from "../files/open.ts";
@@ -37,7 +32,7 @@ export type CollectedRegistry =
   | {
       readonly ok: true;
       /** One file, or two where the 32-bit view of the registry holds something else. */
-      readonly files: readonly { readonly name: string; readonly body: Buffer }[];
+      readonly files: readonly Buffer[];
       /** Something is left out because of a limit; `note` says which. */
       readonly cut: boolean;
       readonly note: string | null;
@@ -49,16 +44,14 @@ export type CollectedRegistry =
  * below it. Never throws.
  */
 export async function collectRegistry(
-  item: string,
+  path: RegistryPath,
   kind: "RegKey" | "RegTree",
   options: RegistryOptions,
 ): Promise<CollectedRegistry> {
   if (options.platform !== "win32")
     return { ok: false, state: "declined", reason: "There is no registry on this system." };
-  const parsed = parseRegistryPath(item);
-  if (!parsed.ok) return { ok: false, state: "declined", reason: parsed.reason };
   try {
-    return await collectPath(parsed.path, kind, options);
+    return await collectPath(path, kind, options);
   } catch (thrown) {
     return failed(`The registry could not be asked (${wordOf(thrown)}).`);
   }
@@ -115,7 +108,7 @@ function isRedirected({ root, key }: RegistryPath): boolean {
 
 type CollectedView = {
   readonly ok: true;
-  readonly file: { readonly name: string; readonly body: Buffer };
+  readonly file: Buffer;
   /** What the sections hold, to compare the views by. */
   readonly content: string;
   readonly notes: readonly string[];
@@ -144,7 +137,7 @@ async function collectView(
   const isShort = kind === "RegTree" && near.length < found.sections.length;
   return {
     ok: true,
-    file: { name: fileNameOf(path, view), body },
+    file: body,
     content: JSON.stringify(sections),
     notes: [
       ...(isShort ? [`Keys more than ${options.maxDepth} below the item's own are left out.`] : []),
@@ -161,12 +154,6 @@ function withinDepth(sections: readonly RegistrySection[], maxDepth: number): Re
   const depthOf = ({ key }: RegistrySection) => key.split("\\").length;
   const own = sections[0] === undefined ? 0 : depthOf(sections[0]);
   return sections.filter((section) => depthOf(section) - own <= maxDepth);
-}
-
-/** A name that every system can hold; the archive makes it unique. */
-function fileNameOf(path: RegistryPath, view: View): string {
-  const name = formatRegistryPath(path).replace(/[^A-Za-z0-9._-]+/g, "_");
-  return `${name.slice(0, 100)}${view === "32" ? ".32-bit" : ""}.reg`;
 }
 
 type Exported = {

@@ -1,5 +1,6 @@
 /** How the answer to a WQL query is written: as wmic's `/format:list` does for people, and as JSON for programs. */
 
+import { bigintAsText } from "../../json.ts";
 import type { CimObject, CimValue } from "../../wql/match.ts";
 
 /** `Name=value` lines, each object after an empty line; CRLF, as on Windows. */
@@ -24,7 +25,7 @@ function oneLine(text: string): string {
   return text.replace(/[\r\n\0]+/g, " ");
 }
 
-/** One object as JSON on one line; 64-bit integers are decimal strings, as JSON readers need them. */
+/** One object as JSON on one line. */
 export function encodeObject(object: CimObject): string {
-  return JSON.stringify(object, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value));
+  return JSON.stringify(object, bigintAsText);
 }

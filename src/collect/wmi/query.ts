@@ -4,6 +4,7 @@
  * system cannot tell is left out and said to be.
  */
 
+import { abortable } from "../../bytes.ts";
 import { quote } from "../../printable.ts";
 import { type CimObject, predicateOf } from "../../wql/match.ts";
 import { propertiesOf, type WqlQuery } from "../../wql/parse.ts";
@@ -20,8 +21,6 @@ export type WmiAnswer =
       readonly text: string;
       /** The same objects as a JSON array, one to a line; 64-bit integers are decimal strings. */
       readonly json: string;
-      /** How many objects the text holds. */
-      readonly rows: number;
       /** Further objects are left out, because the text would be over `maxBytes`. */
       readonly cut: boolean;
       /** Properties that the query selects and that are not known for the class on this system. */
@@ -55,7 +54,8 @@ export async function queryWmi(query: WqlQuery, host: WmiHost, limits: WmiLimits
   const timer = setTimeout(() => clock.abort(), limits.timeoutMs);
   const signal = AbortSignal.any([limits.signal, clock.signal]);
   try {
-    return await unlessAborted(answerOn(host, query, { ...limits, signal }), signal);
+    // Not every source can be called off.
+    return await abortable(answerOn(host, query, { ...limits, signal }), signal);
   } catch (thrown) {
     if (limits.signal.aborted) return failed("The query was interrupted.");
     if (clock.signal.aborted) return failed(`The query took more than ${limits.timeoutMs} ms.`);
@@ -67,16 +67,6 @@ export async function queryWmi(query: WqlQuery, host: WmiHost, limits: WmiLimits
 
 function failed(reason: string): WmiAnswer {
   return { ok: false, reason };
-}
-
-/** The promise's value, or the signal's reason thrown: not every source can be called off. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }
 
 async function answerOn(host: WmiHost, query: WqlQuery, limits: WmiLimits): Promise<WmiAnswer> {
@@ -159,7 +149,6 @@ function formatAnswer(objects: readonly CimObject[], maxBytes: number) {
     ok: true as const,
     text: texts.join(""),
     json: kept.length === 0 ? "[]\n" : `[\n${kept.map(encodeObject).join(",\n")}\n]\n`,
-    rows: kept.length,
     cut: kept.length < objects.length,
   };
 }

@@ -1,10 +1,10 @@
 /** A hundred thousand damaged cabinets: the same contents, or a clear error, in bounded time and memory. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CabError } from "../../../src/archive/entries/error.ts";
+import { ArchiveError } from "../../../src/archive/entries/error.ts";
+import { entry, pack, sortedContents, unpack } from "../../support/archives/cabinet.ts";
 import { craftCabinet, mszipBlocks, storedBlocks } from "../../support/archives/crafted-cabinet.ts";
 import { dumpBytes, logText, randomBits, randomBytes } from "../../support/archives/inputs.ts";
-import { entry, pack, sortedContents, unpack } from "../../support/archives/pack.ts";
 
 const COUNT = 100_000;
 const MiB = 1024 * 1024;
@@ -64,7 +64,7 @@ test(`${COUNT} damaged cabinets give the same contents or a clear error, soon an
     const { bytes, isOneByte } = mutate(cabinets[which] ?? Buffer.alloc(0), next);
     const start = performance.now();
     const found = await unpack(bytes).catch((error) => {
-      assert.ok(error instanceof CabError, `number ${count}: ${error}`);
+      assert.ok(error instanceof ArchiveError, `number ${count}: ${error}`);
       codes.set(error.code, (codes.get(error.code) ?? 0) + 1);
       return null;
     });

@@ -10,16 +10,16 @@ import { openSource } from "../../../src/archive/cab/read/source.ts";
 import { readCabinet } from "../../../src/archive/cab/read/tables.ts";
 import { writeCabinet } from "../../../src/archive/cab/write/write.ts";
 import type { Entry, WriteOptions } from "../../../src/archive/entries/entry.ts";
+import { entry, makeFolder, TIME } from "../../support/archives/cabinet.ts";
 import {
   extractWithWine,
-  hashesIn,
-  hashOf,
   hashOfOutput,
   makeTarget,
   READERS,
 } from "../../support/archives/foreign-readers.ts";
 import { dumpBytes, logText, randomBytes } from "../../support/archives/inputs.ts";
-import { entry, makeFolder, sha256, TIME } from "../../support/archives/pack.ts";
+import { sha256 } from "../../support/bytes.ts";
+import { hashesIn, hashOf } from "../../support/files.ts";
 
 const MiB = 1024 * 1024;
 

@@ -1,18 +1,16 @@
 /** We read what programs that are not ours write. */
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { promisify } from "node:util";
 import { openSource } from "../../../src/archive/cab/read/source.ts";
 import { readCabinet } from "../../../src/archive/cab/read/tables.ts";
+import { contentsOf, makeFolder } from "../../support/archives/cabinet.ts";
 import { ENVIRONMENT } from "../../support/archives/foreign-readers.ts";
 import { dumpBytes, logText, randomBytes } from "../../support/archives/inputs.ts";
-import { contentsOf, makeFolder, sha256 } from "../../support/archives/pack.ts";
+import { sha256 } from "../../support/bytes.ts";
+import { runForeign } from "../../support/foreign-program.ts";
 import { WINE_LOADER } from "../../support/wine.ts";
-
-const run = promisify(execFile);
 
 const contents: [string, Buffer][] = [
   ["log.txt", logText(1_000_001, 1)],
@@ -43,7 +41,7 @@ for (const [title, { command, compression }] of Object.entries(commands)) {
     const folder = await makeFolder(t);
     for (const [name, body] of contents) await writeFile(join(folder, name), body);
     const [program = "", ...args] = command;
-    await run(program, args, { cwd: folder, env: ENVIRONMENT });
+    await runForeign(program, args, { cwd: folder, env: ENVIRONMENT });
     const source = await openSource(join(folder, "it.cab"));
     const cabinet = await readCabinet(source);
     assert.deepEqual(cabinet.warnings, []);
@@ -61,7 +59,7 @@ test("names in folders and in Unicode, as gcab writes them, are read", async (t)
     await mkdir(dirname(join(folder, name)), { recursive: true });
     await writeFile(join(folder, name), name);
   }
-  await run("gcab", ["-c", "-z", "it.cab", ...given], { cwd: folder, env: ENVIRONMENT });
+  await runForeign("gcab", ["-c", "-z", "it.cab", ...given], { cwd: folder, env: ENVIRONMENT });
   const source = await openSource(join(folder, "it.cab"));
   const found = await contentsOf(source, await readCabinet(source));
   await source.close();

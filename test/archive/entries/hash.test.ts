@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ContentHash } from "../../../src/archive/entries/hash.ts";
-import { sha256 } from "../../support/archives/pack.ts";
+import { sha256 } from "../../support/bytes.ts";
 
 const bytes = Buffer.from("the quick brown fox");
 

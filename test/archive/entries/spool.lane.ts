@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { Spool } from "../../../src/archive/entries/spool.ts";
-import { makeFolder } from "../../support/archives/pack.ts";
+import { makeFolder } from "../../support/archives/cabinet.ts";
 
 const run = promisify(execFile);
 

@@ -4,8 +4,8 @@ import { once } from "node:events";
 import { readdir, readlink, stat } from "node:fs/promises";
 import { test } from "node:test";
 import { Spool } from "../../../src/archive/entries/spool.ts";
-import { makeFolder } from "../../support/archives/pack.ts";
-import { readAll } from "../../support/chunks.ts";
+import { makeFolder } from "../../support/archives/cabinet.ts";
+import { readAll } from "../../support/bytes.ts";
 
 const chunk = (size: number, fill: number): Buffer => Buffer.alloc(size, fill);
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { hashOf } from "../../support/files.ts";
 import { bundle, openWine, type Wine } from "../../support/wine.ts";
 
 let wine: Wine;
@@ -19,13 +19,9 @@ async function collect(items: readonly string[]): Promise<Record<string, unknown
   await bundle(join(import.meta.dirname, "windows-probe.ts"), script);
   const list = join(wine.directory, "items.json");
   writeFileSync(list, JSON.stringify(items));
-  const { exitCode, stdout, stderr } = await wine.node(script, [wine.windowsPath(list)]);
-  assert.equal(exitCode, 0, stderr.toString());
+  const { code, stdout, stderr } = await wine.node(script, [wine.windowsPath(list)]);
+  assert.equal(code, 0, stderr.toString());
   return Object.fromEntries(JSON.parse(stdout.toString()));
-}
-
-function hashOf(path: string): string {
-  return createHash("sha256").update(readFileSync(path)).digest("hex");
 }
 
 test("on Windows files are collected by any spelling of their path, and what is no file is not", async () => {
@@ -37,7 +33,7 @@ test("on Windows files are collected by any spelling of their path, and what is 
     redaction: "text",
     isCut: false,
     size: 13,
-    sha256: hashOf(join(drive, "app", "app.log")),
+    sha256: await hashOf(join(drive, "app", "app.log")),
     original: null,
   };
   const results = await collect([
@@ -90,6 +86,11 @@ test("a program and a library of the system are what they are on this side", asy
   const kernel = results["%SystemRoot%/system32/kernel32.dll"] as Record<string, unknown>;
   assert.deepEqual(
     [notepad.sha256, notepad.redaction, kernel.sha256, kernel.original],
-    [hashOf(join(system, "notepad.exe")), "binary", hashOf(join(system, "kernel32.dll")), "kernel32.dll"],
+    [
+      await hashOf(join(system, "notepad.exe")),
+      "binary",
+      await hashOf(join(system, "kernel32.dll")),
+      "kernel32.dll",
+    ],
   );
 });

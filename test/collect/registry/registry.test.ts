@@ -162,24 +162,21 @@ const OPTIONS: RegistryOptions = {
   isOpen: () => true,
 };
 
+const SOFTWARE = { root: "HKEY_LOCAL_MACHINE", key: "Software" };
+
 test("elsewhere than on Windows there is no registry", async () => {
   for (const platform of ["linux", "darwin"] as const)
-    assert.deepEqual(await collectRegistry("HKLM\\Software", "RegTree", { ...OPTIONS, platform }), {
+    assert.deepEqual(await collectRegistry(SOFTWARE, "RegTree", { ...OPTIONS, platform }), {
       ok: false,
       state: "declined",
       reason: "There is no registry on this system.",
     });
 });
 
-test("junk is declined, a Windows without reg.exe fails, and nothing is left behind", async () => {
+test("a Windows without reg.exe fails, and nothing is left behind", async () => {
   const leftovers = () => readdirSync(tmpdir()).filter((name) => name.startsWith("cer-registry-"));
   const before = leftovers();
-  assert.deepEqual(await collectRegistry("HKLM\\a\\\\b", "RegKey", OPTIONS), {
-    ok: false,
-    state: "declined",
-    reason: '"HKLM\\a\\\\b" has an empty name between two back-slashes.',
-  });
-  assert.deepEqual(await collectRegistry("HKLM\\Software", "RegKey", OPTIONS), {
+  assert.deepEqual(await collectRegistry(SOFTWARE, "RegKey", OPTIONS), {
     ok: false,
     state: "failed",
     reason: "reg.exe could not be started.",

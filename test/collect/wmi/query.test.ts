@@ -27,9 +27,7 @@ async function ask(text: string, host: Partial<WmiHost> = {}, limits: Partial<Wm
 async function rowsOf(text: string, host: Partial<WmiHost> = {}): Promise<Record<string, unknown>[]> {
   const answer = await ask(text, host);
   assert.ok(answer.ok, answer.ok ? "" : answer.reason);
-  const rows = JSON.parse(answer.json) as Record<string, unknown>[];
-  assert.equal(rows.length, answer.rows);
-  return rows;
+  return JSON.parse(answer.json) as Record<string, unknown>[];
 }
 
 function run(program: string, ...args: string[]): string {
@@ -46,7 +44,6 @@ test("the specification's query has this machine's true value", async () => {
     ok: true,
     text: `\r\nFamily=${family}\r\n`,
     json: `[\n{"Family":${family}}\n]\n`,
-    rows: 1,
     cut: false,
     unknownProperties: [],
   });
@@ -168,7 +165,6 @@ test("what is not known is reported, never invented", async () => {
     ok: true,
     text: "\r\nDeviceID=CPU0\r\n",
     json: '[\n{"DeviceID":"CPU0"}\n]\n',
-    rows: 1,
     cut: false,
     unknownProperties: ["Colour", "Taste"],
   });
@@ -180,7 +176,6 @@ test("no object meets the condition: an empty answer, not an error", async () =>
     ok: true,
     text: "",
     json: "[]\n",
-    rows: 0,
     cut: false,
     unknownProperties: [],
   });
@@ -189,8 +184,9 @@ test("no object meets the condition: an empty answer, not an error", async () =>
 test("an answer over the limit keeps whole objects and says that it is cut", async () => {
   const answer = await ask("SELECT Name FROM Win32_Product", {}, { maxBytes: 100 });
   assert.ok(answer.ok && answer.cut);
-  assert.ok(answer.rows > 0 && Buffer.byteLength(answer.text) <= 100);
-  assert.equal(answer.text.match(/^Name=.+\r$/gm)?.length, answer.rows);
+  const { length } = JSON.parse(answer.json) as unknown[];
+  assert.ok(length > 0 && Buffer.byteLength(answer.text) <= 100);
+  assert.equal(answer.text.match(/^Name=.+\r$/gm)?.length, length);
 });
 
 test("time limit and interruption end a query with their reason", async () => {

@@ -1,15 +1,12 @@
 /** What somebody else's server keeps: its files, and both levels held against what the outcome says of them. */
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import type { Outcome } from "../../../src/delivery/outcome.ts";
-import { hashesIn, hashOf } from "./foreign-readers.ts";
-
-const run = promisify(execFile);
+import { filesBelow, hashesIn, hashOf } from "../files.ts";
+import { runForeign } from "../foreign-program.ts";
 
 export type Keeper = {
   /** Where the bodies of level 1 are kept, a file each. */
@@ -17,11 +14,6 @@ export type Keeper = {
   /** The root that the DumpFile's path is put below. */
   readonly stored: string;
 };
-
-export async function filesBelow(directory: string): Promise<string[]> {
-  const found = await readdir(directory, { recursive: true, withFileTypes: true });
-  return found.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-}
 
 /**
  * One report and one archive were kept and nothing else; they are the bytes that the outcome tells; the archive opens in
@@ -31,12 +23,12 @@ export async function assertKept({ posted, stored }: Keeper, path: string, outco
   const archive = join(stored, path);
   assert.deepEqual(await filesBelow(stored), [archive]);
   assert.equal(await hashOf(archive), outcome.level2?.archive.sha256);
-  assert.match((await run("cabextract", ["-t", archive])).stdout, /All done, no errors\.\n$/);
-  assert.match((await run("7z", ["t", archive])).stdout, /Everything is Ok/);
+  assert.match((await runForeign("cabextract", ["-t", archive])).stdout, /All done, no errors\.\n$/);
+  assert.match((await runForeign("7z", ["t", archive])).stdout, /Everything is Ok/);
 
   const unpacked = await mkdtemp(join(tmpdir(), "cer-unpacked-"));
   try {
-    await run("cabextract", ["-q", "-d", unpacked, archive]);
+    await runForeign("cabextract", ["-q", "-d", unpacked, archive]);
     const told = outcome.level2?.archive.files ?? [];
     const hashes = new Map(told.map(({ name, sha256 }) => [name, sha256]));
     assert.deepEqual(await hashesIn(unpacked), hashes, "the files of the archive");

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { tooSlow } from "../foreign-program.ts";
 
 export type Daemon = {
   /** What it has written to both outputs so far. */
@@ -36,9 +37,11 @@ export async function startDaemon(
   const limit = Date.now() + START_LIMIT;
   while (!(await takesConnections(port))) {
     if (failure !== null) throw failure;
-    if (child.exitCode !== null || Date.now() > limit) {
-      await stop(child);
+    if (child.exitCode !== null || child.signalCode !== null)
       throw new Error(`${program} does not answer on port ${port}:\n${written}`);
+    if (Date.now() > limit) {
+      await stop(child);
+      throw tooSlow(`${program}, answering on port ${port},`, START_LIMIT);
     }
     await sleep(50);
   }

@@ -4,15 +4,16 @@
  */
 
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { verifyArchive } from "../../../src/archive/verify.ts";
 import type { Outcome } from "../../../src/delivery/outcome.ts";
-import { mustOpen, sampleDeps } from "../journal/sample.ts";
-import { type Recorder, type Script, startRecorder } from "../recording-server.ts";
-import { bundleProgram, type Ended, type Program, readSteps, splitRuns } from "./stepped-program.ts";
+import { sha256 } from "../bytes.ts";
+import { mustOpen, sampleDeps } from "../journal/samples.ts";
+import { type Ended, openPlace, type Place } from "../run-cer.ts";
+import { busy, type Script, type ScriptedServer, startScripted } from "../scripted-server.ts";
+import { bundleProgram, type Program, type RunOptions, readSteps, splitRuns } from "./stepped-program.ts";
 
 /** What happens before the run that is killed, and which run that is. */
 type Scenario = {
@@ -54,27 +55,24 @@ const EVENT = [
 /** Milliseconds after which whatever waits is due, and which a receipt may be ahead of the clock. */
 const LATER = 30 * 60_000;
 
-type RunOptions = { readonly steps?: string; readonly killAt?: number; readonly ahead?: number };
-
 /** A place with a journal and a file to attach, and the program there. */
 type Stage = {
-  readonly directory: string;
-  readonly server: Recorder;
+  readonly place: Place;
+  readonly server: ScriptedServer;
   run(args: readonly string[], options?: RunOptions): Promise<Ended>;
   submitArgs(retries: number): string[];
 };
 
 const FLUSH = ["flush", "--json"];
 
-async function setStage(program: Program, directory: string, server: Recorder): Promise<Stage> {
-  await writeFile(join(directory, "setup.log"), LOG);
-  await mkdir(join(directory, "journal"), { mode: 0o700 });
-  const place = { cwd: directory, env: { CER_JOURNAL: join(directory, "journal"), HOME: directory } };
+async function setStage(program: Program, place: Place, server: ScriptedServer): Promise<Stage> {
+  await writeFile(join(place.directory, "setup.log"), LOG);
+  await mkdir(place.journal, { mode: 0o700 });
   return {
-    directory,
+    place,
     server,
-    run: (args, options) => program.run(args, { ...options, ...place }),
-    submitArgs: (retries) => ["submit", "--server", server.server, "--retries", `${retries}`, ...EVENT],
+    run: (args, options) => program.run(place, args, options),
+    submitArgs: (retries) => ["submit", "--server", server.url, "--retries", `${retries}`, ...EVENT],
   };
 }
 
@@ -83,14 +81,14 @@ async function setStage(program: Program, directory: string, server: Recorder): 
  * @returns the steps that were taken
  */
 async function runKilled(program: Program, scenario: Scenario, killAt: number): Promise<string[]> {
-  const directory = await mkdtemp(join(tmpdir(), "cer-killed-"));
-  const server = await startRecorder(failFirst(scenario.failingPuts));
+  const place = await openPlace();
+  const server = await startScripted(failFirst(scenario.failingPuts));
   let steps: string[] = [];
   try {
-    const stage = await setStage(program, directory, server);
+    const stage = await setStage(program, place, server);
     await arrange(stage, scenario);
     const already = { posts: server.whole("POST").length, puts: server.whole("PUT").length };
-    const options = { steps: join(directory, "steps"), killAt };
+    const options = { steps: join(place.directory, "steps"), killAt };
     const ended =
       scenario.killed === "submit"
         ? await stage.run(stage.submitArgs(2), options)
@@ -103,13 +101,12 @@ async function runKilled(program: Program, scenario: Scenario, killAt: number): 
     throw new Error(`${scenario.title}, killed at step ${killAt}: ${steps.at(-1)}`, { cause });
   } finally {
     await server.close();
-    await rm(directory, { recursive: true, force: true });
+    await place.remove();
   }
 }
 
 function failFirst(puts: number): Script {
-  return (method, count) =>
-    method === "PUT" && count <= puts ? { status: 503, headers: { "retry-after": "0" } } : null;
+  return (method, count) => (method === "PUT" && count <= puts ? busy("0") : null);
 }
 
 async function arrange(stage: Stage, { before }: Scenario): Promise<void> {
@@ -178,14 +175,14 @@ function checkReceived({ server }: Stage, { posts, puts }: Omit<Expected, "isKep
   const [reports, archives] = [server.whole("POST"), server.whole("PUT")];
   assert.deepEqual({ posts: reports.length, puts: archives.length }, { posts, puts });
   // Every repetition has the same bytes and goes to the same place.
-  assert.equal(new Set(reports.map(({ sha256, path }) => sha256 + path)).size, Math.min(posts, 1));
-  assert.equal(new Set(archives.map(({ sha256 }) => sha256)).size, Math.min(puts, 1));
-  for (const { path } of archives) assert.equal(path, `/Cabs/${posts}.cab`);
+  assert.equal(new Set(reports.map(({ body, target }) => sha256(body) + target)).size, Math.min(posts, 1));
+  assert.equal(new Set(archives.map(({ body }) => sha256(body))).size, Math.min(puts, 1));
+  for (const { target } of archives) assert.equal(target, `/Cabs/${posts}.cab`);
 }
 
 /** One delivered report whose receipt names what the server has; a cabinet that opens; nothing left half-way. */
-async function checkJournal({ directory, server }: Stage): Promise<void> {
-  const journal = await mustOpen(join(directory, "journal"), await sampleDeps());
+async function checkJournal({ place, server }: Stage): Promise<void> {
+  const journal = await mustOpen(place.journal, await sampleDeps());
   const listed = await journal.list(["new", "pending", "claimed", "done", "abandoned", "removed"]);
   assert.deepEqual(
     listed.map(({ state, label }) => [state, label.bytes]),
@@ -197,13 +194,13 @@ async function checkJournal({ directory, server }: Stage): Promise<void> {
   const { receipt } = await journal.show(entry);
   const [report, archive] = [server.whole("POST").at(-1), server.whole("PUT").at(-1)];
   assert.ok(report !== undefined && archive !== undefined);
-  assert.equal(receipt?.level1.sha256, report.sha256);
-  assert.equal(receipt.archive?.sha256, archive.sha256);
+  assert.equal(receipt?.level1.sha256, sha256(report.body));
+  assert.equal(receipt.archive?.sha256, sha256(archive.body));
   assert.deepEqual(
     receipt.archive.files.map(({ name }) => name),
     ["report.xml", "setup.log", "manifest.json"],
   );
-  const cabinet = join(directory, "received.cab");
+  const cabinet = join(place.directory, "received.cab");
   await writeFile(cabinet, archive.body);
   await verifyArchive(cabinet, "cab");
 }

@@ -1,10 +1,10 @@
-/** In the child: stands for src/journal/disk.ts where the journal is opened. */
+/** In the child: stands for src/journal/disk/disk.ts where the journal is opened. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Disk, openDisk as openRealDisk } from "../../../src/journal/disk/disk.ts";
-import { hastyDisk } from "../journal/sample.ts";
-import { programStep } from "./step.ts";
-import { steppedDisk } from "./stepping.ts";
+import { hastyDisk } from "../journal/samples.ts";
+import { steppedDisk } from "./kill-at-step.ts";
+import { programStep } from "./program-step.ts";
 
 const { TEST_SECOND_SIGNAL: secondSignal } = process.env;
 

@@ -4,7 +4,7 @@
  * and each one's, with what it prints, is on standard output.
  */
 
-import { programStep } from "./step.ts";
+import { programStep } from "./program-step.ts";
 import { stepPrinting, stepSockets } from "./stepped-sockets.ts";
 
 const ahead = Number(process.env["TEST_AHEAD"] ?? "0");

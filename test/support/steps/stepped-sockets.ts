@@ -6,7 +6,7 @@
  */
 
 import { Socket } from "node:net";
-import type { Step } from "./stepping.ts";
+import type { Step } from "./kill-at-step.ts";
 
 /** Where one connection is in its conversation. */
 type Line = {

@@ -3,10 +3,9 @@
  * history, and all that can be wrong with a block. Memory is a few blocks, whatever the cabinet claims.
  */
 import { inflateRawSync } from "node:zlib";
-import { CabError } from "../../entries/error.ts";
+import { ArchiveError } from "../../entries/error.ts";
 import { blockChecksum, xorWords } from "../checksum.ts";
-import { BLOCK_SIZE, DATA_HEADER_SIZE, MAX_BLOCK_DATA } from "../format.ts";
-import { STORED_OVERHEAD } from "../write/mszip.ts";
+import { BLOCK_SIZE, DATA_HEADER_SIZE, MAX_BLOCK_DATA, STORED_OVERHEAD } from "../format.ts";
 import { Cursor, type Source } from "./source.ts";
 import type { Cabinet, CabinetFolder } from "./tables.ts";
 
@@ -24,7 +23,7 @@ export type FolderEnd = { readonly offset: number };
 
 /**
  * The uncompressed bytes of a folder, block by block. A chunk is good until the next one is asked for.
- * @throws {CabError} CAB_UNSUPPORTED, CAB_TRUNCATED, CAB_CORRUPT, CAB_CHECKSUM, with the offset of the block.
+ * @throws {ArchiveError} CAB_UNSUPPORTED, CAB_TRUNCATED, CAB_CORRUPT, CAB_CHECKSUM, with the offset of the block.
  */
 export async function* readFolder(
   source: Source,
@@ -34,7 +33,7 @@ export async function* readFolder(
   const { compression } = folder;
   if (compression !== "none" && compression !== "mszip") {
     const message = `a folder is compressed with ${compression === "lzx" ? "LZX" : "Quantum"}, which is not supported`;
-    throw new CabError("CAB_UNSUPPORTED", message, { offset: folder.offset + 6 });
+    throw new ArchiveError("CAB_UNSUPPORTED", message, { offset: folder.offset + 6 });
   }
   const cursor = new Cursor(source, folder.dataOffset);
   const inflater = new Inflater();
@@ -79,7 +78,7 @@ function checkBlock({ checksum, bytes, payload, uncompressedSize, offset }: Bloc
   const sizes = payload.length | (uncompressedSize << 16);
   if (reserve > 0 && (xorWords(align(bytes)) ^ sizes) >>> 0 === checksum) return;
   const message = `a block's checksum is ${hex(checksum)}, but its bytes give ${hex(sum)}`;
-  throw new CabError("CAB_CHECKSUM", message, { offset });
+  throw new ArchiveError("CAB_CHECKSUM", message, { offset });
 }
 
 function align(bytes: Buffer): Buffer {
@@ -158,7 +157,7 @@ function inflateBytes(deflated: Buffer, history: Buffer | null, size: number, of
     return { content: buffer, used: engine.bytesWritten };
   } catch (error) {
     const reason = error instanceof RangeError ? `more than ${BLOCK_SIZE} bytes` : (error as Error).message;
-    throw new CabError("CAB_CORRUPT", `a block does not inflate: ${reason}`, { offset, cause: error });
+    throw new ArchiveError("CAB_CORRUPT", `a block does not inflate: ${reason}`, { offset, cause: error });
   }
 }
 
@@ -168,6 +167,6 @@ function joinHistory(history: Buffer | null, content: Buffer): Buffer {
   return Buffer.concat([history, content]).subarray(-BLOCK_SIZE);
 }
 
-function corrupt(message: string, offset: number): CabError {
-  return new CabError("CAB_CORRUPT", message, { offset });
+function corrupt(message: string, offset: number): ArchiveError {
+  return new ArchiveError("CAB_CORRUPT", message, { offset });
 }

@@ -4,7 +4,7 @@
  * that was changed would otherwise give wrong contents that look right.
  */
 
-import { CabError } from "../../entries/error.ts";
+import { ArchiveError } from "../../entries/error.ts";
 import { readFolder } from "./blocks.ts";
 import type { Source } from "./source.ts";
 import { type Cabinet, type CabinetFile, type CabinetFolder, inDataOrder } from "./tables.ts";
@@ -21,8 +21,8 @@ export type FileContent = { readonly file: CabinetFile; readonly content: AsyncI
 /**
  * Each file with its content, which is read to its end, or skipped, before the next file comes. A file is right only
  * when the loop has gone on past it without an error.
- * @throws {CabError} CAB_LIMIT before the first file; what `readFolder` throws; CAB_CORRUPT when data and table do not
- *   fit together.
+ * @throws {ArchiveError} CAB_LIMIT before the first file; what `readFolder` throws; CAB_CORRUPT when data and table do
+ *   not fit together.
  */
 export async function* readContents(
   source: Source,
@@ -42,7 +42,7 @@ export async function* readContents(
     }
     const end = await stretch.end(folder);
     if (end > (bounds.get(folder.dataOffset) ?? end)) {
-      throw new CabError("CAB_CORRUPT", "a folder's data runs into another's", { offset: folder.offset });
+      throw new ArchiveError("CAB_CORRUPT", "a folder's data runs into another's", { offset: folder.offset });
     }
   }
 }
@@ -62,7 +62,7 @@ export async function verifyCabinet(
 function checkTotal({ files }: Cabinet, maxBytes: number | undefined): void {
   const total = files.reduce((sum, { size }) => sum + size, 0);
   if (maxBytes === undefined || total <= maxBytes) return;
-  throw new CabError(
+  throw new ArchiveError(
     "CAB_LIMIT",
     `the cabinet's files have ${total} bytes; at most ${maxBytes} are accepted`,
   );
@@ -97,7 +97,7 @@ class Stretch {
     if (file.folderOffset !== this.#offset && file.size > 0) {
       const gap = file.folderOffset - this.#offset;
       const message = `${gap} bytes before ${JSON.stringify(file.name)} belong to no file`;
-      throw new CabError("CAB_CORRUPT", message, { offset: file.offset });
+      throw new ArchiveError("CAB_CORRUPT", message, { offset: file.offset });
     }
     for (let left = file.size; left > 0; ) {
       if (this.#rest.length === 0) await this.#nextBlock(file);
@@ -114,7 +114,7 @@ class Stretch {
     const step = await this.#blocks.next();
     if (this.#rest.length === 0 && step.done === true) return step.value.offset;
     const message = `from byte ${this.#offset} of a folder on, its data belongs to no file`;
-    throw new CabError("CAB_CORRUPT", message, { offset: folder.offset });
+    throw new ArchiveError("CAB_CORRUPT", message, { offset: folder.offset });
   }
 
   async #nextBlock(file: CabinetFile): Promise<void> {
@@ -123,7 +123,7 @@ class Stretch {
     if (step.done !== true) this.#rest = step.value;
     else {
       const message = `the data of ${JSON.stringify(file.name)} ends at byte ${this.#offset} of its folder, too early`;
-      throw new CabError("CAB_CORRUPT", message, { offset: file.offset });
+      throw new ArchiveError("CAB_CORRUPT", message, { offset: file.offset });
     }
   }
 }

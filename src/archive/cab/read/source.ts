@@ -1,6 +1,6 @@
-/** Where a cabinet is read from: a file or bytes, at any place; and a place in it that moves on. */
+/** Where a cabinet is read from, a file at any place in it; and a place in it that moves on. */
 import { type FileHandle, open } from "node:fs/promises";
-import { CabError } from "../../entries/error.ts";
+import { ArchiveError } from "../../entries/error.ts";
 
 /** Random access to bytes that do not change while they are read. */
 export type Source = {
@@ -8,10 +8,6 @@ export type Source = {
   /** Fills `target` with the bytes at `offset`; how many there were: fewer only where the source ends. */
   read(offset: number, target: Buffer): Promise<number>;
 };
-
-export function bytesSource(bytes: Buffer): Source {
-  return { size: bytes.length, read: async (offset, target) => bytes.copy(target, 0, offset) };
-}
 
 /** A file opened for reading; `close` lets go of it. Errors of the file system come as they are. */
 export async function openSource(path: string): Promise<Source & { close(): Promise<void> }> {
@@ -55,13 +51,13 @@ export class Cursor {
 
   /**
    * The next `length` bytes, 64 KiB at most; good until more are asked for.
-   * @throws {CabError} CAB_TRUNCATED when the source ends before; `what` says what was being read.
+   * @throws {ArchiveError} CAB_TRUNCATED when the source ends before; `what` says what was being read.
    */
   async take(length: number, what: string): Promise<Buffer> {
     const bytes = await this.peek(length);
     if (bytes.length < length) {
       const missing = `the file ends at byte ${this.#source.size}, inside ${what} of ${length} bytes`;
-      throw new CabError("CAB_TRUNCATED", missing, { offset: this.offset });
+      throw new ArchiveError("CAB_TRUNCATED", missing, { offset: this.offset });
     }
     this.skip(length);
     return bytes;

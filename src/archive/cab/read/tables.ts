@@ -3,7 +3,7 @@
  * its first data block. Nothing is believed: every count and offset is checked against the bytes that are there before
  * anything is made of it. What other writers do differently without doing harm is a warning, not an error.
  */
-import { CabError } from "../../entries/error.ts";
+import { ArchiveError } from "../../entries/error.ts";
 import {
   ATTRIBUTE,
   BLOCK_SIZE,
@@ -69,8 +69,8 @@ const MAX_HEADER_RESERVE = 60_000;
 
 /**
  * What is in the cabinet.
- * @throws {CabError} CAB_NOT_A_CABINET, CAB_TRUNCATED, CAB_CORRUPT, CAB_BAD_NAME, CAB_UNSUPPORTED for a part of a split
- *   set, each with the offset. Folders compressed with LZX or Quantum are listed; reading them is unsupported.
+ * @throws {ArchiveError} CAB_NOT_A_CABINET, CAB_TRUNCATED, CAB_CORRUPT, CAB_BAD_NAME, CAB_UNSUPPORTED for a part of a
+ *   split set, each with the offset. Folders compressed with LZX or Quantum are listed; reading them is unsupported.
  */
 export async function readCabinet(source: Source): Promise<Cabinet> {
   const warnings: string[] = [];
@@ -81,8 +81,9 @@ export async function readCabinet(source: Source): Promise<Cabinet> {
   if (header.filesOffset !== cursor.offset && header.fileCount > 0) {
     warnings.push(`the table of files starts at byte ${header.filesOffset}, not after the folders`);
   }
-  const files = await readFiles(source, header, folders, cursor.offset);
-  warnings.push(...namesTwice(files));
+  const filesCursor = new Cursor(source, header.fileCount === 0 ? cursor.offset : header.filesOffset);
+  const files = await readFiles(filesCursor, header, folders, cursor.offset, source.size);
+  warnings.push(...(await whatFollows(filesCursor, header, folders, source.size)), ...namesTwice(files));
   checkOverlaps(files);
   return {
     size: header.cabinetSize,
@@ -104,22 +105,22 @@ async function readHeader(cursor: Cursor, size: number, warnings: string[]): Pro
   }
   if (header.cabinetSize > size) {
     const message = `the cabinet should have ${header.cabinetSize} bytes, but the file has ${size}`;
-    throw new CabError("CAB_TRUNCATED", message, { offset: size });
+    throw new ArchiveError("CAB_TRUNCATED", message, { offset: size });
   }
   if (header.flags & (FLAG_PREV_CABINET | FLAG_NEXT_CABINET)) {
     const message = `this is part ${header.cabinetIndex + 1} of a set of cabinets, which is not supported`;
-    throw new CabError("CAB_UNSUPPORTED", message, { offset: 30 });
+    throw new ArchiveError("CAB_UNSUPPORTED", message, { offset: 30 });
   }
   warnings.push(...unusualHeader(header, size));
   return header;
 }
 
-function notACabinet(start: Buffer): CabError {
+function notACabinet(start: Buffer): ArchiveError {
   const isInstallShield = start.toString("latin1", 0, 4) === "ISc(";
   const message = isInstallShield
     ? "an InstallShield cabinet, which is another format with the same extension"
     : "not a cabinet: it does not start with MSCF";
-  return new CabError("CAB_NOT_A_CABINET", message, { offset: 0 });
+  return new ArchiveError("CAB_NOT_A_CABINET", message, { offset: 0 });
 }
 
 function unusualHeader(header: Header, size: number): string[] {
@@ -183,7 +184,7 @@ function checkFolder(
     throw corrupt(`a folder's data starts at byte ${dataOffset}, inside the tables`, offset);
   if (dataOffset >= size) {
     const message = `a folder's data starts at byte ${dataOffset}, but the file has ${size}`;
-    throw new CabError("CAB_TRUNCATED", message, { offset });
+    throw new ArchiveError("CAB_TRUNCATED", message, { offset });
   }
 }
 
@@ -195,20 +196,53 @@ function compressionName(typeCompress: number, offset: number): CompressionName 
 }
 
 async function readFiles(
-  source: Source,
+  cursor: Cursor,
   { fileCount, filesOffset }: Header,
   folders: readonly CabinetFolder[],
   tablesEnd: number,
+  size: number,
 ): Promise<CabinetFile[]> {
   if (fileCount === 0) return [];
   if (folders.length === 0) throw corrupt(`${fileCount} files, but no folder`, 26);
-  if (filesOffset < tablesEnd || filesOffset >= source.size) {
-    throw corrupt(`the table of files cannot start at byte ${filesOffset} of ${source.size}`, 16);
+  if (filesOffset < tablesEnd || filesOffset >= size) {
+    throw corrupt(`the table of files cannot start at byte ${filesOffset} of ${size}`, 16);
   }
-  const cursor = new Cursor(source, filesOffset);
   const files: CabinetFile[] = [];
   while (files.length < fileCount) files.push(await readFile(cursor, folders));
   return files;
+}
+
+/**
+ * What is unusual between the end of the table of files, where `cursor` stands, and what comes next. Another record of
+ * a file there, or a table that runs into the data, means that the count of files is wrong: a file would be missing,
+ * or one too many, and nothing else would show it when that file is empty.
+ */
+async function whatFollows(
+  cursor: Cursor,
+  { cabinetSize, fileCount, filesOffset }: Header,
+  folders: readonly CabinetFolder[],
+  size: number,
+): Promise<string[]> {
+  const end = cursor.offset;
+  let next = cabinetSize >= end ? cabinetSize : size;
+  for (const { dataOffset, blockCount } of folders) {
+    if (blockCount === 0) continue;
+    if (dataOffset >= filesOffset && dataOffset < end) {
+      const message = `the table of files ends at byte ${end}, inside the data that starts at byte ${dataOffset}`;
+      throw corrupt(message, 16);
+    }
+    if (dataOffset >= end) next = Math.min(next, dataOffset);
+  }
+  if (next === end) return [];
+  const file = await readFile(cursor, folders).catch((error) => {
+    if (error instanceof ArchiveError) return null;
+    throw error;
+  });
+  if (file !== null && cursor.offset <= next) {
+    const name = JSON.stringify(file.name);
+    throw corrupt(`${name} follows the ${fileCount} files that the header counts`, end);
+  }
+  return [`${next - end} bytes after the table of files belong to nothing`];
 }
 
 async function readFile(cursor: Cursor, folders: readonly CabinetFolder[]): Promise<CabinetFile> {
@@ -218,7 +252,7 @@ async function readFile(cursor: Cursor, folders: readonly CabinetFolder[]): Prom
   const folder = folders[record.folderIndex];
   if (record.folderIndex >= MAX_FOLDERS) {
     const message = `${JSON.stringify(name)} is continued in another cabinet, which is not supported`;
-    throw new CabError("CAB_UNSUPPORTED", message, { offset: offset + 8 });
+    throw new ArchiveError("CAB_UNSUPPORTED", message, { offset: offset + 8 });
   }
   if (folder === undefined) {
     throw corrupt(`folder ${record.folderIndex} of ${folders.length} does not exist`, offset + 8);
@@ -237,12 +271,12 @@ async function readName(cursor: Cursor, isUtf8: boolean): Promise<string> {
   const { offset } = cursor;
   const bytes = await cursor.peek(MAX_NAME_SIZE + 1);
   const length = bytes.indexOf(0);
-  if (length === 0) throw new CabError("CAB_BAD_NAME", "a file without a name", { offset });
+  if (length === 0) throw new ArchiveError("CAB_BAD_NAME", "a file without a name", { offset });
   if (length < 0 && bytes.length <= MAX_NAME_SIZE) {
-    throw new CabError("CAB_TRUNCATED", "the file ends inside a name", { offset });
+    throw new ArchiveError("CAB_TRUNCATED", "the file ends inside a name", { offset });
   }
   if (length < 0)
-    throw new CabError("CAB_BAD_NAME", `a name of more than ${MAX_NAME_SIZE} bytes`, { offset });
+    throw new ArchiveError("CAB_BAD_NAME", `a name of more than ${MAX_NAME_SIZE} bytes`, { offset });
   cursor.skip(length + 1);
   return decodeName(bytes.subarray(0, length), isUtf8, offset);
 }
@@ -254,7 +288,7 @@ function decodeName(bytes: Buffer, isUtf8: boolean, offset: number): string {
   try {
     return strictUtf8.decode(bytes);
   } catch {
-    if (isUtf8) throw new CabError("CAB_BAD_NAME", "a name marked as UTF-8 that is not", { offset });
+    if (isUtf8) throw new ArchiveError("CAB_BAD_NAME", "a name marked as UTF-8 that is not", { offset });
     return bytes.toString("latin1");
   }
 }
@@ -290,6 +324,6 @@ function checkOverlaps(files: readonly CabinetFile[]): void {
   }
 }
 
-function corrupt(message: string, offset: number): CabError {
-  return new CabError("CAB_CORRUPT", message, { offset });
+function corrupt(message: string, offset: number): ArchiveError {
+  return new ArchiveError("CAB_CORRUPT", message, { offset });
 }

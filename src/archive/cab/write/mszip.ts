@@ -9,13 +9,10 @@
 import { constants } from "node:zlib";
 import type { Compression } from "../../entries/entry.ts";
 import { blockChecksum } from "../checksum.ts";
-import { BLOCK_SIZE, DATA_HEADER_SIZE } from "../format.ts";
+import { BLOCK_SIZE, DATA_HEADER_SIZE, STORED_OVERHEAD } from "../format.ts";
 import { type Deflate, openDeflate } from "./deflate.ts";
 
 const SIGNATURE = Buffer.from("CK");
-
-/** "CK" and the head of one stored deflate block: what a block that does not compress costs on top. */
-export const STORED_OVERHEAD = 7;
 
 /** An empty last deflate block, after a flush that ended at a byte's end. */
 const LAST_BLOCK = Buffer.from([0x03, 0x00]);

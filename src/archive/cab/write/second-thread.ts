@@ -5,7 +5,7 @@
 import { availableParallelism } from "node:os";
 import type { Worker } from "node:worker_threads";
 import type { Compression } from "../../entries/entry.ts";
-import { CabError } from "../../entries/error.ts";
+import { ArchiveError } from "../../entries/error.ts";
 import type { Segment } from "./mszip.ts";
 
 /** What the thread is sent. The segment lies in shared memory. */
@@ -83,7 +83,7 @@ export class SecondThread {
     while (this.#pending.length > 0)
       this.#settle((job) =>
         job.reject(
-          new CabError("CAB_WRITE_FAILED", "the thread that compressed a part of it came to an end"),
+          new ArchiveError("CAB_WRITE_FAILED", "the thread that compressed a part of it came to an end"),
         ),
       );
   }

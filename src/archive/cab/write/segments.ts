@@ -4,7 +4,7 @@
  * few buffers that all of it runs in.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { abortable } from "../../entries/body.ts";
+import { abortable } from "../../../bytes.ts";
 import type { Compression } from "../../entries/entry.ts";
 import type { Spool } from "../../entries/spool.ts";
 import { BLOCK_SIZE } from "../format.ts";

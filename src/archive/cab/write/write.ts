@@ -16,7 +16,7 @@ import {
   type EntryResult,
   type WriteOptions,
 } from "../../entries/entry.ts";
-import { CabError } from "../../entries/error.ts";
+import { ArchiveError } from "../../entries/error.ts";
 import { ContentHash } from "../../entries/hash.ts";
 import { MAX_SAFE_NAME_SIZE, UniqueNames } from "../../entries/names.ts";
 import { messageOf, openEntry, orderEntries } from "../../entries/order.ts";
@@ -38,8 +38,6 @@ import {
 import { worstSize } from "./mszip.ts";
 import { type FolderExtent, Segments } from "./segments.ts";
 
-export type { Archive } from "../../entries/archive.ts";
-
 const DEFAULT_LEVEL = 4;
 
 /** What is kept for the last entry. */
@@ -60,7 +58,7 @@ const SETTABLE_ATTRIBUTES =
 
 /**
  * Writes a cabinet of `entries`, MSZIP-compressed or stored. Same entries, same bytes.
- * @throws {CabError} CAB_WRITE_FAILED when the spool cannot be written.
+ * @throws {ArchiveError} CAB_WRITE_FAILED when the spool cannot be written.
  * @throws the signal's reason when it aborts. Nothing is left behind: no file, no open handle.
  */
 export async function writeCabinet(
@@ -125,7 +123,8 @@ class CabinetWriter {
   async finish(): Promise<Archive> {
     const folders = await this.#segments.finish();
     this.#options.signal?.throwIfAborted();
-    const archive = await sealArchive(this.#encodeHead(folders), this.#spool, this.#results);
+    const head = this.#encodeHead(folders);
+    const archive = await sealArchive(() => inOrder(head, this.#spool), this.#spool, this.#results);
     this.#options.signal?.throwIfAborted();
     return archive;
   }
@@ -314,7 +313,7 @@ class CabinetWriter {
     const dataOffset = filesOffset + this.#recordsSize;
     const cabinetSize = dataOffset + this.#spool.size;
     if (cabinetSize > MAX_CABINET_SIZE) {
-      throw new CabError(
+      throw new ArchiveError(
         "CAB_LIMIT",
         `the cabinet has ${cabinetSize} bytes; at most ${MAX_CABINET_SIZE} are allowed`,
       );
@@ -333,6 +332,11 @@ class CabinetWriter {
       ...this.#records,
     ]);
   }
+}
+
+async function* inOrder(head: Buffer, spool: Spool): AsyncGenerator<Buffer> {
+  yield head;
+  yield* spool.read();
 }
 
 /** `memory.dmp.001`: joined in the order of their names, the parts give the whole. */

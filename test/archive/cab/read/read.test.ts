@@ -2,13 +2,23 @@ import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { deflateRawSync } from "node:zlib";
 import fc from "fast-check";
 import { verifyCabinet } from "../../../../src/archive/cab/read/contents.ts";
 import { extractCabinet } from "../../../../src/archive/cab/read/extract.ts";
-import { bytesSource, openSource } from "../../../../src/archive/cab/read/source.ts";
+import { openSource } from "../../../../src/archive/cab/read/source.ts";
 import { readCabinet } from "../../../../src/archive/cab/read/tables.ts";
-import { CabError } from "../../../../src/archive/entries/error.ts";
+import { ArchiveError } from "../../../../src/archive/entries/error.ts";
+import { bytesSource } from "../../../support/archives/bytes-source.ts";
+import {
+  contentsOf,
+  entry,
+  makeFolder,
+  pack,
+  sortedContents,
+  unpack,
+} from "../../../support/archives/cabinet.ts";
 import {
   type Crafted,
   craftCabinet,
@@ -17,14 +27,6 @@ import {
   storedBlocks,
 } from "../../../support/archives/crafted-cabinet.ts";
 import { dumpBytes, logText, randomBytes } from "../../../support/archives/inputs.ts";
-import {
-  contentsOf,
-  entry,
-  makeFolder,
-  pack,
-  sortedContents,
-  unpack,
-} from "../../../support/archives/pack.ts";
 
 const log = logText(100_000, 1);
 
@@ -48,7 +50,7 @@ async function wrongWith(cabinet: Buffer): Promise<[string, number | undefined, 
     await verify(cabinet);
     return null;
   } catch (error) {
-    assert.ok(error instanceof CabError, String(error));
+    assert.ok(error instanceof ArchiveError, String(error));
     return [error.code, error.offset, error.message];
   }
 }
@@ -592,13 +594,99 @@ test("any single byte changed gives the same contents or a clear error", async (
         async (at, change) => {
           const changed = patched(bytes, at, [(bytes[at] ?? 0) ^ change]);
           const found = await unpack(changed).catch((error) =>
-            assert.ok(error instanceof CabError, String(error)),
+            assert.ok(error instanceof ArchiveError, String(error)),
           );
           if (found !== undefined) assert.deepEqual(sortedContents(found), contents);
         },
       ),
       { numRuns: 300 },
     );
+  }
+});
+
+/** Every change of each of these bytes that gives other contents without an error, as `byte: was → is`. */
+async function silentChanges(cabinet: Buffer, from = 0, to = cabinet.length): Promise<string[]> {
+  const contents = sortedContents(await unpack(cabinet));
+  const silent: string[] = [];
+  for (let at = from; at < to; at++) {
+    for (let is = 0; is < 256; is++) {
+      const found = await unpack(patched(cabinet, at, [is])).catch((error) =>
+        assert.ok(error instanceof ArchiveError, String(error)),
+      );
+      if (found !== undefined && !isDeepStrictEqual(sortedContents(found), contents))
+        silent.push(`${at}: ${cabinet[at]} → ${is}`);
+    }
+  }
+  return silent;
+}
+
+test("no change of any byte is silent in a small cabinet whose last file is empty", async () => {
+  for (const compression of [0, 4] as const) {
+    const { bytes } = await pack([entry("log", "Hello, world!\n"), entry("e", "")], { compression });
+    assert.deepEqual(await silentChanges(bytes), []);
+  }
+});
+
+test("no change of an offset or a count is silent, wherever empty files stand", async () => {
+  const text = Buffer.from("Hello, world!\n");
+  const [empty, other] = [entry("e", ""), entry("log", text)];
+  const folders = [
+    { typeCompress: 0, blocks: storedBlocks(text) },
+    { typeCompress: 1, blocks: mszipBlocks(text) },
+  ];
+  const files = [
+    { name: "a", size: 14 },
+    { name: "b", size: 14, folderIndex: 1 },
+    { name: "e", size: 0, folderIndex: 1, folderOffset: 14 },
+  ];
+  const cabinets = [
+    (await pack([empty, other, empty, empty])).bytes,
+    (await pack([empty, empty])).bytes,
+    craftCabinet({ folders, files }),
+    craftCabinet({ folders, files, reserve: { header: 20, folder: 4, block: 8 } }),
+  ];
+  for (const cabinet of cabinets) assert.deepEqual(await silentChanges(cabinet, 16, 32), []);
+});
+
+test("a count of files that is too low or too high is told", async () => {
+  const text = Buffer.from("Hello, world!\n");
+  const { bytes } = await pack([entry("log", text), entry("e1", ""), entry("e2", "")]);
+  const corrupt = (message: string, offset: number) => [
+    "CAB_CORRUPT",
+    offset,
+    `${message} (at byte ${offset})`,
+  ];
+  const left = (count: number, name: string) => `"${name}" follows the ${count} files that the header counts`;
+  assert.deepEqual(await wrongWith(patched(bytes, 28, [2])), corrupt(left(2, "e2"), 83));
+  assert.deepEqual(await wrongWith(patched(bytes, 28, [1])), corrupt(left(1, "e1"), 64));
+  assert.deepEqual(await wrongWith(patched(bytes, 28, [0])), corrupt(left(0, "log"), 44));
+  const emptyOnly = (await pack([entry("e1", ""), entry("e2", "")])).bytes;
+  assert.deepEqual((await wrongWith(patched(emptyOnly, 28, [1])))?.[2], `${left(1, "e2")} (at byte 63)`);
+  // Heads of blocks that would do as the record of an empty file.
+  const blocks = Array.from({ length: 10 }, () => ({
+    payload: Buffer.alloc(4),
+    uncompressedSize: 4,
+    checksum: 0,
+  }));
+  const high = craftCabinet({ folders: [{ typeCompress: 0, blocks }], files: [{ name: "a", size: 40 }] });
+  assert.equal(await wrongWith(high), null);
+  assert.deepEqual(
+    await wrongWith(patched(high, 28, [2])),
+    corrupt("the table of files ends at byte 80, inside the data that starts at byte 62", 16),
+  );
+});
+
+test("room between the tables and the data that holds no file is a warning", async () => {
+  for (const fill of [0, 0xa5]) {
+    const gap = Buffer.alloc(512, fill);
+    const base = crafted();
+    const spread = Buffer.concat([base.subarray(0, 62), gap, base.subarray(62)]);
+    spread.writeUInt32LE(spread.length, 8);
+    spread.writeUInt32LE(62 + gap.length, 36);
+    assert.deepEqual((await readCabinet(bytesSource(spread))).warnings, [
+      "512 bytes after the table of files belong to nothing",
+    ]);
+    assert.deepEqual(await unpack(spread), [["a", log]]);
   }
 });
 

@@ -8,8 +8,8 @@ import { deflateSegment, type Segment } from "../../../../src/archive/cab/write/
 import { type Job, SecondThread } from "../../../../src/archive/cab/write/second-thread.ts";
 import type * as writer from "../../../../src/archive/cab/write/write.ts";
 import type { Entry } from "../../../../src/archive/entries/entry.ts";
+import { entry, makeFolder } from "../../../support/archives/cabinet.ts";
 import { logText, randomBytes } from "../../../support/archives/inputs.ts";
-import { entry, makeFolder } from "../../../support/archives/pack.ts";
 import { buildModule } from "../../../support/build-module.ts";
 
 const SOURCE = join(import.meta.dirname, "../../../../src/archive/cab/write/second-thread.ts");

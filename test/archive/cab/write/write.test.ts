@@ -8,14 +8,14 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { path7za } from "7zip-bin";
 import fc from "fast-check";
-import { bytesSource } from "../../../../src/archive/cab/read/source.ts";
 import { readCabinet } from "../../../../src/archive/cab/read/tables.ts";
 import { writeCabinet } from "../../../../src/archive/cab/write/write.ts";
-import { openFile } from "../../../../src/archive/entries/body.ts";
 import type { Entry, EntryResult } from "../../../../src/archive/entries/entry.ts";
+import { bytesSource } from "../../../support/archives/bytes-source.ts";
+import { entry, makeFolder, pack, TIME, unpack } from "../../../support/archives/cabinet.ts";
 import { dumpBytes, logText, randomBytes } from "../../../support/archives/inputs.ts";
-import { entry, makeFolder, pack, sha256, TIME, unpack } from "../../../support/archives/pack.ts";
-import { readAll } from "../../../support/chunks.ts";
+import { openFile } from "../../../support/archives/opened-file.ts";
+import { readAll, sha256 } from "../../../support/bytes.ts";
 
 const run = promisify(execFile);
 

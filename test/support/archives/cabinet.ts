@@ -1,16 +1,17 @@
-/** Entries, archives and their contents as the tests of this folder want them. */
-import { createHash } from "node:crypto";
+/** Cabinets in tests: made from entries, and read back. */
+
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { readContents } from "../../../src/archive/cab/read/contents.ts";
-import { bytesSource, type Source } from "../../../src/archive/cab/read/source.ts";
+import type { Source } from "../../../src/archive/cab/read/source.ts";
 import { type Cabinet, readCabinet } from "../../../src/archive/cab/read/tables.ts";
 import { writeCabinet } from "../../../src/archive/cab/write/write.ts";
 import type { Archive } from "../../../src/archive/entries/archive.ts";
 import type { Entry, EntryBody, WriteOptions } from "../../../src/archive/entries/entry.ts";
-import { readAll } from "../chunks.ts";
+import { readAll } from "../bytes.ts";
+import { bytesSource } from "./bytes-source.ts";
 
 export const TIME = new Date(Date.UTC(2026, 2, 4, 5, 6, 8));
 
@@ -53,8 +54,4 @@ export async function contentsOf(source: Source, cabinet: Cabinet): Promise<[str
 /** The contents alone, in an order that does not depend on the tables. */
 export function sortedContents(contents: readonly [string, Buffer][]): Buffer[] {
   return contents.map(([, content]) => content).sort(Buffer.compare);
-}
-
-export function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }

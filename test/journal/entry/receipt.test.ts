@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -10,11 +9,11 @@ import {
   type Receipt,
   verifyReceipt,
   withoutCredentials,
-} from "../../src/journal/receipt.ts";
-import { quote } from "../../src/printable.ts";
-import { NOON } from "../support/journal/sample.ts";
+} from "../../../src/journal/entry/receipt.ts";
+import { quote } from "../../../src/printable.ts";
+import { sha256 } from "../../support/bytes.ts";
+import { NOON } from "../../support/journal/samples.ts";
 
-const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 const LEVEL1 = Buffer.from("the report");
 const ARCHIVE = Buffer.from("the cabinet");
 const body = (bytes: Buffer) => ({ open: () => Readable.from([bytes.subarray(0, 3), bytes.subarray(3)]) });

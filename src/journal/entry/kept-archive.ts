@@ -1,12 +1,17 @@
 /** The level 2 bytes in an entry: every retry of the upload sends exactly these. */
 
-import { createHash } from "node:crypto";
-import { CerError } from "../errors.ts";
-import { encodeDocument } from "../json.ts";
-import { type Disk, systemCode, writeFile, writeWhole } from "./disk/disk.ts";
+import { Measure, measure } from "../../bytes.ts";
+import { CerError } from "../../errors.ts";
+import { encodeDocument } from "../../json.ts";
+import { type Disk, systemCode, writeFile, writeWhole } from "../disk/disk.ts";
 import { type ArchiveFacts, parseArchiveFacts } from "./documents.ts";
 import { readDocument } from "./entry.ts";
-import type { ReportArchive } from "./report.ts";
+
+/** An archive for level 2. */
+export type ReportArchive = ArchiveFacts & {
+  /** The same bytes every time. A chunk is good until the next one is asked for. */
+  open(): AsyncIterable<Uint8Array>;
+};
 
 /**
  * Copies an archive into the entry; it counts once its document is there.
@@ -18,23 +23,15 @@ export async function writeArchive(
   archive: ReportArchive,
 ): Promise<ReportArchive> {
   const aside = `${entry}/archive.new`;
-  const hash = createHash("sha256");
-  let size = 0;
-  async function* hashed(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of archive.open()) {
-      hash.update(chunk);
-      size += chunk.length;
-      yield chunk;
-    }
-  }
+  const copied = new Measure();
   try {
-    await writeFile(disk, aside, hashed());
+    await writeFile(disk, aside, copied.through(archive.open()));
   } catch (error) {
     // Half an archive is of no use, and a full disk has use for the room.
     await disk.unlink(aside).catch(() => {});
     throw error;
   }
-  const sha256 = hash.digest("hex");
+  const { size, sha256 } = copied.finish();
   if (size !== archive.size || sha256 !== archive.sha256)
     throw new CerError(
       "CER_ARCHIVE",
@@ -55,15 +52,12 @@ export async function readArchive(disk: Disk, entry: string): Promise<ReportArch
   const facts = await readDocument(disk, entry, "archive.json", parseArchiveFacts);
   if (facts === null) return null;
   const archive = openArchive(disk, entry, facts);
-  const hash = createHash("sha256");
-  try {
-    for await (const chunk of archive.open()) hash.update(chunk);
-  } catch (cause) {
+  const { sha256 } = await measure(archive.open()).catch((cause: unknown) => {
     throw new CerError("CER_DAMAGED", `archive cannot be read (${systemCode(cause) ?? "unknown"}).`, {
       cause,
     });
-  }
-  if (hash.digest("hex") !== facts.sha256)
+  });
+  if (sha256 !== facts.sha256)
     throw new CerError("CER_DAMAGED", "archive is not what was written: its SHA-256 differs.");
   return archive;
 }

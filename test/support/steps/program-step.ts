@@ -1,6 +1,6 @@
 /** In the child: the one count of steps that disk and network share. */
 
-import { killingStep, type Step } from "./stepping.ts";
+import { killingStep, type Step } from "./kill-at-step.ts";
 
 const { TEST_STEPS, TEST_KILL_AT } = process.env;
 

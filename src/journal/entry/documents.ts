@@ -4,10 +4,10 @@
  * throws CER_DAMAGED naming the document and the first field that is wrong.
  */
 
-import { createHash } from "node:crypto";
 import * as v from "valibot";
-import type { Destination } from "../config/destination.ts";
-import type { Event } from "../event.ts";
+import { sha256Of } from "../../bytes.ts";
+import type { Destination } from "../../config/destination.ts";
+import type { Event } from "../../event.ts";
 import {
   count,
   documentReader,
@@ -23,7 +23,7 @@ import {
   text,
   time,
   unsigned64,
-} from "../json.ts";
+} from "../../json.ts";
 import { parseId } from "./layout.ts";
 
 /** One try to send. Written down before the first byte leaves, and again when it ended. */
@@ -229,10 +229,6 @@ export function encodeAnswer({ status, body, receivedAt }: Answer): Buffer {
     body: body.toString("base64"),
     sha256: sha256Of(body),
   });
-}
-
-function sha256Of(bytes: Buffer): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }
 
 /** The kept archive's size, its hash, and what is said of it. */

@@ -8,9 +8,9 @@
  * time are kept.
  */
 
-import { createHash } from "node:crypto";
-import type { AttachedFile } from "../event.ts";
-import { type Disk, type Source, systemCode } from "./disk/disk.ts";
+import { Measure } from "../../bytes.ts";
+import type { AttachedFile } from "../../event.ts";
+import { type Disk, type Source, systemCode } from "../disk/disk.ts";
 import type { Attachment } from "./documents.ts";
 
 /** Bytes up to which a file is copied rather than hard-linked. Logs are below it, dumps worth linking above. */
@@ -76,20 +76,15 @@ async function tryShare(disk: Disk, share: () => Promise<void>, to: string): Pro
 }
 
 async function copyFile(disk: Disk, source: Source, to: string): Promise<{ size: number; sha256: string }> {
-  const hash = createHash("sha256");
+  const copied = new Measure();
   const file = await disk.create(to);
-  let size = 0;
   try {
-    for await (const chunk of source.chunks()) {
-      hash.update(chunk);
-      size += chunk.length;
-      await file.write(chunk);
-    }
+    for await (const chunk of copied.through(source.chunks())) await file.write(chunk);
     await file.sync();
   } finally {
     await file.close();
   }
-  return { size, sha256: hash.digest("hex") };
+  return copied.finish();
 }
 
 /** What became of a kept file since: the path to read, and what to say of it. */

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { encodeEvent, eventSchema } from "../../src/journal/documents.ts";
-import { documentReader, encodeDocument, object } from "../../src/json.ts";
-import { sampleEvent } from "../support/journal/sample.ts";
+import { encodeEvent, eventSchema } from "../../../src/journal/entry/documents.ts";
+import { documentReader, encodeDocument, object } from "../../../src/json.ts";
+import { sampleEvent } from "../../support/events.ts";
 
 test("an event survives, its 64-bit time to the last tick", () => {
   const texts = fc.string({ unit: "binary" });

@@ -11,10 +11,10 @@
  *   receipt.json  from then on the report is delivered, whatever else lies here
  */
 
-import { createHash } from "node:crypto";
-import { CerError } from "../errors.ts";
+import { sha256Of } from "../../bytes.ts";
+import { CerError } from "../../errors.ts";
+import { type Disk, systemCode, unlessMissing, writeFile, writeWhole } from "../disk/disk.ts";
 import { attachmentPath, isStored, keepAttachment } from "./attachment.ts";
-import { type Disk, systemCode, unlessMissing, writeFile, writeWhole } from "./disk/disk.ts";
 import {
   type Answer,
   type Attachment,
@@ -52,8 +52,8 @@ export async function writeEntry(
       attachments.push(await keepAttachment(disk, file, attachmentPath(path, index), { copy }));
     await disk.syncDirectory(`${path}/files`);
   }
-  const sha256 = createHash("sha256").update(level1).digest("hex");
-  const record: EntryRecord = { ...rest, level1: { size: level1.length, sha256 }, attachments };
+  const kept = { size: level1.length, sha256: sha256Of(level1) };
+  const record: EntryRecord = { ...rest, level1: kept, attachments };
   await writeWhole(disk, path, "entry.json", encodeEntry(record));
   return record;
 }
@@ -98,7 +98,7 @@ export async function readEntry(
   if (record.id !== id) throw new CerError("CER_DAMAGED", "entry.json belongs to another entry.");
   const level1 = await unlessMissing(disk.read(`${entry}/level1`, MAX_DOCUMENT), null);
   if (level1 === null) throw new CerError("CER_DAMAGED", "level1 is missing.");
-  if (createHash("sha256").update(level1).digest("hex") !== record.level1.sha256)
+  if (sha256Of(level1) !== record.level1.sha256)
     throw new CerError("CER_DAMAGED", "level1 is not what was written: its SHA-256 differs.");
   return { record, level1 };
 }

@@ -1,5 +1,9 @@
+/** The scripted server itself: each fault does what its name says, and every request is remembered. */
+
 import assert from "node:assert/strict";
+import { connect } from "node:net";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   answer,
   busy,
@@ -21,13 +25,13 @@ import {
   refusingPort,
   resetAfter,
   slow,
-  startFaults,
-} from "./fault-server.ts";
+  startScripted,
+} from "./scripted-server.ts";
 
 const REQUEST = "PUT /a\\b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello";
 
 async function play(fault: Fault, until?: string): Promise<string> {
-  const server = await startFaults([fault]);
+  const server = await startScripted([fault]);
   try {
     return await exchangeRaw(server.port, REQUEST, until);
   } finally {
@@ -71,7 +75,7 @@ test("each fault answers as its name says", async () => {
 });
 
 test("requests are recorded as they came, each with the fault that was its turn", async () => {
-  const server = await startFaults([closeOnConnect(), resetAfter(3), answer(500), ok("fine")]);
+  const server = await startScripted([closeOnConnect(), resetAfter(3), answer(500), ok("fine")]);
   await exchangeRaw(server.port, REQUEST);
   assert.equal(await exchangeRaw(server.port, REQUEST), "[ECONNRESET]");
   const chunked =
@@ -101,7 +105,7 @@ test("requests are recorded as they came, each with the fault that was its turn"
 });
 
 test("a server that never answers holds the connection until it is closed", async () => {
-  const server = await startFaults([neverAnswer()]);
+  const server = await startScripted([neverAnswer()]);
   const waiting = exchangeRaw(server.port, REQUEST);
   const first = await Promise.race([
     waiting,
@@ -110,6 +114,46 @@ test("a server that never answers holds the connection until it is closed", asyn
   assert.equal(first, "still waiting");
   await server.close();
   assert.match(await waiting, /^(\[ECONNRESET\])?$/);
+});
+
+test("a script that chooses is asked once a request is whole; null is what a CER server should do", async () => {
+  const server = await startScripted((method, count) =>
+    method === "POST" && count === 1 ? busy("7") : null,
+  );
+  const post = "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi";
+  assert.match(await exchangeRaw(server.port, post, "\r\n\r\n"), /^HTTP\/1\.1 503 /);
+  assert.match(
+    await exchangeRaw(server.port, post, ".cab\r\n"),
+    /\r\niData=1\r\nDumpFile=\\Cabs\\2\.cab\r\n$/,
+  );
+  assert.match(await exchangeRaw(server.port, REQUEST, "\r\n\r\n"), /^HTTP\/1\.1 200 /);
+  assert.deepEqual([server.whole("POST").length, server.whole("PUT").length], [2, 1]);
+  server.isDown = true;
+  assert.match(await exchangeRaw(server.port, post), /^(\[ECONNRESET\])?$/);
+  assert.equal(server.requests.length, 3);
+  await server.close();
+});
+
+test("a request that its client breaks off is remembered as far as it came", async () => {
+  for (const end of ["end", "resetAndDestroy"] as const) {
+    let choices = 0;
+    const server = await startScripted(() => {
+      choices++;
+      return null;
+    });
+    const client = connect(server.port, "127.0.0.1");
+    client.on("error", () => {});
+    client.write("PUT /a HTTP/1.1\r\nContent-Length: 5\r\n\r\nhel");
+    await sleep(100);
+    client[end]();
+    while (server.requests.length === 0) await sleep(10);
+    assert.deepEqual(
+      server.requests.map(({ method, body, complete }) => [method, body.toString(), complete]),
+      [["PUT", "hel", false]],
+    );
+    assert.deepEqual([server.whole("PUT").length, choices], [0, 0]);
+    await server.close();
+  }
 });
 
 test("nothing listens on a refusing port", async () => {

@@ -1,38 +1,23 @@
-/** Events, reports and receipts for the journal's tests. */
+/** A journal for tests, and the reports, archives and receipts in it. */
 
-import { createHash } from "node:crypto";
 import { hostname } from "node:os";
 import { Readable } from "node:stream";
-import type { AttachedFile, Event } from "../../../src/event.ts";
+import type { AttachedFile } from "../../../src/event.ts";
 import type { AddOptions, NewReport } from "../../../src/journal/admission.ts";
 import type { ClaimedReport } from "../../../src/journal/claimed-report.ts";
 import { type Disk, openDisk } from "../../../src/journal/disk/disk.ts";
 import { openProcesses } from "../../../src/journal/disk/owner.ts";
-import { ADMISSION } from "../../../src/journal/duplicates.ts";
+import { DEFAULT_ADMISSION } from "../../../src/journal/duplicates.ts";
+import type { Receipt } from "../../../src/journal/entry/receipt.ts";
 import type { Journal, JournalDeps } from "../../../src/journal/journal.ts";
 import { openJournal } from "../../../src/journal/open.ts";
-import type { Receipt } from "../../../src/journal/receipt.ts";
 import type { BuiltArchive } from "../../../src/journal/report.ts";
+import { sha256 } from "../bytes.ts";
+import { sampleEvent } from "../events.ts";
 
 export const NOON = Date.parse("2026-11-24T12:00:00.000Z");
 export const HOUR = 3_600_000;
 export const DAY = 24 * HOUR;
-
-export function sampleEvent(value: string, files: readonly AttachedFile[] = []): Event {
-  return {
-    reportType: 1,
-    eventType: "SetupFailed",
-    friendlyEventName: "Setup failed",
-    eventDescription: null,
-    eventTime: 133_000_000_000_000_001n,
-    machine: { name: "HOST", os: "6.1.7601.2.1.0.256.1", lcid: 1033, oem: null },
-    user: { name: "ann" },
-    application: { name: "setup.exe", path: "C:\\setup.exe", company: "Contoso" },
-    parameters: [{ id: 0, name: "product", value }],
-    secondaryParameters: [{ name: "log", value: "1" }],
-    files,
-  };
-}
 
 export function sampleReport(value: string, files: readonly AttachedFile[] = []): NewReport {
   return {
@@ -49,7 +34,7 @@ export function sampleReport(value: string, files: readonly AttachedFile[] = [])
   };
 }
 
-export const PLAIN: AddOptions = { admission: ADMISSION, copy: true, dropOldest: false };
+export const PLAIN: AddOptions = { admission: DEFAULT_ADMISSION, copy: true, dropOldest: false };
 /** As `--force` adds: neither compared nor counted. */
 export const FORCED: AddOptions = { admission: null, copy: true, dropOldest: false };
 
@@ -133,7 +118,7 @@ export const ARCHIVE = Buffer.alloc(300_000, "MSCF and more ");
 export function archiveOf(bytes: Buffer): BuiltArchive {
   return {
     size: bytes.length,
-    sha256: createHash("sha256").update(bytes).digest("hex"),
+    sha256: sha256(bytes),
     about: {
       files: [{ name: "setup.log", bytes: 7, sha256: null }],
       declined: [{ kind: "WQL", item: "SELECT *", reason: "not allowed" }],

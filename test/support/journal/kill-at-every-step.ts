@@ -1,42 +1,21 @@
-/** The parent's side of steps.ts: runs a program as often as it takes steps, and has it killed at each of them. */
+/** The parent's side of kill-at-step.ts: runs a program as often as it takes steps, and has it killed at each of them. */
 
-import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildModule } from "../build-module.ts";
+import { type Ended, openPlace, runCer } from "../run-cer.ts";
 
 export type Child = {
-  /** Runs it with these arguments; the result is what it wrote to stdout. */
-  run(
-    args: readonly string[],
-  ): Promise<{ code: number | null; signal: string | null; stdout: string; stderr: string }>;
+  run(args: readonly string[]): Promise<Ended>;
   remove(): Promise<void>;
 };
 
 /** A TypeScript program as JavaScript, so that starting it a few hundred times is quick. */
 export async function bundleChild(source: string): Promise<Child> {
-  const directory = await mkdtemp(join(tmpdir(), "cer-child-"));
-  const module = await buildModule(source, directory);
-  return {
-    run: (args) => runNode([module, ...args]),
-    remove: () => rm(directory, { recursive: true, force: true }),
-  };
-}
-
-function runNode(args: readonly string[]): ReturnType<Child["run"]> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
-    const texts = { stdout: "", stderr: "" };
-    child.stdout.on("data", (chunk) => {
-      texts.stdout += chunk;
-    });
-    child.stderr.on("data", (chunk) => {
-      texts.stderr += chunk;
-    });
-    child.on("error", reject);
-    child.on("close", (code, signal) => resolve({ code, signal, ...texts }));
-  });
+  const place = await openPlace();
+  const script = await buildModule(source, place.directory);
+  return { run: (args) => runCer(place, args, { script }), remove: place.remove };
 }
 
 /**
@@ -47,11 +26,7 @@ function runNode(args: readonly string[]): ReturnType<Child["run"]> {
  * @returns the steps' names
  */
 export async function killAtEveryStep(
-  runOnce: (
-    directory: string,
-    log: string,
-    killAt: number,
-  ) => Promise<{ signal: string | null; stderr: string }>,
+  runOnce: (directory: string, log: string, killAt: number) => Promise<Ended>,
   check: (directory: string, step: string, number: number) => Promise<void>,
 ): Promise<string[]> {
   const attempt = async (killAt: number): Promise<string[]> => {

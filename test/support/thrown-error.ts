@@ -1,4 +1,4 @@
-/** What a call complains of, as a value that a test compares whole. */
+/** The CerError that a call throws, as a value that a test compares whole. */
 
 import { CerError } from "../../src/errors.ts";
 

@@ -12,8 +12,8 @@ import {
   openOwners,
   type Processes,
   parseProcessStart,
-} from "../../src/journal/disk/owner.ts";
-import { mustOpen, sampleDeps } from "../support/journal/sample.ts";
+} from "../../../src/journal/disk/owner.ts";
+import { mustOpen, sampleDeps } from "../../support/journal/samples.ts";
 
 const SELF: Owner = {
   pid: 100,

@@ -1,7 +1,7 @@
 /**
- * The child's side of kill.ts: stopping a program at every step it takes. A step is a name and a moment; the program under test calls `step(name)`
- * before, in the middle of and after whatever it does, and a run either lists its steps or is killed (SIGKILL, by its
- * own hand, so that no step is missed) at the n-th of them. `steppedDisk` makes steps of every operation on the disk;
+ * The child's side of kill-at-every-step.ts and kill-delivery.ts: stopping a program at every step it takes. A step is a
+ * name and a moment; the program under test calls `step(name)` before, in the middle of and after whatever it does, and
+ * a run either lists its steps or is killed (SIGKILL, by its own hand, so that no step is missed) at the n-th of them. `steppedDisk` makes steps of every operation on the disk;
  * callers add their own, for a network say.
  */
 

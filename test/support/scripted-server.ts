@@ -1,8 +1,8 @@
 /**
- * A server that misbehaves on command: raw sockets, one scripted fault per request, and the exact requests it got.
- * Ask by name for what no well-behaved server produces:
+ * A CER server that does what its script says, on raw sockets, and remembers every request as it came, whole or broken
+ * off. What no well-behaved server produces is asked for by name:
  *
- *   const server = await startFaults([answer(503, { headers: { "retry-after": "7" } }), resetAfter(1000), ok()]);
+ *   const server = await startScripted([busy("7"), resetAfter(1000), ok()]);
  *   … run the client against server.port …
  *   assert.equal(server.requests.length, 3);
  *   await server.close();
@@ -21,7 +21,7 @@ export type RawRequest = {
   readonly head: string;
   /** Names in lower case; the last of a repeated header. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Decoded if it came in chunks; what had arrived, if the fault stopped it. */
+  /** Decoded if it came in chunks; what had arrived, if the fault stopped it or the client broke off. */
   readonly body: Buffer;
   /** The whole body arrived. */
   readonly complete: boolean;
@@ -160,60 +160,68 @@ export function delayed(ms: number, fault: Fault): Fault {
   };
 }
 
-export type FaultServer = {
+/**
+ * Faults in the order in which the requests begin, counted over all connections, the last one repeated. Or a choice,
+ * made once a request has arrived whole and given how many of its method there were, this one among them; null: what a
+ * CER server should do.
+ */
+export type Script = readonly Fault[] | ((method: string, count: number) => Fault | null);
+
+export type ScriptedServer = {
   readonly port: number;
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
-  /** In the order in which their faults were played. One that never sent a head is not among them. */
+  /** In the order in which they ended. One that never sent a head is not among them. */
   readonly requests: readonly RawRequest[];
+  /** Those of a method that arrived whole. */
+  whole(method: string): RawRequest[];
   /** Connections taken so far. */
   readonly connections: () => number;
+  /** Whether connections are closed as soon as they are made; those that there are stay. */
+  isDown: boolean;
   close(): Promise<void>;
 };
 
 /**
- * Listens on a free loopback port. Request n gets fault n, counted over all connections; the last one is repeated.
+ * Listens on a free loopback port. Without a script every report is taken and an archive asked for, which is taken too.
  * `Expect: 100-continue` is granted unless the fault comes before the body.
  */
-export async function startFaults(faults: readonly Fault[]): Promise<FaultServer> {
+export async function startScripted(script: Script = () => null): Promise<ScriptedServer> {
   const requests: RawRequest[] = [];
   const sockets = new Set<Socket>();
   let connections = 0;
-  let played = 0;
-  const script: Script = {
-    peek: () => {
-      const fault = faults[Math.min(played, faults.length - 1)];
-      if (fault === undefined) throw new Error("a fault server needs a fault");
-      return fault;
-    },
-    take: () => {
-      const fault = script.peek();
-      played++;
-      return fault;
-    },
-  };
-  const server = createServer((socket) => {
+  const player = typeof script === "function" ? choosing(script, requests) : inOrder(script);
+  const listener = createServer((socket) => {
     connections++;
     sockets.add(socket);
     socket.on("error", () => {});
     socket.on("close", () => sockets.delete(socket));
-    serveConnection(socket, script, requests).catch(() => socket.destroy());
+    if (server.isDown) socket.destroy();
+    else serveConnection(socket, player, requests).catch(() => socket.destroy());
   });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  const close = async () => {
-    const closed = once(server, "close");
-    server.close();
-    for (const socket of sockets) socket.destroy();
-    await closed;
+  listener.listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const { port } = listener.address() as AddressInfo;
+  const server: ScriptedServer = {
+    port,
+    url: `http://127.0.0.1:${port}`,
+    requests,
+    whole: (method) => wholeOf(requests, method),
+    connections: () => connections,
+    isDown: false,
+    close: async () => {
+      const closed = once(listener, "close");
+      listener.close();
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
   };
-  return { port, url: `http://127.0.0.1:${port}`, requests, connections: () => connections, close };
+  return server;
 }
 
 /** A port on which nothing listens: connections are refused. */
 export async function refusingPort(): Promise<number> {
-  const server = await startFaults([neverAnswer()]);
+  const server = await startScripted([neverAnswer()]);
   await server.close();
   return server.port;
 }
@@ -235,20 +243,64 @@ export async function exchangeRaw(port: number, bytes: string | Buffer, until?: 
   return text;
 }
 
-type Script = { readonly peek: () => Fault; readonly take: () => Fault };
+/** The script as it is played. */
+type Player = {
+  /** What is done before a byte is read; null: nothing. */
+  atConnect(): Fault | null;
+  /** What is done with a request whose head is there. */
+  atHead(method: string): Fault;
+};
 
-async function serveConnection(socket: Socket, script: Script, requests: RawRequest[]): Promise<void> {
-  if (script.peek().after === -1) {
-    await script.take().play(socket);
-    return;
-  }
+function inOrder(faults: readonly Fault[]): Player {
+  let played = 0;
+  const peek = () => {
+    const fault = faults[Math.min(played, faults.length - 1)];
+    if (fault === undefined) throw new Error("a script needs a fault");
+    return fault;
+  };
+  const take = () => {
+    const fault = peek();
+    played++;
+    return fault;
+  };
+  return { atConnect: () => (peek().after === -1 ? take() : null), atHead: take };
+}
+
+function choosing(
+  choose: (method: string, count: number) => Fault | null,
+  requests: readonly RawRequest[],
+): Player {
+  const atHead = (method: string): Fault => ({
+    play: (socket) => {
+      // The request was noted just now. A client that broke off gets no answer.
+      if (requests.at(-1)?.complete !== true) return;
+      const count = wholeOf(requests, method).length;
+      return (choose(method, count) ?? goodAnswer(method, count)).play(socket);
+    },
+  });
+  return { atConnect: () => null, atHead };
+}
+
+function wholeOf(requests: readonly RawRequest[], method: string): RawRequest[] {
+  return requests.filter((one) => one.complete && one.method === method);
+}
+
+/** Each report gets a DumpFile of its own, as from a real server, so that a report taken twice is seen. */
+function goodAnswer(method: string, count: number): Fault {
+  if (method === "PUT") return ok();
+  return ok(`Bucket=50${count}\r\nBucketTable=5\r\niData=1\r\nDumpFile=\\Cabs\\${count}.cab\r\n`);
+}
+
+async function serveConnection(socket: Socket, player: Player, requests: RawRequest[]): Promise<void> {
+  const atOnce = player.atConnect();
+  if (atOnce !== null) return atOnce.play(socket);
   const source = new SocketReader(socket);
   while (socket.writable) {
     const head = await source.readHead();
     if (head === null) return;
-    const fault = script.take();
     const [requestLine = "", ...lines] = head.split("\r\n");
     const [method = "", target = ""] = requestLine.split(" ");
+    const fault = player.atHead(method);
     const headers = Object.fromEntries(
       lines.map((line) => {
         const at = line.indexOf(":");
@@ -279,9 +331,10 @@ class SocketReader {
     this.#chunks = socket.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
   }
 
+  /** False where the client has ended or broken off. */
   async #more(): Promise<boolean> {
-    const { value, done } = await this.#chunks.next();
-    if (done === true) return false;
+    const { value, done } = await this.#chunks.next().catch(() => ({ value: null, done: true }));
+    if (done === true || value === null) return false;
     this.#pending = Buffer.concat([this.#pending, value]);
     return true;
   }

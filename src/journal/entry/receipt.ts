@@ -3,9 +3,9 @@
  * names, never contents, and no secret: addresses are written without credentials.
  */
 
-import { createHash } from "node:crypto";
 import * as v from "valibot";
-import { CerError } from "../errors.ts";
+import { measure, sha256Of } from "../../bytes.ts";
+import { CerError } from "../../errors.ts";
 import {
   count,
   digits,
@@ -20,7 +20,7 @@ import {
   text,
   time,
   unsigned64,
-} from "../json.ts";
+} from "../../json.ts";
 import {
   type Attempt,
   archivedFileSchema,
@@ -88,10 +88,6 @@ export function encodeReceipt(receipt: Receipt): Buffer {
 }
 
 const EMPTY_SEAL = '"seal": ""';
-
-function sha256Of(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
-}
 
 function isSealIntact(bytes: Buffer): boolean {
   const text = bytes.toString();
@@ -198,13 +194,7 @@ async function checkBytes(
   { open }: Bytes,
 ): Promise<Check> {
   if (stated === null) return { what, ok: false, detail: "was never sent, says the receipt" };
-  const hash = createHash("sha256");
-  let size = 0;
-  for await (const chunk of open()) {
-    hash.update(chunk);
-    size += chunk.length;
-  }
-  const sha256 = hash.digest("hex");
+  const { size, sha256 } = await measure(open());
   if (size !== stated.bytes)
     return { what, ok: false, detail: `is ${size} bytes, was sent as ${stated.bytes}` };
   if (sha256 !== stated.sha256)

@@ -11,8 +11,8 @@ import {
   parseId,
   parseLabel,
   parseTime,
-} from "../../src/journal/layout.ts";
-import { DAY, HOUR, NOON } from "../support/journal/sample.ts";
+} from "../../../src/journal/entry/layout.ts";
+import { DAY, HOUR, NOON } from "../../support/journal/samples.ts";
 
 const hex = (length: number) =>
   fc.string({ minLength: length, maxLength: length, unit: fc.constantFrom(..."0123456789abcdef") });
