@@ -1,5 +1,6 @@
 /** `cer serve`: the embedded CER server in the foreground, for trying out and for tests. */
 
+import { once } from "node:events";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { verifyArchive } from "../archive/verify.ts";
@@ -38,7 +39,7 @@ export async function runServe(
       );
     if (command.dir === null) warn(`What arrives is kept in ${dir}`);
     print(`Listening on ${server.url}`);
-    await aborted(signal);
+    if (!signal.aborted) await once(signal, "abort");
     await server.close();
     return EXIT.ok;
   } finally {
@@ -48,13 +49,6 @@ export async function runServe(
 
 function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.[0-9]{1,3}){3}$/.test(host);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 async function isUnused(dir: string): Promise<boolean> {

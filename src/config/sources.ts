@@ -3,16 +3,13 @@
 import { readFile } from "node:fs/promises";
 import { posix, win32 } from "node:path";
 import { parseSize } from "../consent/policy.ts";
+import type { Context } from "../context.ts";
 import { CerError } from "../errors.ts";
 import { parseJson, parseShape } from "../json.ts";
 import { decodeReportText } from "../wire/text.ts";
 import { ConfigSchema, parsePort, type Settings, type Source } from "./settings.ts";
 
-type Platform = {
-  readonly platform: NodeJS.Platform;
-  readonly env: NodeJS.ProcessEnv;
-  readonly home: string;
-};
+type Platform = Pick<Context, "platform" | "env" | "home">;
 
 /** The user's and the machine's configuration files, in this order, where the platform's conventions put them. */
 export function configFiles({ platform, env, home }: Platform): string[] {

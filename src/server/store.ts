@@ -67,9 +67,7 @@ export async function openStore(dir: string, warn: (warning: string) => void): P
     await mkdir(dir, PRIVATE_FOLDER);
     await rm(incoming, { recursive: true, force: true });
     await mkdir(incoming, PRIVATE_FOLDER);
-    const earlier: StoredBucket[] = [];
-    for await (const bucket of readBuckets(dir, warn)) earlier.push(bucket);
-    return new Store(dir, incoming, earlier);
+    return new Store(dir, incoming, await readBuckets(dir, warn));
   } catch (cause) {
     throw new CerError("CER_WRITE", `The directory ${dir} cannot be used: ${(cause as Error).message}`, {
       hint: "Name another one with --dir.",
@@ -221,7 +219,8 @@ type StoredBucket = {
   readonly reports: readonly StoredReport[];
 };
 
-async function* readBuckets(dir: string, warn: (warning: string) => void): AsyncGenerator<StoredBucket> {
+async function readBuckets(dir: string, warn: (warning: string) => void): Promise<StoredBucket[]> {
+  const buckets: StoredBucket[] = [];
   for (const name of await readdir(dir)) {
     const [, number] = /^bucket-([1-9][0-9]{0,8})$/.exec(name) ?? [];
     if (number === undefined) continue;
@@ -234,8 +233,9 @@ async function* readBuckets(dir: string, warn: (warning: string) => void): Async
       const dumpFile = await readText(join(folder, guid, "report.json"), "dumpFile", warn);
       reports.push({ guid, bucket, bucketTable: BUCKET_TABLE, dumpFile, folder: join(folder, guid) });
     }
-    yield { bucket, signature, reports };
+    buckets.push({ bucket, signature, reports });
   }
+  return buckets;
 }
 
 /** One text field of a JSON file; null when it is null, absent or unreadable. */
