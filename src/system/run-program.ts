@@ -3,10 +3,11 @@
  * output, ended with the caller's signal. Hides child processes.
  */
 
-export type ProgramOptions = {
-  readonly timeoutMs: number;
-  /** Bytes of standard output that are kept; at the first byte more the program is ended. */
-  readonly maxBytes: number;
+/** Bounds of what is asked of a system: milliseconds until it is given up, bytes that are taken, the caller's signal. */
+export type Limits = { readonly timeoutMs: number; readonly maxBytes: number; readonly signal: AbortSignal };
+
+/** At the first byte of standard output more than `maxBytes` the program is ended. */
+export type ProgramOptions = Omit<Limits, "signal"> & {
   readonly signal?: AbortSignal;
   /** The program's whole environment; without it, this process's own. */
   readonly env?: NodeJS.ProcessEnv;
