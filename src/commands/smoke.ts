@@ -25,6 +25,7 @@ import { startServer } from "../server/listen.ts";
 import { formatUrl } from "../wire/exchange.ts";
 import { encodeReport } from "../wire/report.ts";
 import { decodeAnswerText, decodeReportText } from "../wire/text.ts";
+import { printResult } from "./print-result.ts";
 
 /** [MS-CER2] 4.4, step 4. */
 const EXAMPLE: Event = {
@@ -193,12 +194,11 @@ function show(
   { terminal }: Context,
 ): void {
   const { print, say, paint } = terminal;
-  if (output.json) print(JSON.stringify({ ...outcome, steps }, null, 2));
-  else if (!output.quiet)
-    for (const { number, title, seen } of steps) {
-      print(`${number}. ${title}`);
-      for (const line of seen) print(`   ${paint("dim", line)}`);
-    }
+  const lines = steps.flatMap(({ number, title, seen }) => [
+    `${number}. ${title}`,
+    ...seen.map((line) => `   ${paint("dim", line)}`),
+  ]);
+  printResult({ lines, json: { ...outcome, steps } }, output, terminal);
   if (outcome.error !== null) {
     say(
       `${paint("bad", "Failed")} after step ${steps.at(-1)?.number}: ${stripControls(outcome.error.message)}`,

@@ -12,7 +12,6 @@ import {
   FILE_TYPES,
   type FileType,
   MAX_PARAMETERS,
-  type Parameter,
   REPORT_TYPES,
   type ReportType,
   toFileTime,
@@ -23,6 +22,7 @@ import { decodeReportText } from "../wire/text.ts";
 const MAX_FILETIME = 2n ** 64n - 1n;
 
 const text = (description: string) => v.pipe(v.string(), v.description(description));
+const optionalText = (description: string) => v.exactOptional(text(description));
 
 /** A name of the list or its number. */
 function oneOf(names: readonly string[], first: number, description: string) {
@@ -41,13 +41,11 @@ function oneOf(names: readonly string[], first: number, description: string) {
 
 const EventSchema = v.pipe(
   v.strictObject({
-    $schema: v.exactOptional(text("Where this schema is, for editors; cer does not read it.")),
+    $schema: optionalText("Where this schema is, for editors; cer does not read it."),
     reportType: v.exactOptional(oneOf(REPORT_TYPES, 0, "WER_REPORT_TYPE; 1 (Critical) when left out.")),
-    eventType: v.exactOptional(
-      text("What kind of event, APPCRASH for example. Required here or as --event-type."),
-    ),
-    friendlyEventName: v.exactOptional(text("The event's name as people say it.")),
-    eventDescription: v.exactOptional(text("What happened, in words.")),
+    eventType: optionalText("What kind of event, APPCRASH for example. Required here or as --event-type."),
+    friendlyEventName: optionalText("The event's name as people say it."),
+    eventDescription: optionalText("What happened, in words."),
     eventTime: v.exactOptional(
       v.pipe(
         v.union(
@@ -59,8 +57,8 @@ const EventSchema = v.pipe(
     ),
     machine: v.exactOptional(
       v.strictObject({
-        name: v.exactOptional(text("Fully qualified name of the machine, at most 256 characters.")),
-        os: v.exactOptional(text("major.minor.build.platform.spMajor.spMinor.suite.product")),
+        name: optionalText("Fully qualified name of the machine, at most 256 characters."),
+        os: optionalText("major.minor.build.platform.spMajor.spMinor.suite.product"),
         lcid: v.exactOptional(
           v.pipe(
             v.number(),
@@ -70,15 +68,15 @@ const EventSchema = v.pipe(
             v.description("Locale, as a Windows LCID."),
           ),
         ),
-        oem: v.exactOptional(text("The machine's maker, at most 32 characters.")),
+        oem: optionalText("The machine's maker, at most 32 characters."),
       }),
     ),
-    user: v.exactOptional(v.strictObject({ name: v.exactOptional(text("The user the report is for.")) })),
+    user: v.exactOptional(v.strictObject({ name: optionalText("The user the report is for.") })),
     application: v.exactOptional(
       v.strictObject({
-        name: v.exactOptional(text("At most 256 characters.")),
-        path: v.exactOptional(text("At most 256 characters.")),
-        company: v.exactOptional(text("At most 256 characters.")),
+        name: optionalText("At most 256 characters."),
+        path: optionalText("At most 256 characters."),
+        company: optionalText("At most 256 characters."),
       }),
     ),
     parameters: v.exactOptional(
@@ -99,7 +97,7 @@ const EventSchema = v.pipe(
       v.array(
         v.strictObject({
           path: text("Relative to the event file, or to the current directory on standard input."),
-          name: v.exactOptional(text("The name in the report; the path's last part when left out.")),
+          name: optionalText("The name in the report; the path's last part when left out."),
           type: v.exactOptional(oneOf(FILE_TYPES, 1, "WER_FILE_TYPE; 5 (Other) when left out.")),
         }),
       ),
@@ -145,7 +143,7 @@ export async function parseEvent(bytes: Buffer, where: string, directory: string
 function uniqueParameters(
   parameters: readonly { id: number; name?: string; value: string }[],
   where: string,
-): Parameter[] {
+) {
   const seen = new Set<number>();
   return parameters.map(({ id, name, value }, at) => {
     if (seen.has(id))

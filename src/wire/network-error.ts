@@ -79,7 +79,10 @@ export function explainNetworkError(
     });
   }
   const known = codes.map((code) => BY_CODE[code]).find((explanation) => explanation !== undefined);
-  if (known !== undefined) return asError(known, place, codes, error);
+  if (known !== undefined) {
+    const [code, what, hint] = known;
+    return new CerError(code, `${place}: ${what} (${codes[0]}).`, { hint, cause: error });
+  }
   const code = codes[0] ?? "";
   if (code.startsWith("ERR_SSL") || code === "EPROTO")
     return new CerError("CER_TLS", `${place}: no TLS there (${code}).`, {
@@ -92,11 +95,6 @@ export function explainNetworkError(
       cause: error,
     });
   return new CerError("CER_UNREACHABLE", `${place}: ${error.message}.`, { hint: REACH, cause: error });
-}
-
-function asError(explanation: Explanation, place: string, codes: readonly string[], cause: Error): CerError {
-  const [code, what, hint] = explanation;
-  return new CerError(code, `${place}: ${what} (${codes[0]}).`, { hint, cause });
 }
 
 function formatPlace(origin: Origin, proxy: string | null): string {
