@@ -11,19 +11,17 @@ import { quote, stripControls } from "../printable.ts";
 import type { ServerEvent, VerifyArchive } from "../server/handler.ts";
 import { startServer } from "../server/listen.ts";
 
+type ServeContext = Pick<Context, "signal" | "tempDir"> & {
+  readonly terminal: Pick<Context["terminal"], "print" | "say">;
+};
+
 /**
  * Serves until the signal aborts. A temporary directory is kept if anything was received, and removed if not.
  * @throws CerError as of `startServer`
  */
 export async function runServe(
   command: ServeCommand,
-  {
-    terminal,
-    signal,
-    tempDir,
-  }: Pick<Context, "signal" | "tempDir"> & {
-    readonly terminal: Pick<Context["terminal"], "print" | "say">;
-  },
+  { terminal, signal, tempDir }: ServeContext,
   verify: VerifyArchive = verifyArchive,
 ): Promise<ExitCode> {
   const { print, say: warn } = terminal;

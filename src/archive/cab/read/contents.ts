@@ -1,10 +1,11 @@
 /**
- * The contents of a cabinet's files, in the order of the data, in one pass. Hides that files are stretches of folders
+ * The contents of a cabinet's files, in the order of the data, in one pass: read, checked, or extracted. Hides that files are stretches of folders
  * and know nothing of blocks. Every byte of a folder belongs to exactly one file, or the cabinet is refused: a table
  * that was changed would otherwise give wrong contents that look right.
  */
 
 import { ArchiveError } from "../../entries/error.ts";
+import { extractFile } from "../../entries/target.ts";
 import { readFolder } from "./blocks.ts";
 import type { Source } from "./source.ts";
 import { type Cabinet, type CabinetFile, type CabinetFolder, inDataOrder } from "./tables.ts";
@@ -57,6 +58,23 @@ export async function verifyCabinet(
   limits: ReadLimits = {},
 ): Promise<void> {
   for await (const { content } of readContents(source, cabinet, limits)) for await (const _ of content);
+}
+
+/**
+ * Extracts all files below `directory`, which exists. Stops at the first that is wrong; files before it stay, whole.
+ * @throws what `readContents` and `extractFile` throw.
+ */
+export async function extractCabinet(
+  source: Source,
+  cabinet: Cabinet,
+  directory: string,
+): Promise<readonly CabinetFile[]> {
+  const extracted: CabinetFile[] = [];
+  for await (const { file, content } of readContents(source, cabinet)) {
+    await extractFile(directory, file, content);
+    extracted.push(file);
+  }
+  return extracted;
 }
 
 function checkTotal({ files }: Cabinet, maxBytes: number | undefined): void {
