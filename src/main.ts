@@ -43,7 +43,8 @@ export async function main(): Promise<ExitCode> {
   ignoreClosedPipe();
   try {
     const command = parseCommandLine(args, manifest.version);
-    return interruption.verdict(await run(command, contextOf(colorOf(command), interruption.signal)));
+    const color = "output" in command ? command.output.color : true;
+    return interruption.verdict(await run(command, contextOf(color, interruption.signal)));
   } catch (thrown) {
     return interruption.verdict(complain(asCerError(thrown), args));
   } finally {
@@ -75,10 +76,6 @@ async function run(command: Command, context: Context): Promise<ExitCode> {
       process.stdout.write(command.text);
       return EXIT.ok;
   }
-}
-
-function colorOf(command: Command): boolean {
-  return "output" in command ? command.output.color : true;
 }
 
 function contextOf(color: boolean, signal: AbortSignal): Context {

@@ -19,8 +19,7 @@ import { printResult, type Result } from "./print-result.ts";
 export async function runInspect(command: InspectCommand, context: Context): Promise<ExitCode> {
   const path = resolve(context.cwd, command.file);
   const kind = await sniff(path, command.file);
-  const isArchive = kind === "cab" || kind === "tar";
-  if (!isArchive && (command.extract !== null || command.verify))
+  if (kind === "document" && (command.extract !== null || command.verify))
     throw new CerError(
       "CER_USAGE",
       `${command.file} is no archive; --extract and --verify are for archives.`,

@@ -52,11 +52,8 @@ export async function runSubmit(command: SubmitCommand, context: Context): Promi
   const options = deliverOptions(command, context, sources, bar.update);
   const tell = async (outcome: Outcome) => {
     await bar.stop();
-    return printOutcome(
-      { ...outcome, warnings: [...warnings, ...outcome.warnings] },
-      command.output,
-      context,
-    );
+    const told = { ...outcome, warnings: [...warnings, ...outcome.warnings] };
+    return printOutcome(told, command.output, context);
   };
   const opened = await openNamedJournal(sources, context, (problem) => warnings.push(problem));
   if (opened.journal === null) return tell((await deliverUnprotected(report, opened.why, options)).outcome);

@@ -23,11 +23,7 @@ export type EventFlags = EventInput & {
   readonly attach: readonly { readonly path: string; readonly type: FileType }[];
 };
 
-type NamedEvent = {
-  readonly event: string | null;
-  readonly flags: EventFlags;
-  readonly truncate: boolean;
-};
+type NamedEvent = { readonly event: string | null; readonly flags: EventFlags; readonly truncate: boolean };
 
 export type MadeReport = {
   readonly event: Event;
