@@ -188,7 +188,7 @@ function schema(parser: Parser) {
   return [{ command, make: () => ({}) }];
 }
 
-/** Each adds itself to the parser, and says what it makes of the words behind it. In the order that the help lists them. */
+/** In the order that the help lists them. Each adds itself to the parser, and says what it makes of its words. */
 export const COMMANDS = { submit, preview, flush, queue, verify, inspect, serve, smoke, schema };
 
 type Name = keyof typeof COMMANDS;

@@ -1,4 +1,4 @@
-/** The flags that several commands share, by their headings in the help. Settings are null where another source may set them. */
+/** The flags that several commands share, by their headings in the help. A setting that is not typed is null. */
 
 import type { Command as Parser } from "commander";
 import type { Compression } from "../archive/entries/entry.ts";
