@@ -1,7 +1,7 @@
 /**
- * The contents of a cabinet's files, in the order of the data, in one pass: read, checked, or extracted. Hides that files are stretches of folders
- * and know nothing of blocks. Every byte of a folder belongs to exactly one file, or the cabinet is refused: a table
- * that was changed would otherwise give wrong contents that look right.
+ * The contents of a cabinet's files, in the order of the data, in one pass: read, checked, or extracted. Hides that
+ * files are stretches of folders and know nothing of blocks. Every byte of a folder belongs to exactly one file, or the
+ * cabinet is refused: a table that was changed would otherwise give wrong contents that look right.
  */
 
 import { ArchiveError } from "../../entries/error.ts";
