@@ -5,7 +5,7 @@
 
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, realpath, stat, statfs } from "node:fs/promises";
-import type { Rule, Verdict } from "../../consent/judge.ts";
+import type { Decision, Rule } from "../../consent/judge.ts";
 import { normalizePath, type ParsedPath } from "../../consent/local-path.ts";
 
 export type OpenedFile = {
@@ -27,7 +27,7 @@ export type Refused = {
 export type Opened = { readonly ok: true; readonly file: OpenedFile } | Refused;
 
 /** Decides on the path that a file turned out to have. */
-export type JudgeReal = (real: Extract<ParsedPath, { ok: true }>) => Verdict;
+export type JudgeReal = (real: Extract<ParsedPath, { ok: true }>) => Decision;
 
 const FLAGS =
   constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
