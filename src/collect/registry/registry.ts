@@ -8,20 +8,16 @@ import { mkdtemp, open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { formatRegistryPath, type RegistryPath, splitLastName } from "../../consent/registry-path.ts";
 import { quote } from "../../printable.ts";
-import { runProgram, windowsProgram } from "../../system/run-program.ts";
+import { type Limits, runProgram, windowsProgram } from "../../system/run-program.ts";
 import { wordOf } from "../files/open.ts";
 import { encodeRegistryFile, parseRegistryText, type RegistrySection } from "./reg-file.ts";
 
-export type RegistryOptions = {
+/** `maxBytes` bound each .reg file, `timeoutMs` both views of one item. */
+export type RegistryOptions = Limits & {
   readonly platform: NodeJS.Platform;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Where a private directory may be made for reg.exe's output. */
   readonly tmpDir: string;
-  readonly signal: AbortSignal;
-  /** For one item, both views. */
-  readonly timeoutMs: number;
-  /** Bytes of each .reg file. */
-  readonly maxBytes: number;
   /** Keys below the item's own that RegTree goes down. */
   readonly maxDepth: number;
   /** Whether a key, by its full name, may be collected: of a tree the others are left out. */
@@ -61,13 +57,15 @@ async function collectPath(path: RegistryPath, kind: "RegKey" | "RegTree", optio
   const until = performance.now() + options.timeoutMs;
   const directory = await mkdtemp(join(options.tmpDir, "cer-registry-"));
   try {
-    return await collectViews(path, kind, { ...options, directory, until });
+    return await collectViews({ ...options, path, kind, directory, until });
   } finally {
     await rm(directory, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 
 type Collecting = RegistryOptions & {
+  readonly path: RegistryPath;
+  readonly kind: "RegKey" | "RegTree";
   readonly directory: string;
   /** When the item's time is over, on the clock of `performance.now`. */
   readonly until: number;
@@ -82,14 +80,10 @@ function failed(reason: string): Refusal {
 /** The registry of a 64-bit Windows has two faces; a 32-bit Windows has one, which needs no name. */
 type View = "64" | "32" | null;
 
-async function collectViews(
-  path: RegistryPath,
-  kind: "RegKey" | "RegTree",
-  options: Collecting,
-): Promise<CollectedRegistry> {
-  const first = await collectView(path, kind, is64Bit(options.env) ? "64" : null, options);
-  if (!is64Bit(options.env) || !isRedirected(path)) return first.ok ? joined([first]) : first;
-  const second = await collectView(path, kind, "32", options);
+async function collectViews(options: Collecting): Promise<CollectedRegistry> {
+  const first = await collectView(is64Bit(options.env) ? "64" : null, options);
+  if (!is64Bit(options.env) || !isRedirected(options.path)) return first.ok ? joined([first]) : first;
+  const second = await collectView("32", options);
   if (!first.ok) return second.ok ? joined([second]) : first;
   return joined(second.ok && second.content !== first.content ? [first, second] : [first]);
 }
@@ -120,14 +114,10 @@ function joined(views: readonly CollectedView[]): CollectedRegistry {
   return { ok: true, files: views.map((view) => view.file), cut: note !== null, note };
 }
 
-async function collectView(
-  path: RegistryPath,
-  kind: "RegKey" | "RegTree",
-  view: View,
-  options: Collecting,
-): Promise<CollectedView | Refusal> {
+async function collectView(view: View, options: Collecting): Promise<CollectedView | Refusal> {
+  const { kind, path } = options;
   const exported = await exportKey(path, view, options);
-  const found = kind === "RegTree" ? exported : await ownValues(exported, path, view, options);
+  const found = kind === "RegTree" ? exported : await ownValues(exported, view, options);
   if (!found.ok) return found;
   const near = kind === "RegKey" ? found.sections : withinDepth(found.sections, options.maxDepth);
   const sections = near.filter(({ key }) => options.isOpen(key));
@@ -166,12 +156,11 @@ type Exported = {
 /** The key's own values; where there is no such key, the value that the path ends in, as its key's only one. */
 async function ownValues(
   asKey: Exported | Refusal,
-  path: RegistryPath,
   view: View,
   options: Collecting,
 ): Promise<Exported | Refusal> {
   if (asKey.ok) return firstSection(asKey);
-  const split = splitLastName(path);
+  const split = splitLastName(options.path);
   if (asKey.state !== "missing" || split === null) return asKey;
   const parent = await exportKey(split.parent, view, options);
   if (!parent.ok) return parent;
@@ -200,12 +189,11 @@ async function exportKey(path: RegistryPath, view: View, options: Collecting): P
   const watch = setInterval(async () => {
     if ((await sizeOf(file)) > options.maxBytes) tooLarge.abort();
   }, WATCH_MS);
-  const args = ["export", formatRegistryPath(path), file, "/y", ...(view === null ? [] : [`/reg:${view}`])];
-  const { end, exitCode, stderr } = await runProgram(windowsProgram(options.env, "reg.exe"), args, {
-    timeoutMs: Math.max(1, options.until - performance.now()),
-    maxBytes: 65_536,
-    signal: AbortSignal.any([options.signal, tooLarge.signal]),
-  }).finally(() => clearInterval(watch));
+  const args = [formatRegistryPath(path), file, "/y", ...(view === null ? [] : [`/reg:${view}`])];
+  const signal = AbortSignal.any([options.signal, tooLarge.signal]);
+  const { end, exitCode, stderr } = await runExport(args, { ...options, signal }).finally(() =>
+    clearInterval(watch),
+  );
   if (options.signal.aborted) return failed("The collection was interrupted.");
   if (end === "not started") return failed("reg.exe could not be started.");
   if (end === "exited" && exitCode !== 0) return refusalOf(stderr, options);
@@ -215,6 +203,15 @@ async function exportKey(path: RegistryPath, view: View, options: Collecting): P
   return sections.length === 0
     ? failed(`reg.exe gave nothing within ${options.timeoutMs} ms.`)
     : { ok: true, sections, stopped };
+}
+
+function runExport(args: readonly string[], { env, until, signal }: Collecting) {
+  const timeoutMs = Math.max(1, until - performance.now());
+  return runProgram(windowsProgram(env, "reg.exe"), ["export", ...args], {
+    timeoutMs,
+    maxBytes: 65_536,
+    signal,
+  });
 }
 
 async function sizeOf(file: string): Promise<number> {
@@ -241,12 +238,8 @@ async function readStart(path: string, maxBytes: number): Promise<Buffer> {
  * compared with what it says of a key that is certainly not there.
  */
 async function refusalOf(words: Buffer, options: Collecting): Promise<Refusal> {
-  const args = ["export", `HKCU\\Software\\${randomUUID()}`, join(options.directory, "none.reg"), "/y"];
-  const { stderr } = await runProgram(windowsProgram(options.env, "reg.exe"), args, {
-    timeoutMs: Math.max(1, options.until - performance.now()),
-    maxBytes: 65_536,
-    signal: options.signal,
-  });
+  const none = [`HKCU\\Software\\${randomUUID()}`, join(options.directory, "none.reg"), "/y"];
+  const { stderr } = await runExport(none, options);
   if (words.equals(stderr)) return { ok: false, state: "missing", reason: "There is no such key or value." };
   return failed(`reg.exe refused: ${quote(words.toString("latin1").trim())}.`);
 }

@@ -6,6 +6,7 @@
 
 import { abortable } from "../../bytes.ts";
 import { quote } from "../../printable.ts";
+import type { Limits } from "../../system/run-program.ts";
 import { type CimObject, predicateOf } from "../../wql/match.ts";
 import { propertiesOf, type WqlQuery } from "../../wql/parse.ts";
 import { wordOf } from "../files/open.ts";
@@ -40,16 +41,11 @@ export type WmiHost = {
   readonly root: string;
 };
 
-export type WmiLimits = {
-  /** For the whole query. */
-  readonly timeoutMs: number;
-  /** Bytes of the text. */
-  readonly maxBytes: number;
-  readonly signal: AbortSignal;
-};
-
-/** Answers a query. Never throws; at the latest after `timeoutMs`, or when the signal fires, it gives a reason. */
-export async function queryWmi(query: WqlQuery, host: WmiHost, limits: WmiLimits): Promise<WmiAnswer> {
+/**
+ * Answers a query. Never throws; at the latest after `timeoutMs`, or when the signal fires, it gives a reason. `maxBytes`
+ * bound the text.
+ */
+export async function queryWmi(query: WqlQuery, host: WmiHost, limits: Limits): Promise<WmiAnswer> {
   const clock = new AbortController();
   const timer = setTimeout(() => clock.abort(), limits.timeoutMs);
   const signal = AbortSignal.any([limits.signal, clock.signal]);
@@ -69,7 +65,7 @@ function failed(reason: string): WmiAnswer {
   return { ok: false, reason };
 }
 
-async function answerOn(host: WmiHost, query: WqlQuery, limits: WmiLimits): Promise<WmiAnswer> {
+async function answerOn(host: WmiHost, query: WqlQuery, limits: Limits): Promise<WmiAnswer> {
   if (host.platform === "win32") return answerOnWindows(host, query, limits);
   const className = classNamed(query.className);
   if (className === null)
@@ -92,20 +88,24 @@ async function answerOn(host: WmiHost, query: WqlQuery, limits: WmiLimits): Prom
 /** How much longer a program's own output is than the text that is made of it. */
 const OUTPUT_ALLOWANCE = 4;
 
-async function answerOnWindows(host: WmiHost, query: WqlQuery, limits: WmiLimits): Promise<WmiAnswer> {
+async function answerOnWindows(host: WmiHost, query: WqlQuery, limits: Limits): Promise<WmiAnswer> {
   const { askWindows } = await import("./windows.ts");
-  const options = { ...limits, env: host.env, maxBytes: limits.maxBytes * OUTPUT_ALLOWANCE };
-  const answer = await askWindows(query, options);
+  const maxBytes = limits.maxBytes * OUTPUT_ALLOWANCE;
+  const answer = await askWindows(query, host.env, { ...limits, maxBytes });
   if (!answer.ok) return answer;
-  const known = new Map(Object.keys(answer.objects[0] ?? {}).map((name) => [name.toLowerCase(), name]));
-  const asked = query.properties === "*" ? [...known.keys()] : query.properties;
-  const unknownProperties = known.size === 0 ? [] : asked.filter((name) => !known.has(name.toLowerCase()));
-  const selected = asked.flatMap((name) => known.get(name.toLowerCase()) ?? []);
-  const formatted = formatAnswer(
-    answer.objects.map((object) => pick(object, selected)),
-    limits.maxBytes,
-  );
+  const { selected, unknownProperties } = select(query, Object.keys(answer.objects[0] ?? {}));
+  const formatted = formatAnswer(answer.objects, selected, limits);
   return { ...formatted, cut: formatted.cut || answer.cut, unknownProperties };
+}
+
+/** Of the properties that a query asks for, those that are known, in their own spelling, and the others, if any are. */
+function select({ properties }: WqlQuery, names: readonly string[]) {
+  const known = new Map(names.map((name) => [name.toLowerCase(), name]));
+  const asked = properties === "*" ? names : properties;
+  return {
+    selected: asked.flatMap((name) => known.get(name.toLowerCase()) ?? []),
+    unknownProperties: known.size === 0 ? [] : asked.filter((name) => !known.has(name.toLowerCase())),
+  };
 }
 
 async function answerFrom<Source>(
@@ -113,42 +113,34 @@ async function answerFrom<Source>(
   source: Source,
   className: ClassName,
   query: WqlQuery,
-  limits: WmiLimits,
+  limits: Limits,
 ): Promise<WmiAnswer> {
-  const known = new Map(CLASSES[className].map((name) => [name.toLowerCase(), name as string]));
-  const strange = propertiesOf(query.where).filter((name) => !known.has(name.toLowerCase()));
-  if (strange.length > 0)
-    return failed(`${className} has no property ${quote(strange[0] ?? "")} here, and WHERE asks for it.`);
-  const asked = query.properties === "*" ? [...known.keys()] : query.properties;
-  const unknownProperties = asked.filter((name) => !known.has(name.toLowerCase()));
-  const selected = asked.flatMap((name) => known.get(name.toLowerCase()) ?? []);
+  const known = CLASSES[className];
+  const [strange] = select({ ...query, properties: propertiesOf(query.where) }, known).unknownProperties;
+  if (strange !== undefined)
+    return failed(`${className} has no property ${quote(strange)} here, and WHERE asks for it.`);
+  const { selected, unknownProperties } = select(query, known);
   if (selected.length === 0)
     return failed(`${className} has no property ${quote(unknownProperties[0] ?? "")} here.`);
   const objects: readonly CimObject[] = (await readers[className]?.(source)) ?? [];
   if (objects.length === 0) return failed(`This system tells nothing of ${className}.`);
-  const found = objects.filter(predicateOf(query.where)).map((object) => pick(object, selected));
-  return { ...formatAnswer(found, limits.maxBytes), unknownProperties };
-}
-
-function pick(object: CimObject, names: readonly string[]): CimObject {
-  return Object.fromEntries(names.map((name) => [name, object[name] ?? null]));
+  const found = objects.filter(predicateOf(query.where));
+  return { ...formatAnswer(found, selected, limits), unknownProperties };
 }
 
 /** As many objects as the limit allows, each whole. */
-function formatAnswer(objects: readonly CimObject[], maxBytes: number) {
-  const texts: string[] = [];
+function formatAnswer(objects: readonly CimObject[], names: readonly string[], { maxBytes }: Limits) {
+  const kept: CimObject[] = [];
+  let text = "";
   let bytes = 0;
   for (const object of objects) {
-    const text = formatObject(object);
-    bytes += Buffer.byteLength(text);
+    const picked = Object.fromEntries(names.map((name) => [name, object[name] ?? null]));
+    const formatted = formatObject(picked);
+    bytes += Buffer.byteLength(formatted);
     if (bytes > maxBytes) break;
-    texts.push(text);
+    text += formatted;
+    kept.push(picked);
   }
-  const kept = objects.slice(0, texts.length);
-  return {
-    ok: true as const,
-    text: texts.join(""),
-    json: kept.length === 0 ? "[]\n" : `[\n${kept.map(encodeObject).join(",\n")}\n]\n`,
-    cut: kept.length < objects.length,
-  };
+  const json = kept.length === 0 ? "[]\n" : `[\n${kept.map(encodeObject).join(",\n")}\n]\n`;
+  return { ok: true as const, text, json, cut: kept.length < objects.length };
 }
