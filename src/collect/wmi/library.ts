@@ -4,22 +4,10 @@
  * unknown here.
  */
 
-import type { Systeminformation } from "systeminformation";
 import type { ClassReaders, ObjectOf } from "./cim/classes.ts";
 import { formatCimTime } from "./cim/time.ts";
 
-/** The calls of systeminformation that are used. */
-export type Library = {
-  cpu(): Promise<Systeminformation.CpuData>;
-  osInfo(): Promise<Systeminformation.OsData>;
-  mem(): Promise<Systeminformation.MemData>;
-  system(): Promise<Systeminformation.SystemData>;
-  bios(): Promise<Systeminformation.BiosData>;
-  fsSize(): Promise<Systeminformation.FsSizeData[]>;
-  memLayout(): Promise<Systeminformation.MemLayoutData[]>;
-  graphics(): Promise<Systeminformation.GraphicsData>;
-  time(): Systeminformation.TimeData;
-};
+type Library = typeof import("systeminformation");
 
 export type LibrarySource = {
   readonly library: Library;

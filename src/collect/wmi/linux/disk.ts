@@ -3,7 +3,7 @@
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { ObjectOf } from "../cim/classes.ts";
-import type { SystemTree } from "./tree.ts";
+import type { LinuxSource, SystemTree } from "./tree.ts";
 
 /** WMI's DriveType and the description it goes with. */
 const DRIVES = {
@@ -25,7 +25,7 @@ const VIEW_TYPES = /^(squashfs|fuse(\..*)?)$/;
  * what an ordinary user may still fill, as df's "Available". A network file system is listed without sizes: asking one
  * whose server is gone never returns.
  */
-export async function readLogicalDisks(tree: SystemTree): Promise<ObjectOf<"Win32_LogicalDisk">[]> {
+export async function readLogicalDisks({ tree }: LinuxSource): Promise<ObjectOf<"Win32_LogicalDisk">[]> {
   const mounts = onePerSource(parseMounts(await tree.text("proc/self/mounts")));
   return Promise.all(mounts.map((mount) => readDisk(tree, mount)));
 }

@@ -1,14 +1,14 @@
 /** Win32_NetworkAdapterConfiguration on Linux: the interfaces, their addresses, and the way out. */
 
-import { networkInterfaces } from "node:os";
+import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import type { ObjectOf } from "../cim/classes.ts";
-import { parseWhole, type SystemTree } from "./tree.ts";
+import { type LinuxSource, parseWhole, type SystemTree } from "./tree.ts";
 
 /** One object per interface but the loopback's; the name servers are the whole system's, under each that is in use. */
-export async function readAdapters(
-  tree: SystemTree,
-  host: { readonly hostName: string },
-): Promise<ObjectOf<"Win32_NetworkAdapterConfiguration">[]> {
+export async function readAdapters({
+  tree,
+  hostName,
+}: LinuxSource): Promise<ObjectOf<"Win32_NetworkAdapterConfiguration">[]> {
   const names = (await tree.names("sys/class/net")).filter((name) => name !== "lo");
   const [dns, gateways] = await Promise.all([readDns(tree), readGateways(tree)]);
   return Promise.all(
@@ -29,7 +29,7 @@ export async function readAdapters(
         Description: name,
         DNSDomain: isEnabled ? dns.domain : null,
         DNSDomainSuffixSearchOrder: isEnabled ? listOrNull(dns.search) : null,
-        DNSHostName: isEnabled ? host.hostName : null,
+        DNSHostName: isEnabled ? hostName : null,
         DNSServerSearchOrder: isEnabled ? listOrNull(dns.servers) : null,
         Index: index,
         InterfaceIndex: ifIndex,
@@ -48,15 +48,7 @@ function listOrNull(items: readonly string[]): readonly string[] | null {
 }
 
 /** A mask for IPv4, the length of the prefix for IPv6, as WMI has it. */
-function subnetOf({
-  family,
-  netmask,
-  cidr,
-}: {
-  family: string;
-  netmask: string;
-  cidr: string | null;
-}): string {
+function subnetOf({ family, netmask, cidr }: NetworkInterfaceInfo): string {
   return family === "IPv4" ? netmask : (cidr?.split("/")[1] ?? "");
 }
 

@@ -6,14 +6,7 @@
 import { runProgram } from "../../../system/run-program.ts";
 import type { CimValue } from "../../../wql/match.ts";
 import type { ObjectOf } from "../cim/classes.ts";
-import { parseFields, parseWhole, type SystemTree } from "./tree.ts";
-
-export type SoftwareSource = {
-  readonly tree: SystemTree;
-  readonly hostName: string;
-  readonly signal: AbortSignal;
-  readonly timeoutMs: number;
-};
+import { type LinuxSource, parseFields, parseWhole } from "./tree.ts";
 
 /** Of a list that a program prints; a system with 5,000 packages has 1 MiB of them. */
 const MAX_OUTPUT_BYTES = 16 * 1_048_576;
@@ -44,7 +37,7 @@ const PACKAGE_LISTS = [
 ] as const;
 
 /** The packages that are installed. IdentifyingNumber is the name that tells two architectures apart. */
-export async function readProducts(source: SoftwareSource): Promise<ObjectOf<"Win32_Product">[]> {
+export async function readProducts(source: LinuxSource): Promise<ObjectOf<"Win32_Product">[]> {
   for (const { program, args } of PACKAGE_LISTS) {
     const text = await outputOf(program, args, source);
     if (text !== "") return parsePackages(text);
@@ -53,7 +46,7 @@ export async function readProducts(source: SoftwareSource): Promise<ObjectOf<"Wi
 }
 
 /** What a program prints; "" where it is not installed. Half a list is none. */
-async function outputOf(program: string, args: readonly string[], source: SoftwareSource): Promise<string> {
+async function outputOf(program: string, args: readonly string[], source: LinuxSource): Promise<string> {
   if (!(await source.tree.has(program))) return "";
   const { signal, timeoutMs } = source;
   const { end, stdout } = await runProgram(program, args, { signal, timeoutMs, maxBytes: MAX_OUTPUT_BYTES });
@@ -110,7 +103,7 @@ function parseApk(block: string): ObjectOf<"Win32_Product">[] {
 export async function readFixes({
   tree,
   hostName,
-}: SoftwareSource): Promise<ObjectOf<"Win32_QuickFixEngineering">[]> {
+}: LinuxSource): Promise<ObjectOf<"Win32_QuickFixEngineering">[]> {
   const logs = await Promise.all(["var/log/dpkg.log.1", "var/log/dpkg.log"].map((path) => tree.text(path)));
   return logs
     .join("\n")
@@ -135,7 +128,7 @@ export async function readFixes({
 const SERVICE_PROPERTIES = "Id,Description,LoadState,ActiveState,UnitFileState,MainPID";
 
 /** The services systemd has loaded. */
-export async function readServices(source: SoftwareSource): Promise<ObjectOf<"Win32_Service">[]> {
+export async function readServices(source: LinuxSource): Promise<ObjectOf<"Win32_Service">[]> {
   const args = ["show", "*.service", "--all", "--no-pager", `--property=${SERVICE_PROPERTIES}`];
   return parseServices(await outputOf("/usr/bin/systemctl", args, source), source.hostName);
 }

@@ -5,6 +5,18 @@
 
 import { access, readdir, readFile, readlink } from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { Limits } from "../../../system/run-program.ts";
+
+/** What the readers are given: the tree, and what Node knows of the system without it. */
+export type LinuxSource = Pick<Limits, "timeoutMs" | "signal"> & {
+  readonly tree: SystemTree;
+  readonly hostName: string;
+  /** Node's name for it. */
+  readonly arch: string;
+  /** `uname -r`. */
+  readonly release: string;
+  readonly now: Date;
+};
 
 export type SystemTree = {
   /** Where the tree is: "/", or a copy of one. */
