@@ -6,12 +6,11 @@
 import type { EntryResult } from "../archive/entries/entry.ts";
 import type { Rule } from "../consent/judge.ts";
 import type { PlanItem } from "../consent/plan.ts";
-import type { Consent } from "../consent/policy.ts";
+import type { Policy } from "../consent/policy.ts";
 import type { Event } from "../event.ts";
 import type { BodyNotes } from "./files/body.ts";
 import type { Refused } from "./files/open.ts";
 import {
-  type ItemState,
   MANIFEST_FORMAT,
   MANIFEST_VERSION,
   type Manifest,
@@ -19,19 +18,17 @@ import {
   type ManifestItem,
 } from "./manifest.ts";
 import { addCounts, type RedactionCounts } from "./redact/redact.ts";
+import type { Identity } from "./redact/rules.ts";
 
-/** An entry of an item: its place among the results once it has been opened, and what was done to its bytes. */
-export type EntryRecord = { place: number | null; notes: BodyNotes };
-
-/** Bytes that are this program's own, or not looked into. */
-export const UNTOUCHED: BodyNotes = { redaction: "off", counts: () => ({}), isCut: false };
+/** An entry of the archive: its place among the results once it has been opened, and what was done to its bytes. */
+export type CollectedEntry = { place: number | null; notes: BodyNotes };
 
 export type ItemRecord = {
   readonly item: PlanItem;
-  state: ItemState;
+  state: ManifestItem["state"];
   rule: Rule;
   reason: string | null;
-  entries: readonly EntryRecord[];
+  entries: readonly CollectedEntry[];
 };
 
 /** Nothing is collected of what the user was to be asked about and was not. */
@@ -57,7 +54,11 @@ export function refuseRecord(record: ItemRecord, { state, rule, reason }: Omit<R
 
 /** Notes something of an item that is collected all the same. */
 export function addReason(record: ItemRecord, reason: string): void {
-  record.reason = record.reason === null ? reason : `${record.reason}; ${reason}`;
+  record.reason = joinReasons(record.reason, reason);
+}
+
+function joinReasons(first: string | null, second: string): string {
+  return first === null ? second : `${first}; ${second}`;
 }
 
 /** The items as they stand, given what the archive has stored so far. */
@@ -75,15 +76,8 @@ function finishItem(record: ItemRecord, results: readonly EntryResult[]): Manife
   if (files.length === 0)
     return { ...line, state: "failed", reason: reasonOfLoss(stored) ?? reason ?? NOT_STORED, files };
   const wasCut = stored.some((result) => result.state === "cut");
-  const reasons = [reason, wasCut ? "only its beginning could be read" : null].filter(
-    (text) => text !== null,
-  );
-  return {
-    ...line,
-    state: wasCut ? "cut" : state,
-    reason: reasons.length === 0 ? null : reasons.join("; "),
-    files,
-  };
+  if (!wasCut) return { ...line, state, reason, files };
+  return { ...line, state: "cut", reason: joinReasons(reason, "only its beginning could be read"), files };
 }
 
 const NOT_STORED = "it could not be stored";
@@ -93,17 +87,19 @@ function reasonOfLoss(stored: readonly EntryResult[]): string | null {
   return stored.find(({ state, reason }) => state === "left-out" && reason !== null)?.reason ?? null;
 }
 
-function filesOf({ place, notes }: EntryRecord, results: readonly EntryResult[]): ManifestFile[] {
+function filesOf({ place, notes }: CollectedEntry, results: readonly EntryResult[]): ManifestFile[] {
   const result = place === null ? undefined : results[place];
-  if (result === undefined || result.name === null || result.sha256 === null) return [];
-  const redacted = Object.values(notes.counts()).reduce((sum, count) => sum + count, 0);
-  const { name, size, sha256 } = result;
-  const pieces = result.parts.length > 0 ? result.parts : [{ name, size, sha256 }];
+  if (result === undefined) return [];
+  const { name, size, sha256, parts } = result;
+  if (name === null || sha256 === null) return [];
+  const { redaction, counts } = notes;
+  const redacted = Object.values(counts()).reduce((sum, count) => sum + count, 0);
+  const pieces = parts.length > 0 ? parts : [{ name, size, sha256 }];
   return pieces.map((piece) => ({
     name: piece.name,
     bytes: piece.size,
     sha256: piece.sha256,
-    redaction: notes.redaction,
+    redaction,
     redacted,
   }));
 }
@@ -127,28 +123,30 @@ function followFiles(
   };
 }
 
-export type ManifestFacts = {
+/** What the manifest says of the collection as a whole. */
+export type CollectionFacts = {
   readonly event: Event;
-  readonly version: string;
+  readonly policy: Policy;
   readonly bucket: string | null;
   readonly bucketTable: string | null;
-  readonly consent: Consent;
-  readonly redact: { readonly anonymize: unknown } | null;
-  /** The entry that holds the report. */
-  readonly report: EntryRecord;
+  /** This program's version. */
+  readonly version: string;
+  /** Null: nothing is redacted. `anonymize` null: names and paths stay. */
+  readonly redact: { readonly anonymize: Identity | null } | null;
 };
 
+/** @param report the entry that holds the report */
 export function makeManifest(
-  facts: ManifestFacts,
+  { event, policy, bucket, bucketTable, version, redact }: CollectionFacts,
+  report: CollectedEntry,
   records: readonly ItemRecord[],
   results: readonly EntryResult[],
 ): Manifest {
-  const { event, bucket, bucketTable, redact } = facts;
-  const [file] = filesOf(facts.report, results);
+  const [file] = filesOf(report, results);
   return {
     format: MANIFEST_FORMAT,
     version: MANIFEST_VERSION,
-    generator: { name: "cer", version: facts.version },
+    generator: { name: "cer", version },
     report: {
       eventType: event.eventType,
       eventTime: String(event.eventTime),
@@ -157,7 +155,7 @@ export function makeManifest(
       bucketTable,
       file: file === undefined ? null : { name: file.name, bytes: file.bytes, sha256: file.sha256 },
     },
-    consent: facts.consent,
+    consent: policy.consent,
     redaction: {
       enabled: redact !== null,
       anonymized: redact !== null && redact.anonymize !== null,

@@ -5,16 +5,12 @@
 
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, realpath, stat, statfs } from "node:fs/promises";
+import type * as archive from "../../archive/entries/entry.ts";
 import type { Decision, Rule } from "../../consent/judge.ts";
 import { normalizePath, type ParsedPath } from "../../consent/local-path.ts";
 
-export type OpenedFile = {
-  /** To be closed by whoever has it. */
-  readonly handle: FileHandle;
-  /** Bytes when it was opened; what is written to it later is not read. */
-  readonly size: number;
-  readonly modified: Date;
-};
+/** The handle is to be closed by whoever has it. */
+export type OpenedFile = archive.OpenedFile & { readonly handle: FileHandle; readonly modified: Date };
 
 export type Refused = {
   readonly ok: false;
@@ -135,12 +131,12 @@ export async function* readRange(
   }
 }
 
-/** The first bytes of an open file, at most `length`. */
-export async function readHead(handle: FileHandle, length: number): Promise<Buffer> {
+/** Up to `length` bytes of an open file; fewer at its end. */
+export async function readAt(handle: FileHandle, from: number, length: number): Promise<Buffer> {
   const buffer = Buffer.alloc(length);
   let filled = 0;
   while (filled < length) {
-    const { bytesRead } = await handle.read(buffer, filled, length - filled, filled);
+    const { bytesRead } = await handle.read(buffer, filled, length - filled, from + filled);
     if (bytesRead === 0) break;
     filled += bytesRead;
   }

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { formatRegistryPath, type RegistryPath, splitLastName } from "../../consent/registry-path.ts";
 import { quote } from "../../printable.ts";
 import { type Limits, runProgram, windowsProgram } from "../../system/run-program.ts";
-import { wordOf } from "../files/open.ts";
+import { readAt, wordOf } from "../files/open.ts";
 import { encodeRegistryFile, parseRegistryText, type RegistrySection } from "./reg-file.ts";
 
 /** `maxBytes` bound each .reg file, `timeoutMs` both views of one item. */
@@ -225,9 +225,7 @@ async function readStart(path: string, maxBytes: number): Promise<Buffer> {
   const file = await open(path, "r").catch(() => null);
   if (file === null) return Buffer.alloc(0);
   try {
-    const buffer = Buffer.alloc(Math.min((await file.stat()).size, maxBytes - (maxBytes % 2)));
-    const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
-    return buffer.subarray(0, bytesRead);
+    return await readAt(file, 0, Math.min((await file.stat()).size, maxBytes - (maxBytes % 2)));
   } finally {
     await file.close();
   }

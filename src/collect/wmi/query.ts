@@ -11,7 +11,7 @@ import { type CimObject, predicateOf } from "../../wql/match.ts";
 import { propertiesOf, type WqlQuery } from "../../wql/parse.ts";
 import { wordOf } from "../files/open.ts";
 import { CLASSES, type ClassName, type ClassReaders, classNamed, classNames } from "./cim/classes.ts";
-import { encodeObject, formatObject } from "./format.ts";
+import { encodeObject, formatObject } from "./cim/format.ts";
 import { LINUX_READERS } from "./linux/readers.ts";
 import { systemTree } from "./linux/tree.ts";
 
