@@ -55,16 +55,17 @@ export function parseWql(text: string): ParsedWql {
 
 /** The properties that a condition looks at, each once, as it writes them. */
 export function propertiesOf(condition: Condition | null): string[] {
-  if (condition === null) return [];
-  const found = new Map<string, string>();
-  const visit = (part: Condition): void => {
-    if (part.kind === "compare") {
-      const key = part.property.toLowerCase();
-      if (!found.has(key)) found.set(key, part.property);
-    } else if (part.kind === "not") visit(part.operand);
-    else part.operands.forEach(visit);
+  const visit = (part: Condition): string[] => {
+    if (part.kind === "compare") return [part.property];
+    return part.kind === "not" ? visit(part.operand) : part.operands.flatMap(visit);
   };
-  visit(condition);
+  return condition === null ? [] : distinct(visit(condition));
+}
+
+/** Each name once, in its first spelling: case does not count. */
+function distinct(names: readonly string[]): string[] {
+  const found = new Map<string, string>();
+  for (const name of names) if (!found.has(name.toLowerCase())) found.set(name.toLowerCase(), name);
   return [...found.values()];
 }
 
@@ -158,12 +159,10 @@ function parseSelect(words: Words): WqlQuery {
 }
 
 function parseNames(words: Words): string[] {
-  const names = new Map<string, string>();
-  do {
-    const name = parseName(words, "a property");
-    if (!names.has(name.toLowerCase())) names.set(name.toLowerCase(), name);
-  } while (words.takeIf(","));
-  return [...names.values()];
+  const names: string[] = [];
+  do names.push(parseName(words, "a property"));
+  while (words.takeIf(","));
+  return distinct(names);
 }
 
 const KEYWORDS = new Set("SELECT FROM WHERE AND OR NOT LIKE IS ISA NULL TRUE FALSE".split(" "));
@@ -177,20 +176,15 @@ function parseName(words: Words, what: string): string {
 
 function parseOr(words: Words, depth: number): Condition {
   if (depth > MAX_DEPTH) throw new WqlFault(`The query nests conditions more than ${MAX_DEPTH} deep.`);
-  const operands = [parseAnd(words, depth)];
-  while (words.takeIf("OR")) operands.push(parseAnd(words, depth));
-  return joined("or", operands);
+  const parseAnd = () => parseJoined(words, "and", () => parseNot(words, depth));
+  return parseJoined(words, "or", parseAnd);
 }
 
-function parseAnd(words: Words, depth: number): Condition {
-  const operands = [parseNot(words, depth)];
-  while (words.takeIf("AND")) operands.push(parseNot(words, depth));
-  return joined("and", operands);
-}
-
-function joined(kind: "and" | "or", operands: readonly Condition[]): Condition {
-  const [only] = operands;
-  return only !== undefined && operands.length === 1 ? only : { kind, operands };
+function parseJoined(words: Words, kind: "and" | "or", parse: () => Condition): Condition {
+  const first = parse();
+  const operands = [first];
+  while (words.takeIf(kind.toUpperCase())) operands.push(parse());
+  return operands.length === 1 ? first : { kind, operands };
 }
 
 function parseNot(words: Words, depth: number): Condition {
