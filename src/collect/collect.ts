@@ -22,6 +22,7 @@ import {
   addReason,
   type CollectedEntry,
   type CollectionFacts,
+  cutRecord,
   finishItems,
   type ItemRecord,
   makeManifest,
@@ -219,13 +220,9 @@ async function openAsked(run: CollectionRun, record: ItemRecord, path: string): 
   }
   const signal = AbortSignal.any([run.signal, AbortSignal.timeout(run.budget.timeLeft())]);
   const made = await bodyOfFile(opened.file, { limit, redact: run.redact, signal });
-  if (made.notes.isCut) {
-    record.state = "cut";
-    addReason(
-      record,
-      `its middle is left out, since it has ${opened.file.size} bytes and ${limit} may be sent`,
-    );
-  }
+  const { size } = opened.file;
+  if (made.notes.isCut)
+    cutRecord(record, `its middle is left out, since it has ${size} bytes and ${limit} may be sent`);
   return made;
 }
 
@@ -284,8 +281,7 @@ async function askWmi(run: CollectionRun, record: ItemRecord, query: WqlQuery) {
     return refuseRecord(record, { state: "failed", rule: null, reason: clauseOf(answer.reason) });
   if (answer.unknownProperties.length > 0)
     addReason(record, `not known on this system: ${answer.unknownProperties.join(", ").slice(0, 500)}`);
-  if (answer.cut) record.state = "cut";
-  if (answer.cut) addReason(record, `what goes beyond ${limits.maxBytes} bytes is left out`);
+  if (answer.cut) cutRecord(record, `what goes beyond ${limits.maxBytes} bytes is left out`);
   return [answer.text, answer.json].map((text) => Buffer.from(text));
 }
 
@@ -323,8 +319,7 @@ async function exportRegistry(
   const answer = await run.collectRegistry(key, kind, isOpen, limits);
   if (!answer.ok)
     return refuseRecord(record, { state: answer.state, rule: null, reason: clauseOf(answer.reason) });
-  if (answer.cut) record.state = "cut";
-  if (answer.note !== null) addReason(record, clauseOf(answer.note));
+  if (answer.note !== null) cutRecord(record, clauseOf(answer.note));
   return answer.files;
 }
 

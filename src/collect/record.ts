@@ -57,6 +57,12 @@ export function addReason(record: ItemRecord, reason: string): void {
   record.reason = joinReasons(record.reason, reason);
 }
 
+/** Notes that a part of it is left out, and why. */
+export function cutRecord(record: ItemRecord, reason: string): void {
+  record.state = "cut";
+  addReason(record, reason);
+}
+
 function joinReasons(first: string | null, second: string): string {
   return first === null ? second : `${first}; ${second}`;
 }

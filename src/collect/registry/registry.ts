@@ -29,8 +29,7 @@ export type CollectedRegistry =
       readonly ok: true;
       /** One file, or two where the 32-bit view of the registry holds something else. */
       readonly files: readonly Buffer[];
-      /** Something is left out because of a limit; `note` says which. */
-      readonly cut: boolean;
+      /** What is left out, and because of which limit; null when all is there. */
       readonly note: string | null;
     }
   | { readonly ok: false; readonly state: "missing" | "failed" | "declined"; readonly reason: string };
@@ -110,8 +109,7 @@ type CollectedView = {
 
 function joined(views: readonly CollectedView[]): CollectedRegistry {
   const notes = [...new Set(views.flatMap((view) => view.notes))];
-  const note = notes.length === 0 ? null : notes.join(" ");
-  return { ok: true, files: views.map((view) => view.file), cut: note !== null, note };
+  return { ok: true, files: views.map((view) => view.file), note: notes.join(" ") || null };
 }
 
 async function collectView(view: View, options: Collecting): Promise<CollectedView | Refusal> {
