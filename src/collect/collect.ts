@@ -144,7 +144,7 @@ function itemEntry(run: CollectionRun, record: ItemRecord, name: string, make: M
 }
 
 function entriesOf(run: CollectionRun, record: ItemRecord, index: number): Entry[] {
-  const { target, kind } = record.item;
+  const { target, kind } = record;
   if (record.state !== "collected" || target === null) return [];
   switch (target.type) {
     case "attached":
@@ -167,8 +167,7 @@ function entriesOf(run: CollectionRun, record: ItemRecord, index: number): Entry
 
 /** The place among the items of its kind, from 1. */
 function ordinalOf({ records }: CollectionRun, index: number): number {
-  const kind = records[index]?.item.kind;
-  return records.slice(0, index + 1).filter(({ item }) => item.kind === kind).length;
+  return records.slice(0, index + 1).filter(({ kind }) => kind === records[index]?.kind).length;
 }
 
 const OWN_NAMES = /^(?:report\.xml|manifest\.json|file-versions\.(?:txt|json))$/i;
@@ -292,7 +291,7 @@ function registryEntries(
   key: RegistryPath,
   ordinal: number,
 ): Entry[] {
-  const kind = record.item.kind === "RegTree" ? "RegTree" : "RegKey";
+  const kind = record.kind === "RegTree" ? "RegTree" : "RegKey";
   const name = `${kind.toLowerCase()}-${ordinal}-${formatRegistryPath(key)
     .replace(/[^A-Za-z0-9._-]+/g, "_")
     .slice(0, 80)}`;
@@ -325,9 +324,7 @@ async function exportRegistry(
 
 /** All versions in one list, as text and as JSON, in the place of the first of them. */
 function versionEntries(run: CollectionRun, index: number): Entry[] {
-  const items = run.records.filter(
-    ({ item, state }) => item.kind === "GetFileVersion" && state === "collected",
-  );
+  const items = run.records.filter(({ kind, state }) => kind === "GetFileVersion" && state === "collected");
   const [first] = items;
   if (first === undefined || run.records[index] !== first) return [];
   const names = ["file-versions.txt", "file-versions.json"];
@@ -348,7 +345,7 @@ async function readVersions(run: CollectionRun, items: readonly ItemRecord[]) {
 }
 
 async function readVersion(run: CollectionRun, record: ItemRecord): Promise<FileVersion | null> {
-  const { target, item } = record.item;
+  const { target, item } = record;
   if (target?.type !== "path") return null;
   const { readFileVersion } = await import("./files/version.ts");
   try {

@@ -23,8 +23,7 @@ import type { Identity } from "./redact/rules.ts";
 /** An entry of the archive: its place among the results once it has been opened, and what was done to its bytes. */
 export type CollectedEntry = { place: number | null; notes: BodyNotes };
 
-export type ItemRecord = {
-  readonly item: PlanItem;
+export type ItemRecord = Pick<PlanItem, "kind" | "item" | "target"> & {
   state: ManifestItem["state"];
   rule: Rule;
   reason: string | null;
@@ -32,16 +31,10 @@ export type ItemRecord = {
 };
 
 /** Nothing is collected of what the user was to be asked about and was not. */
-export function startRecord(item: PlanItem): ItemRecord {
-  const { decision, rule, reason } = item;
+export function startRecord({ decision, ...item }: PlanItem): ItemRecord {
   const states = { collect: "collected", ask: "declined", decline: "declined", missing: "missing" } as const;
-  return {
-    item,
-    state: states[decision],
-    rule,
-    reason: decision === "ask" ? "the user was not asked" : reason,
-    entries: [],
-  };
+  const reason = decision === "ask" ? "the user was not asked" : item.reason;
+  return { ...item, state: states[decision], reason, entries: [] };
 }
 
 /** Notes why an item is not collected. */
@@ -70,15 +63,15 @@ function joinReasons(first: string | null, second: string): string {
 /** The items as they stand, given what the archive has stored so far. */
 export function finishItems(records: readonly ItemRecord[], results: readonly EntryResult[]): ManifestItem[] {
   const items = records.map((record) => finishItem(record, results));
-  return items.map((item, index) => followFiles(item, records[index]?.item, items));
+  return items.map((item, index) => followFiles(item, records[index]?.target, items));
 }
 
 function finishItem(record: ItemRecord, results: readonly EntryResult[]): ManifestItem {
-  const { item, rule, state, reason } = record;
-  const line = { kind: item.kind, item: item.item, rule };
+  const { kind, item, rule, state, reason, entries } = record;
+  const line = { kind, item, rule };
   if (state !== "collected" && state !== "cut") return { ...line, state, reason, files: [] };
-  const stored = record.entries.flatMap(({ place }) => (place === null ? [] : (results[place] ?? [])));
-  const files = record.entries.flatMap((entry) => filesOf(entry, results));
+  const stored = entries.flatMap(({ place }) => (place === null ? [] : (results[place] ?? [])));
+  const files = entries.flatMap((entry) => filesOf(entry, results));
   if (files.length === 0)
     return { ...line, state: "failed", reason: reasonOfLoss(stored) ?? reason ?? NOT_STORED, files };
   const wasCut = stored.some((result) => result.state === "cut");
@@ -113,20 +106,16 @@ function filesOf({ place, notes }: CollectedEntry, results: readonly EntryResult
 /** MemoryDump and fDoc are what became of the attached files that answer them. */
 function followFiles(
   item: ManifestItem,
-  planned: PlanItem | undefined,
+  target: PlanItem["target"] | undefined,
   items: readonly ManifestItem[],
 ): ManifestItem {
-  if (planned?.target?.type !== "answered-by") return item;
-  const answers = planned.target.files.flatMap((index) => items[index] ?? []);
+  if (target?.type !== "answered-by") return item;
+  const answers = target.files.flatMap((index) => items[index] ?? []);
   const files = answers.flatMap((answer) => answer.files);
   if (files.length === 0)
     return { ...item, state: "failed", reason: "the attached file could not be stored", files };
-  return {
-    ...item,
-    state: answers.some(({ state }) => state === "cut") ? "cut" : "collected",
-    reason: null,
-    files,
-  };
+  const state = answers.some((answer) => answer.state === "cut") ? "cut" : "collected";
+  return { ...item, state, reason: null, files };
 }
 
 /** What the manifest says of the collection as a whole. */
