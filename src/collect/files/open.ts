@@ -56,7 +56,7 @@ export async function openRegular(
   }
 }
 
-function refuse(state: Refused["state"], reason: string | null, rule: Rule | null = null): Refused {
+export function refuse(state: Refused["state"], reason: string | null, rule: Rule | null = null): Refused {
   return { ok: false, state, rule, reason };
 }
 

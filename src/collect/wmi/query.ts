@@ -13,7 +13,7 @@ import { wordOf } from "../files/open.ts";
 import { CLASSES, type ClassName, type ClassReaders, classNamed, classNames } from "./cim/classes.ts";
 import { encodeObject, formatObject } from "./cim/format.ts";
 import { LINUX_READERS } from "./linux/readers.ts";
-import { systemTree } from "./linux/tree.ts";
+import { type LinuxSource, systemTree } from "./linux/tree.ts";
 
 export type WmiAnswer =
   | {
@@ -29,14 +29,9 @@ export type WmiAnswer =
     }
   | { readonly ok: false; readonly reason: string };
 
-export type WmiHost = {
+export type WmiHost = Pick<LinuxSource, "hostName" | "arch" | "release" | "now"> & {
   readonly platform: NodeJS.Platform;
-  readonly arch: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly hostName: string;
-  /** The kernel's version, as `uname -r` says it. */
-  readonly release: string;
-  readonly now: Date;
   /** Where a Linux system's tree is, "/" in earnest. */
   readonly root: string;
 };

@@ -1,6 +1,6 @@
 /** Win32_VideoController and Win32_PnPSignedDriver on Linux: the PCI and USB devices in /sys. Hides its links. */
 
-import type { ObjectOf } from "../cim/classes.ts";
+import type { ObjectsOf } from "../cim/classes.ts";
 import type { LinuxSource, SystemTree } from "./tree.ts";
 
 const PCI = "sys/bus/pci/devices";
@@ -8,9 +8,7 @@ const USB = "sys/bus/usb/devices";
 const DISPLAY_CLASS = "0x03";
 
 /** Names come from the system's own pci.ids, where it has one. */
-export async function readVideoControllers({
-  tree,
-}: LinuxSource): Promise<ObjectOf<"Win32_VideoController">[]> {
+export async function readVideoControllers({ tree }: LinuxSource): ObjectsOf<"Win32_VideoController"> {
   const devices = (await readPciDevices(tree)).filter((device) => device.classCode.startsWith(DISPLAY_CLASS));
   return devices.map((device, index) => ({
     AdapterCompatibility: device.vendor,
@@ -26,7 +24,7 @@ export async function readVideoControllers({
 }
 
 /** The devices that have a driver. IsSigned is null for a driver that is no module, or where no signature is looked at. */
-export async function readDrivers({ tree }: LinuxSource): Promise<ObjectOf<"Win32_PnPSignedDriver">[]> {
+export async function readDrivers({ tree }: LinuxSource): ObjectsOf<"Win32_PnPSignedDriver"> {
   const devices = [...(await readPciDevices(tree)), ...(await readUsbDevices(tree))];
   return devices.flatMap(({ driver, ...device }) =>
     driver === null

@@ -1,14 +1,12 @@
 /** Win32_NetworkAdapterConfiguration on Linux: the interfaces, their addresses, and the way out. */
 
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
-import type { ObjectOf } from "../cim/classes.ts";
+import type { ObjectsOf } from "../cim/classes.ts";
 import { type LinuxSource, parseWhole, type SystemTree } from "./tree.ts";
 
 /** One object per interface but the loopback's; the name servers are the whole system's, under each that is in use. */
-export async function readAdapters({
-  tree,
-  hostName,
-}: LinuxSource): Promise<ObjectOf<"Win32_NetworkAdapterConfiguration">[]> {
+export async function readAdapters(source: LinuxSource): ObjectsOf<"Win32_NetworkAdapterConfiguration"> {
+  const { tree, hostName } = source;
   const names = (await tree.names("sys/class/net")).filter((name) => name !== "lo");
   const [dns, gateways] = await Promise.all([readDns(tree), readGateways(tree)]);
   return Promise.all(

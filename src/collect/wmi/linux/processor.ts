@@ -1,6 +1,6 @@
 /** Win32_Processor on Linux: /proc/cpuinfo and the caches in /sys. Hides how the kernel lists logical processors. */
 
-import type { ObjectOf } from "../cim/classes.ts";
+import type { ObjectOf, ObjectsOf } from "../cim/classes.ts";
 import { type LinuxSource, parseFields, parseWhole, type SystemTree } from "./tree.ts";
 
 /** WMI's Architecture, the width, and how WMI's own texts spell it, by Node's name. */
@@ -15,7 +15,7 @@ export const ARCHITECTURES: Readonly<Record<string, { number: number; bits: 32 |
  * One object per socket, as WMI has it. Family and Level are the kernel's "cpu family", which is CPUID's; WMI's own
  * Family is a number out of SMBIOS' list, which only root can read.
  */
-export async function readProcessors(source: LinuxSource): Promise<ObjectOf<"Win32_Processor">[]> {
+export async function readProcessors(source: LinuxSource): ObjectsOf<"Win32_Processor"> {
   const sockets = groupBySocket(parseCpus(await source.tree.text("proc/cpuinfo")));
   return Promise.all(sockets.map((socket, index) => readProcessor(source, socket, index)));
 }

@@ -5,7 +5,7 @@
 
 import { runProgram } from "../../../system/run-program.ts";
 import type { CimValue } from "../../../wql/match.ts";
-import type { ObjectOf } from "../cim/classes.ts";
+import type { ObjectOf, ObjectsOf } from "../cim/classes.ts";
 import { type LinuxSource, parseFields, parseWhole } from "./tree.ts";
 
 /** Of a list that a program prints; a system with 5,000 packages has 1 MiB of them. */
@@ -37,7 +37,7 @@ const PACKAGE_LISTS = [
 ] as const;
 
 /** The packages that are installed. IdentifyingNumber is the name that tells two architectures apart. */
-export async function readProducts(source: LinuxSource): Promise<ObjectOf<"Win32_Product">[]> {
+export async function readProducts(source: LinuxSource): ObjectsOf<"Win32_Product"> {
   for (const { program, args } of PACKAGE_LISTS) {
     const text = await outputOf(program, args, source);
     if (text !== "") return parsePackages(text);
@@ -100,10 +100,7 @@ function parseApk(block: string): ObjectOf<"Win32_Product">[] {
 }
 
 /** The updates that dpkg remembers: each "upgrade" of its log, as a fix. */
-export async function readFixes({
-  tree,
-  hostName,
-}: LinuxSource): Promise<ObjectOf<"Win32_QuickFixEngineering">[]> {
+export async function readFixes({ tree, hostName }: LinuxSource): ObjectsOf<"Win32_QuickFixEngineering"> {
   const logs = await Promise.all(["var/log/dpkg.log.1", "var/log/dpkg.log"].map((path) => tree.text(path)));
   return logs
     .join("\n")
@@ -128,7 +125,7 @@ export async function readFixes({
 const SERVICE_PROPERTIES = "Id,Description,LoadState,ActiveState,UnitFileState,MainPID";
 
 /** The services systemd has loaded. */
-export async function readServices(source: LinuxSource): Promise<ObjectOf<"Win32_Service">[]> {
+export async function readServices(source: LinuxSource): ObjectsOf<"Win32_Service"> {
   const args = ["show", "*.service", "--all", "--no-pager", `--property=${SERVICE_PROPERTIES}`];
   return parseServices(await outputOf("/usr/bin/systemctl", args, source), source.hostName);
 }

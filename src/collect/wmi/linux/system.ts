@@ -3,7 +3,7 @@
  * the SMBIOS strings.
  */
 
-import type { ObjectOf } from "../cim/classes.ts";
+import type { ObjectsOf } from "../cim/classes.ts";
 import { formatCimTime } from "../cim/time.ts";
 import { ARCHITECTURES, countProcessors } from "./processor.ts";
 import { type LinuxSource, parseFields, parseWhole, type SystemTree } from "./tree.ts";
@@ -12,7 +12,7 @@ import { type LinuxSource, parseFields, parseWhole, type SystemTree } from "./tr
 const OS_TYPE_LINUX = 36;
 
 /** Sizes are KiB, as WMI has them; Version is the kernel's, as BuildNumber is its third part. */
-export async function readOperatingSystem(source: LinuxSource): Promise<ObjectOf<"Win32_OperatingSystem">[]> {
+export async function readOperatingSystem(source: LinuxSource): ObjectsOf<"Win32_OperatingSystem"> {
   const { tree, hostName, arch, release, now } = source;
   const [distribution, memory, bootTime, processes] = await Promise.all([
     readOsRelease(tree),
@@ -69,12 +69,8 @@ function architectureText(arch: string): string | null {
 }
 
 /** TotalPhysicalMemory is bytes. On boards without SMBIOS the device tree names the model. */
-export async function readComputerSystem({
-  tree,
-  hostName,
-  arch,
-  now,
-}: LinuxSource): Promise<ObjectOf<"Win32_ComputerSystem">[]> {
+export async function readComputerSystem(source: LinuxSource): ObjectsOf<"Win32_ComputerSystem"> {
+  const { tree, hostName, arch, now } = source;
   const [smbios, board, memory, processors] = await Promise.all([
     readSmbios(tree),
     tree.text("sys/firmware/devicetree/base/model"),
@@ -104,7 +100,7 @@ export async function readComputerSystem({
 }
 
 /** Nothing where the kernel has no SMBIOS tables. The serial number is there for root alone. */
-export async function readBios({ tree }: LinuxSource): Promise<ObjectOf<"Win32_BIOS">[]> {
+export async function readBios({ tree }: LinuxSource): ObjectsOf<"Win32_BIOS"> {
   const { bios_vendor, bios_version, bios_date, bios_release, product_serial } = await readSmbios(tree);
   if (bios_vendor === null && bios_version === null) return [];
   const [major, minor] = (bios_release ?? "").split(".");
