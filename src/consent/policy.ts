@@ -11,20 +11,10 @@ import { isDirectoryVariable } from "./local-path.ts";
 export const CONSENTS = ["parameters", "safe", "ask", "all"] as const;
 export type Consent = (typeof CONSENTS)[number];
 
-/** What can be asked for: the keys of an answer ([MS-CER2] 2.2.2), and `File` for what the user attached. */
-export const ITEM_KINDS = [
-  "File",
-  "GetFile",
-  "GetFileVersion",
-  "RegKey",
-  "RegTree",
-  "WQL",
-  "MemoryDump",
-  "fDoc",
-] as const;
-export type ItemKind = (typeof ITEM_KINDS)[number];
-
-/** What an item of a kind is, and so what its patterns name; a flag is asked for or not. */
+/**
+ * What can be asked for, the keys of an answer ([MS-CER2] 2.2.2), and `File` for what the user attached; of each kind
+ * what its items are, and so what its patterns name. A flag is only asked for or not.
+ */
 export const FORMS = {
   File: "file",
   GetFile: "file",
@@ -34,7 +24,9 @@ export const FORMS = {
   WQL: "class",
   MemoryDump: "flag",
   fDoc: "flag",
-} as const satisfies Record<ItemKind, string>;
+} as const;
+export type ItemKind = keyof typeof FORMS;
+export const ITEM_KINDS = Object.keys(FORMS) as readonly ItemKind[];
 
 /**
  * Patterns by kind. Files: absolute, or beginning with `**`, `%NAME%` or `$NAME`. Registry: keys. WQL: `Class` or

@@ -93,7 +93,7 @@ async function answerOnWindows(host: WmiHost, query: WqlQuery, limits: Limits): 
   return { ...formatted, cut: formatted.cut || answer.cut, unknownProperties };
 }
 
-/** Of the properties that a query asks for, those that are known, in their own spelling, and the others, if any are. */
+/** Of the properties a query asks for, those among `names`, as these are spelled, and the others; none if none is known. */
 function select({ properties }: WqlQuery, names: readonly string[]) {
   const known = new Map(names.map((name) => [name.toLowerCase(), name]));
   const asked = properties === "*" ? names : properties;
