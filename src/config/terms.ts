@@ -59,8 +59,8 @@ function joinPatterns(sources: readonly Source[], key: "allow" | "deny"): Patter
   const all = sources
     .filter(({ settings }) => settings[key] !== undefined)
     .map(({ settings, name }) => parsePatterns(settings[key], `${key} (${name})`));
-  const kinds = ITEM_KINDS.filter((kind) => all.some((rules) => rules[kind] !== undefined));
-  return Object.fromEntries(kinds.map((kind) => [kind, all.flatMap((rules) => rules[kind] ?? [])]));
+  const kinds = ITEM_KINDS.filter((kind) => all.some((byKind) => byKind[kind] !== undefined));
+  return Object.fromEntries(kinds.map((kind) => [kind, all.flatMap((byKind) => byKind[kind] ?? [])]));
 }
 
 const ArchiveSchema = v.strictObject({

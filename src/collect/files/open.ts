@@ -85,8 +85,8 @@ async function checkOpen(
     return refuse("declined", "it is no regular file", "system");
   const parsed = normalizePath(real, platform);
   if (!parsed.ok) return refuse("declined", parsed.reason, "system");
-  const verdict = judge(parsed);
-  return verdict.decision === "decline" ? refuse("declined", verdict.reason, verdict.rule) : null;
+  const decided = judge(parsed);
+  return decided.decision === "decline" ? refuse("declined", decided.reason, decided.rule) : null;
 }
 
 /** proc, sysfs, debugfs, tracefs, securityfs: whatever they are mounted as, their files are the kernel talking. */

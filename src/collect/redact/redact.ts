@@ -1,7 +1,7 @@
 /**
  * Redaction of a text that streams by: secrets are replaced, every other byte comes out as it went in, whatever the
  * encoding, in bounded memory. Hides encodings, chunk borders and endless lines. What counts as a secret is
- * `redact-rules.ts` and `private-key.ts`.
+ * `rules.ts`, `assignment.ts` and `private-key.ts`.
  */
 
 import type { Finding, RedactionRule } from "./finding.ts";

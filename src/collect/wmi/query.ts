@@ -68,13 +68,8 @@ async function answerOn(host: WmiHost, query: WqlQuery, limits: Limits): Promise
       `The class ${quote(query.className)} is not known here; known are ${classNames().join(", ")}.`,
     );
   if (host.platform === "linux") {
-    return answerFrom(
-      LINUX_READERS,
-      { ...host, ...limits, tree: systemTree(host.root) },
-      className,
-      query,
-      limits,
-    );
+    const source = { ...host, ...limits, tree: systemTree(host.root) };
+    return answerFrom(LINUX_READERS, source, className, query, limits);
   }
   const { LIBRARY_READERS, loadLibrary } = await import("./library.ts");
   return answerFrom(LIBRARY_READERS, { ...host, library: await loadLibrary() }, className, query, limits);
