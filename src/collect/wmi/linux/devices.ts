@@ -65,7 +65,7 @@ async function readPciDevices(tree: SystemTree): Promise<Device[]> {
 
 async function readPciDevice(tree: SystemTree, address: string, names: string): Promise<Device> {
   const files = ["vendor", "device", "subsystem_device", "subsystem_vendor", "revision", "class"];
-  const texts = await Promise.all(files.map((file) => tree.text(`${PCI}/${address}/${file}`)));
+  const texts = await tree.texts(`${PCI}/${address}`, files);
   const [vendor = "", device = "", subDevice = "", subVendor = "", revision = ""] = texts.map((text) =>
     text.replace(/^0x/, ""),
   );
@@ -103,7 +103,7 @@ async function readUsbDevices(tree: SystemTree): Promise<Device[]> {
   return Promise.all(
     addresses.map(async (address) => {
       const files = ["idVendor", "idProduct", "bcdDevice", "manufacturer", "product"];
-      const texts = await Promise.all(files.map((file) => tree.text(`${USB}/${address}/${file}`)));
+      const texts = await tree.texts(`${USB}/${address}`, files);
       const [vendorId, productId, revision, vendor, name] = texts;
       return {
         address,

@@ -11,12 +11,8 @@ export async function readAdapters(source: LinuxSource): ObjectsOf<"Win32_Networ
   const [dns, gateways] = await Promise.all([readDns(tree), readGateways(tree)]);
   return Promise.all(
     names.map(async (name, index) => {
-      const at = `sys/class/net/${name}`;
-      const [ifIndex, mtu, mac] = await Promise.all([
-        tree.text(`${at}/ifindex`).then(parseWhole),
-        tree.text(`${at}/mtu`).then(parseWhole),
-        tree.text(`${at}/address`),
-      ]);
+      const files = ["ifindex", "mtu", "address"];
+      const [ifIndex, mtu, mac = ""] = await tree.texts(`sys/class/net/${name}`, files);
       const addresses = networkInterfaces()[name] ?? [];
       const isEnabled = addresses.length > 0;
       return {
@@ -30,12 +26,12 @@ export async function readAdapters(source: LinuxSource): ObjectsOf<"Win32_Networ
         DNSHostName: isEnabled ? hostName : null,
         DNSServerSearchOrder: isEnabled ? listOrNull(dns.servers) : null,
         Index: index,
-        InterfaceIndex: ifIndex,
+        InterfaceIndex: parseWhole(ifIndex),
         IPAddress: listOrNull(addresses.map(({ address }) => address)),
         IPEnabled: isEnabled,
         IPSubnet: listOrNull(addresses.map(subnetOf)),
         MACAddress: mac === "" || /^[0:]+$/.test(mac) ? null : mac.toUpperCase(),
-        MTU: mtu,
+        MTU: parseWhole(mtu),
       };
     }),
   );

@@ -60,42 +60,33 @@ export function parsePackages(text: string): ObjectOf<"Win32_Product">[] {
 }
 
 function parsePackage(line: string): ObjectOf<"Win32_Product">[] {
-  const [status, id, name, version, vendor, summary] = line.split("\t").map(knownText);
-  return status === "installed" && id != null && name != null
-    ? [product({ id, name, version, vendor, summary })]
-    : [];
+  const [status, ...columns] = line.split("\t").map(knownText);
+  return status === "installed" ? product(columns) : [];
 }
 
 function knownText(text: string): string | null {
   return text === "" || text === "(none)" ? null : text;
 }
 
-function product(
-  fields: Record<"id" | "name" | "version" | "vendor" | "summary", string | null | undefined>,
-) {
-  return {
-    Caption: fields.name ?? null,
-    Description: fields.summary ?? null,
-    IdentifyingNumber: fields.id ?? null,
-    Name: fields.name ?? null,
-    Vendor: fields.vendor ?? null,
-    Version: fields.version ?? null,
-  };
-}
-
 /** apk's database: one block per package, one letter per field. */
 function parseApk(block: string): ObjectOf<"Win32_Product">[] {
   const fields = parseFields(block, ":");
-  const name = fields.get("P");
-  if (name === undefined) return [];
+  return product(["P", "P", "V", "m", "T"].map((letter) => fields.get(letter)));
+}
+
+/** Of full name, name, version, vendor and summary; none without the names. */
+function product(columns: readonly (string | null | undefined)[]): ObjectOf<"Win32_Product">[] {
+  const [id, name, version = null, vendor = null, summary = null] = columns;
+  if (id == null || name == null) return [];
   return [
-    product({
-      id: name,
-      name,
-      version: fields.get("V"),
-      vendor: fields.get("m"),
-      summary: fields.get("T"),
-    }),
+    {
+      Caption: name,
+      Description: summary,
+      IdentifyingNumber: id,
+      Name: name,
+      Vendor: vendor,
+      Version: version,
+    },
   ];
 }
 

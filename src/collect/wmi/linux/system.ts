@@ -132,7 +132,7 @@ const SMBIOS_NAMES = [
 ] as const;
 
 async function readSmbios(tree: SystemTree): Promise<Record<(typeof SMBIOS_NAMES)[number], string | null>> {
-  const texts = await Promise.all(SMBIOS_NAMES.map((name) => tree.text(`sys/class/dmi/id/${name}`)));
+  const texts = await tree.texts("sys/class/dmi/id", SMBIOS_NAMES);
   const entries = SMBIOS_NAMES.map((name, index) => [name, texts[index] || null]);
   return Object.fromEntries(entries) as Record<(typeof SMBIOS_NAMES)[number], string | null>;
 }

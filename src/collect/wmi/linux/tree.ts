@@ -23,6 +23,8 @@ export type SystemTree = {
   readonly root: string;
   /** A file's text without the blanks round it; "" when there is none. */
   text(path: string): Promise<string>;
+  /** The texts of files in one directory. */
+  texts(directory: string, names: readonly string[]): Promise<string[]>;
   bytes(path: string): Promise<Buffer | null>;
   has(path: string): Promise<boolean>;
   /** The names in a directory, shorter ones first, so that numbered ones are in order. */
@@ -34,15 +36,17 @@ export type SystemTree = {
 /** The tree below `root`. Paths are given without a leading slash. */
 export function systemTree(root: string): SystemTree {
   const bytes = (path: string) => readFile(join(root, path)).catch(() => null);
+  const text = async (path: string) => ((await bytes(path)) ?? "").toString("utf8").trim();
   return {
     root,
     bytes,
+    text,
+    texts: (directory, names) => Promise.all(names.map((name) => text(`${directory}/${name}`))),
     has: (path) =>
       access(join(root, path)).then(
         () => true,
         () => false,
       ),
-    text: async (path) => ((await bytes(path)) ?? "").toString("utf8").trim(),
     names: async (path) => (await readdir(join(root, path)).catch(() => [])).sort(byNumber),
     link: async (path) => {
       const target = await readlink(join(root, path)).catch(() => null);
