@@ -6,21 +6,15 @@
 import { uptime } from "node:os";
 import { MIN_SIZE, type Policy } from "../consent/policy.ts";
 import type { Limits } from "../system/run-program.ts";
-import type { Refused } from "./files/open.ts";
+import { type Refused, refuse } from "./files/open.ts";
 
-export const TIME_REACHED: Refused = {
-  ok: false,
-  state: "failed",
-  rule: "limit",
-  reason: "it took longer than was agreed",
-};
+export const TIME_REACHED = refuse("failed", "it took longer than was agreed", "limit");
 
-export const TOTAL_REACHED: Refused = {
-  ok: false,
-  state: "declined",
-  rule: "limit",
-  reason: "what was asked for before it has used up the size agreed for all",
-};
+export const TOTAL_REACHED = refuse(
+  "declined",
+  "what was asked for before it has used up the size agreed for all",
+  "limit",
+);
 
 export type BudgetOptions = {
   readonly policy: Pick<Policy, "maxFileSize" | "maxTotalSize">;

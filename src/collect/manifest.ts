@@ -4,17 +4,13 @@
  */
 
 import * as v from "valibot";
-import { CONSENTS, ITEM_KINDS, type ItemKind } from "../consent/policy.ts";
+import { CONSENTS, ITEM_KINDS } from "../consent/policy.ts";
 import { CerError } from "../errors.ts";
-import { documentReader, encodeDocument, object, objectOfAny, wholeNumber } from "../json.ts";
+import { documentReader, object, objectOfAny, wholeNumber } from "../json.ts";
 import { quote } from "../printable.ts";
 
 export const MANIFEST_FORMAT = "cer-manifest";
 export const MANIFEST_VERSION = 1;
-
-/** What became of an item; of `collected` and `cut` the archive holds files, of the others none. */
-export const ITEM_STATES = ["collected", "cut", "missing", "declined", "failed"] as const;
-export type ItemState = (typeof ITEM_STATES)[number];
 
 const text = v.string("is not text");
 const count = wholeNumber("is not a whole number from 0");
@@ -55,7 +51,8 @@ const itemSchema = () =>
     kind: oneOf(ITEM_KINDS),
     /** As asked for, shortened when very long; of an attached file the name that the event gives it. */
     item: text,
-    state: oneOf(ITEM_STATES),
+    /** What became of it; of `collected` and `cut` the archive holds files, of the others none. */
+    state: oneOf(["collected", "cut", "missing", "declined", "failed"]),
     /** What decided: attached, allow, deny, built-in, consent, answer, request, syntax, system, limit. */
     rule: text,
     /** A clause; null when the state says all. */
@@ -105,17 +102,10 @@ const readManifest = documentReader(refuse, () =>
 );
 
 /** The items of which the archive holds nothing, as the result of a submission lists them. */
-export function notCollected(
-  items: readonly ManifestItem[],
-): { kind: ItemKind; item: string; reason: string }[] {
+export function notCollected(items: readonly ManifestItem[]) {
   return items
     .filter(({ files, state }) => state !== "collected" && state !== "cut" && files.length === 0)
     .map(({ kind, item, state, reason }) => ({ kind, item, reason: reason ?? state }));
-}
-
-/** UTF-8, indented, one final line end. */
-export function formatManifest(manifest: Manifest): Buffer {
-  return encodeDocument(manifest);
 }
 
 /** Characters of a manifest that are read: far above what `MAX_ITEMS` items of every key can make. */

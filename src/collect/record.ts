@@ -6,12 +6,11 @@
 import type { EntryResult } from "../archive/entries/entry.ts";
 import type { Rule } from "../consent/judge.ts";
 import type { PlanItem } from "../consent/plan.ts";
-import type { Consent } from "../consent/policy.ts";
+import type { Policy } from "../consent/policy.ts";
 import type { Event } from "../event.ts";
 import type { BodyNotes } from "./files/body.ts";
 import type { Refused } from "./files/open.ts";
 import {
-  type ItemState,
   MANIFEST_FORMAT,
   MANIFEST_VERSION,
   type Manifest,
@@ -19,32 +18,23 @@ import {
   type ManifestItem,
 } from "./manifest.ts";
 import { addCounts, type RedactionCounts } from "./redact/redact.ts";
+import type { Identity } from "./redact/rules.ts";
 
-/** An entry of an item: its place among the results once it has been opened, and what was done to its bytes. */
-export type EntryRecord = { place: number | null; notes: BodyNotes };
+/** An entry of the archive: its place among the results once it has been opened, and what was done to its bytes. */
+export type CollectedEntry = { place: number | null; notes: BodyNotes };
 
-/** Bytes that are this program's own, or not looked into. */
-export const UNTOUCHED: BodyNotes = { redaction: "off", counts: () => ({}), isCut: false };
-
-export type ItemRecord = {
-  readonly item: PlanItem;
-  state: ItemState;
+export type ItemRecord = Pick<PlanItem, "kind" | "item" | "target"> & {
+  state: ManifestItem["state"];
   rule: Rule;
   reason: string | null;
-  entries: readonly EntryRecord[];
+  entries: readonly CollectedEntry[];
 };
 
 /** Nothing is collected of what the user was to be asked about and was not. */
-export function startRecord(item: PlanItem): ItemRecord {
-  const { decision, rule, reason } = item;
+export function startRecord({ decision, ...item }: PlanItem): ItemRecord {
   const states = { collect: "collected", ask: "declined", decline: "declined", missing: "missing" } as const;
-  return {
-    item,
-    state: states[decision],
-    rule,
-    reason: decision === "ask" ? "the user was not asked" : reason,
-    entries: [],
-  };
+  const reason = decision === "ask" ? "the user was not asked" : item.reason;
+  return { ...item, state: states[decision], reason, entries: [] };
 }
 
 /** Notes why an item is not collected. */
@@ -57,30 +47,36 @@ export function refuseRecord(record: ItemRecord, { state, rule, reason }: Omit<R
 
 /** Notes something of an item that is collected all the same. */
 export function addReason(record: ItemRecord, reason: string): void {
-  record.reason = withReason(record.reason, reason);
+  record.reason = joinReasons(record.reason, reason);
 }
 
-function withReason(before: string | null, reason: string): string {
-  return before === null ? reason : `${before}; ${reason}`;
+/** Notes that a part of it is left out, and why. */
+export function cutRecord(record: ItemRecord, reason: string): void {
+  record.state = "cut";
+  addReason(record, reason);
+}
+
+function joinReasons(first: string | null, second: string): string {
+  return first === null ? second : `${first}; ${second}`;
 }
 
 /** The items as they stand, given what the archive has stored so far. */
 export function finishItems(records: readonly ItemRecord[], results: readonly EntryResult[]): ManifestItem[] {
   const items = records.map((record) => finishItem(record, results));
-  return items.map((item, index) => followFiles(item, records[index]?.item, items));
+  return items.map((item, index) => followFiles(item, records[index]?.target, items));
 }
 
 function finishItem(record: ItemRecord, results: readonly EntryResult[]): ManifestItem {
-  const { item, rule, state, reason } = record;
-  const line = { kind: item.kind, item: item.item, rule };
+  const { kind, item, rule, state, reason, entries } = record;
+  const line = { kind, item, rule };
   if (state !== "collected" && state !== "cut") return { ...line, state, reason, files: [] };
-  const stored = record.entries.flatMap(({ place }) => (place === null ? [] : (results[place] ?? [])));
-  const files = record.entries.flatMap((entry) => filesOf(entry, results));
+  const stored = entries.flatMap(({ place }) => (place === null ? [] : (results[place] ?? [])));
+  const files = entries.flatMap((entry) => filesOf(entry, results));
   if (files.length === 0)
     return { ...line, state: "failed", reason: reasonOfLoss(stored) ?? reason ?? NOT_STORED, files };
   const wasCut = stored.some((result) => result.state === "cut");
   if (!wasCut) return { ...line, state, reason, files };
-  return { ...line, state: "cut", reason: withReason(reason, "only its beginning could be read"), files };
+  return { ...line, state: "cut", reason: joinReasons(reason, "only its beginning could be read"), files };
 }
 
 const NOT_STORED = "it could not be stored";
@@ -90,17 +86,19 @@ function reasonOfLoss(stored: readonly EntryResult[]): string | null {
   return stored.find(({ state, reason }) => state === "left-out" && reason !== null)?.reason ?? null;
 }
 
-function filesOf({ place, notes }: EntryRecord, results: readonly EntryResult[]): ManifestFile[] {
+function filesOf({ place, notes }: CollectedEntry, results: readonly EntryResult[]): ManifestFile[] {
   const result = place === null ? undefined : results[place];
-  if (result === undefined || result.name === null || result.sha256 === null) return [];
-  const redacted = Object.values(notes.counts()).reduce((sum, count) => sum + count, 0);
-  const { name, size, sha256 } = result;
-  const pieces = result.parts.length > 0 ? result.parts : [{ name, size, sha256 }];
+  if (result === undefined) return [];
+  const { name, size, sha256, parts } = result;
+  if (name === null || sha256 === null) return [];
+  const { redaction, counts } = notes;
+  const redacted = Object.values(counts()).reduce((sum, count) => sum + count, 0);
+  const pieces = parts.length > 0 ? parts : [{ name, size, sha256 }];
   return pieces.map((piece) => ({
     name: piece.name,
     bytes: piece.size,
     sha256: piece.sha256,
-    redaction: notes.redaction,
+    redaction,
     redacted,
   }));
 }
@@ -108,44 +106,42 @@ function filesOf({ place, notes }: EntryRecord, results: readonly EntryResult[])
 /** MemoryDump and fDoc are what became of the attached files that answer them. */
 function followFiles(
   item: ManifestItem,
-  planned: PlanItem | undefined,
+  target: PlanItem["target"] | undefined,
   items: readonly ManifestItem[],
 ): ManifestItem {
-  if (planned?.target?.type !== "answered-by") return item;
-  const answers = planned.target.files.flatMap((index) => items[index] ?? []);
+  if (target?.type !== "answered-by") return item;
+  const answers = target.files.flatMap((index) => items[index] ?? []);
   const files = answers.flatMap((answer) => answer.files);
   if (files.length === 0)
     return { ...item, state: "failed", reason: "the attached file could not be stored", files };
-  return {
-    ...item,
-    state: answers.some(({ state }) => state === "cut") ? "cut" : "collected",
-    reason: null,
-    files,
-  };
+  const state = answers.some((answer) => answer.state === "cut") ? "cut" : "collected";
+  return { ...item, state, reason: null, files };
 }
 
-export type ManifestFacts = {
+/** What the manifest says of the collection as a whole. */
+export type CollectionFacts = {
   readonly event: Event;
-  readonly version: string;
+  readonly policy: Policy;
   readonly bucket: string | null;
   readonly bucketTable: string | null;
-  readonly consent: Consent;
-  readonly redact: { readonly anonymize: unknown } | null;
-  /** The entry that holds the report. */
-  readonly report: EntryRecord;
+  /** This program's version. */
+  readonly version: string;
+  /** Null: nothing is redacted. `anonymize` null: names and paths stay. */
+  readonly redact: { readonly anonymize: Identity | null } | null;
 };
 
+/** @param report the entry that holds the report */
 export function makeManifest(
-  facts: ManifestFacts,
+  { event, policy, bucket, bucketTable, version, redact }: CollectionFacts,
+  report: CollectedEntry,
   records: readonly ItemRecord[],
   results: readonly EntryResult[],
 ): Manifest {
-  const { event, bucket, bucketTable, redact } = facts;
-  const [file] = filesOf(facts.report, results);
+  const [file] = filesOf(report, results);
   return {
     format: MANIFEST_FORMAT,
     version: MANIFEST_VERSION,
-    generator: { name: "cer", version: facts.version },
+    generator: { name: "cer", version },
     report: {
       eventType: event.eventType,
       eventTime: String(event.eventTime),
@@ -154,7 +150,7 @@ export function makeManifest(
       bucketTable,
       file: file === undefined ? null : { name: file.name, bytes: file.bytes, sha256: file.sha256 },
     },
-    consent: facts.consent,
+    consent: policy.consent,
     redaction: {
       enabled: redact !== null,
       anonymized: redact !== null && redact.anonymize !== null,

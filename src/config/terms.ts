@@ -10,10 +10,10 @@ import {
   DEFAULT_POLICY,
   ITEM_KINDS,
   MIN_SIZE,
+  type Patterns,
   type Policy,
   parseConsent,
-  parseRules,
-  type Rules,
+  parsePatterns,
 } from "../consent/policy.ts";
 import { type Json, parseShape } from "../json.ts";
 import { type Settings, type Source, strongestSetting } from "./settings.ts";
@@ -43,8 +43,8 @@ export function resolveTerms(sources: readonly Source[], archive: ArchiveTerms):
     policy: {
       consent: parseConsent(settings.consent, `consent (${consentFrom})`),
       level2: strongest("level2") ?? DEFAULT_POLICY.level2,
-      allow: joinRules(sources, "allow"),
-      deny: joinRules(sources, "deny"),
+      allow: joinPatterns(sources, "allow"),
+      deny: joinPatterns(sources, "deny"),
       maxFileSize: strongest("maxFileSize") ?? DEFAULT_POLICY.maxFileSize,
       maxTotalSize: strongest("maxTotalSize") ?? DEFAULT_POLICY.maxTotalSize,
     },
@@ -55,12 +55,12 @@ export function resolveTerms(sources: readonly Source[], archive: ArchiveTerms):
   };
 }
 
-function joinRules(sources: readonly Source[], key: "allow" | "deny"): Rules {
+function joinPatterns(sources: readonly Source[], key: "allow" | "deny"): Patterns {
   const all = sources
     .filter(({ settings }) => settings[key] !== undefined)
-    .map(({ settings, name }) => parseRules(settings[key], `${key} (${name})`));
-  const kinds = ITEM_KINDS.filter((kind) => all.some((rules) => rules[kind] !== undefined));
-  return Object.fromEntries(kinds.map((kind) => [kind, all.flatMap((rules) => rules[kind] ?? [])]));
+    .map(({ settings, name }) => parsePatterns(settings[key], `${key} (${name})`));
+  const kinds = ITEM_KINDS.filter((kind) => all.some((byKind) => byKind[kind] !== undefined));
+  return Object.fromEntries(kinds.map((kind) => [kind, all.flatMap((byKind) => byKind[kind] ?? [])]));
 }
 
 const ArchiveSchema = v.strictObject({
@@ -101,7 +101,7 @@ export function encodeTerms({ archive, ...rules }: Terms): Json {
 /** @throws CerError CER_DAMAGED, CER_CONFIG */
 export async function parseTerms(kept: unknown): Promise<Terms> {
   const { rules, archive } = await parseShape(KeptSchema, kept, "The kept settings", "CER_DAMAGED");
-  const allow = parseRules(rules.policy.allow, "allow (kept)");
-  const deny = parseRules(rules.policy.deny, "deny (kept)");
+  const allow = parsePatterns(rules.policy.allow, "allow (kept)");
+  const deny = parsePatterns(rules.policy.deny, "deny (kept)");
   return { ...rules, policy: { ...rules.policy, allow, deny }, archive };
 }

@@ -16,7 +16,7 @@ import {
 } from "./denied.ts";
 import { expandVariables, normalizePath, type PathFacts } from "./local-path.ts";
 import { compilePattern, matches, type Pattern } from "./pattern.ts";
-import { type Consent, ITEM_KINDS, type ItemKind, type Policy, type Rules } from "./policy.ts";
+import { type Consent, FORMS, ITEM_KINDS, type ItemKind, type Patterns, type Policy } from "./policy.ts";
 import { keySegments } from "./registry-path.ts";
 import { SAFE_WQL } from "./safe-wql.ts";
 
@@ -36,30 +36,32 @@ export type Rule =
   | "system"
   | "limit";
 
-export type Verdict = {
+/** What is to become of one thing. */
+export type Decision = {
   readonly decision: "collect" | "ask" | "decline";
   readonly rule: Rule;
   /** A clause without a final stop that names nothing of this machine, since it may be sent; null when all is said. */
   readonly reason: string | null;
 };
 
-const PATH_KINDS = ["File", "GetFile", "GetFileVersion"] as const;
-type PathKind = (typeof PATH_KINDS)[number];
-type KeyKind = "RegKey" | "RegTree";
 type Group = {
   readonly what: string;
   readonly patterns: readonly Pattern[];
   readonly except: readonly Pattern[];
 };
 
+type PatternsByKind = Readonly<Record<ItemKind, readonly Pattern[]>>;
+
 /** A policy made ready to decide on this machine. */
 export type Judge = {
   readonly consent: Consent;
-  readonly allow: Readonly<Record<ItemKind, readonly Pattern[]>>;
-  readonly deny: Readonly<Record<ItemKind, readonly Pattern[]>>;
+  readonly facts: PathFacts;
+  readonly allow: PatternsByKind;
+  readonly deny: PatternsByKind;
   /** Names that only differ in case are the same file. */
   readonly caseBlind: boolean;
-  readonly files: readonly Group[];
+  /** What is denied unless it is allowed by name. */
+  readonly groups: Readonly<Record<"file" | "key" | "class", readonly Group[]>>;
   readonly noFiles: readonly Pattern[];
 };
 
@@ -68,24 +70,33 @@ export type RealPrefixes = ReadonlyMap<string, string>;
 
 export function makeJudge(policy: Policy, facts: PathFacts, real: RealPrefixes = new Map()): Judge {
   const caseBlind = facts.platform === "win32" || facts.platform === "darwin";
-  const files = (patterns: readonly string[], blind: boolean) =>
-    patterns.flatMap((pattern) => compilePath(pattern, facts, blind, real));
-  const except = [...SHARED_HOMES, ...ownHome(facts)];
-  const otherHomes = { what: "other users' homes", patterns: HOMES, except };
+  const compileCased: Compile = (source) => compilePath(source, facts, caseBlind, real);
+  const compileBlind: Compile = (source) => compilePath(source, facts, true, real);
+  const otherHomes = {
+    what: "other users' homes",
+    patterns: HOMES,
+    except: [...SHARED_HOMES, ...ownHome(facts)],
+  };
   return {
     consent: policy.consent,
-    allow: compileRules(policy.allow, (patterns) => files(patterns, caseBlind)),
-    deny: compileRules(policy.deny, (patterns) => files(patterns, true)),
+    facts,
+    allow: compilePatterns(policy.allow, compileCased),
+    deny: compilePatterns(policy.deny, compileBlind),
     caseBlind,
-    files: compileGroups([...DENIED_FILES, otherHomes], (patterns) => files(patterns, true)),
-    noFiles: files(NO_FILES, true),
+    groups: {
+      file: compileGroups([...DENIED_FILES, otherHomes], compileBlind),
+      key: KEY_GROUPS,
+      class: CLASS_GROUPS,
+    },
+    noFiles: NO_FILES.flatMap(compileBlind),
   };
 }
 
 /** The directories whose real paths `makeJudge` wants to know, so that a pattern also holds for what they stand for. */
 export function prefixesOf(policy: Policy, facts: PathFacts): string[] {
-  const patterns = [policy.allow, policy.deny].flatMap((rules) =>
-    PATH_KINDS.flatMap((kind) => rules[kind] ?? []),
+  const kinds = ITEM_KINDS.filter((kind) => FORMS[kind] === "file");
+  const patterns = [policy.allow, policy.deny].flatMap((byKind) =>
+    kinds.flatMap((kind) => byKind[kind] ?? []),
   );
   return [...patterns, ...ownHome(facts)].flatMap((pattern) => fixedPrefix(pattern, facts)?.directory ?? []);
 }
@@ -94,27 +105,33 @@ function ownHome({ home }: PathFacts): string[] {
   return home === null || home === "/" ? [] : [`${home}/**`];
 }
 
-function compileRules(
-  rules: Rules,
-  compileFiles: (patterns: readonly string[]) => Pattern[],
-): Record<ItemKind, readonly Pattern[]> {
-  const compile = (kind: ItemKind): readonly Pattern[] => {
-    const patterns = rules[kind] ?? [];
-    if (PATH_KINDS.some((known) => known === kind)) return compileFiles(patterns);
-    if (kind === "RegKey" || kind === "RegTree") return patterns.map(compileKey);
-    return patterns.map(compileName);
-  };
-  return Object.fromEntries(ITEM_KINDS.map((kind) => [kind, compile(kind)])) as Record<ItemKind, Pattern[]>;
+/** The patterns that one of the policy's, or of the built-in ones, stands for on this machine. */
+type Compile = (source: string) => Pattern[];
+
+function compilePatterns(patterns: Patterns, compileFile: Compile): PatternsByKind {
+  const compilers = { file: compileFile, key: compileKey, class: compileClass, flag: compileClass };
+  const entries = ITEM_KINDS.map((kind) => [kind, (patterns[kind] ?? []).flatMap(compilers[FORMS[kind]])]);
+  return Object.fromEntries(entries) as Record<ItemKind, Pattern[]>;
 }
 
-function compileKey(pattern: string): Pattern {
-  return compilePattern(pattern, keySegments(pattern).map(foldCase));
+function compileGroups(groups: readonly DeniedGroup[], compile: Compile): Group[] {
+  return groups.map(({ what, patterns, except = [] }) => ({
+    what,
+    patterns: patterns.flatMap(compile),
+    except: except.flatMap(compile),
+  }));
 }
 
-/** Of a class, or of a property of one. */
-function compileName(pattern: string): Pattern {
-  return compilePattern(pattern, foldCase(pattern).split("."));
+function compileKey(source: string): Pattern[] {
+  return [compilePattern(source, keySegments(source).map(foldCase))];
 }
+
+function compileClass(source: string): Pattern[] {
+  return [compilePattern(source, foldCase(source).split("."))];
+}
+
+const KEY_GROUPS = compileGroups(DENIED_KEYS, compileKey);
+const CLASS_GROUPS = compileGroups(DENIED_WQL, compileClass);
 
 /** As it stands and, where a directory of it stands for another, so, too. Nothing where a variable is not set. */
 function compilePath(source: string, facts: PathFacts, blind: boolean, real: RealPrefixes): Pattern[] {
@@ -149,180 +166,155 @@ function fixedPrefix(source: string, facts: PathFacts): { directory: string; len
   return parsed.ok ? { directory: parsed.path, length } : null;
 }
 
-const ALLOWED: Verdict = { decision: "collect", rule: "allow", reason: null };
-const DENIED: Verdict = { decision: "decline", rule: "deny", reason: "the policy of this machine denies it" };
+const ALLOWED: Decision = { decision: "collect", rule: "allow", reason: null };
+const DENIED = decline("deny", "the policy of this machine denies it");
+
+export function decline(rule: Rule, reason: string): Decision & { readonly decision: "decline" } {
+  return { decision: "decline", rule, reason };
+}
+
+function matchesAny(patterns: readonly Pattern[], name: readonly string[]): boolean {
+  return patterns.some((pattern) => matches(pattern, name));
+}
+
+/**
+ * What the policy and the built-in denials say of a name, in their order; null where that is left to consent.
+ * @param allowed the patterns of `allow` that it matches
+ */
+function byRules(
+  { deny, groups }: Judge,
+  kind: Exclude<ItemKind, "MemoryDump" | "fDoc">,
+  name: readonly string[],
+  allowed: readonly Pattern[],
+): Decision | null {
+  if (matchesAny(deny[kind], name)) return DENIED;
+  if (allowed.some(({ exact }) => exact)) return ALLOWED;
+  const thing = FORMS[kind];
+  const group = groups[thing].find(
+    ({ patterns, except }) => matchesAny(patterns, name) && !matchesAny(except, name),
+  );
+  if (group !== undefined)
+    return decline(
+      "built-in",
+      `${group.what} are not sent unless the policy allows this very ${thing} by name`,
+    );
+  return allowed.length > 0 ? ALLOWED : null;
+}
+
+/** What the level says of things that need that level, or that the user attached. */
+function byConsent({ consent }: Judge, needs: "attached" | "safe" | "all"): Decision {
+  if (consent === "ask") return { decision: "ask", rule: "consent", reason: null };
+  if (consent === "all" || (consent === "safe" && needs !== "all"))
+    return { decision: "collect", rule: needs === "attached" ? "attached" : "consent", reason: null };
+  return decline("consent", `consent is "${consent}"`);
+}
 
 /** Whether a file may be read. To be asked again with the real path once the file is open. */
 export function judgePath(
   judge: Judge,
-  kind: PathKind,
+  kind: "File" | "GetFile" | "GetFileVersion",
   { segments, remote }: { readonly segments: readonly string[]; readonly remote: boolean },
-): Verdict {
-  const folded = segments.map(foldCase);
-  const written = judge.caseBlind ? folded : segments;
-  const allows = judge.allow[kind].filter((pattern) => matches(pattern, written));
-  if (judge.noFiles.some((pattern) => matches(pattern, folded)))
-    return { decision: "decline", rule: "system", reason: "it is no regular file" };
-  if (judge.deny[kind].some((pattern) => matches(pattern, folded))) return DENIED;
-  if (kind === "File") return byConsent(judge, "attached");
-  if (allows.some((pattern) => pattern.exact)) return ALLOWED;
-  const group = judge.files.find((candidate) => isInGroup(candidate, folded));
-  if (group !== undefined) return builtIn(group.what, "file");
-  if (remote && !allows.some((pattern) => pattern.segments[0] === "\\\\"))
-    return { decision: "decline", rule: "built-in", reason: "it is on another computer" };
-  if (allows.length > 0) return ALLOWED;
-  return byConsent(judge, kind === "GetFileVersion" ? "safe" : "all");
-}
-
-function isInGroup({ patterns, except }: Group, name: readonly string[]): boolean {
-  return (
-    patterns.some((pattern) => matches(pattern, name)) && !except.some((pattern) => matches(pattern, name))
-  );
-}
-
-function builtIn(what: string, thing: string): Verdict {
-  const reason = `${what} are not sent unless the policy allows this very ${thing} by name`;
-  return { decision: "decline", rule: "built-in", reason };
-}
-
-/** What the level says of things that need that level, or that the user attached. */
-function byConsent({ consent }: Judge, needs: "attached" | "safe" | "all"): Verdict {
-  if (consent === "ask") return { decision: "ask", rule: "consent", reason: null };
-  if (consent === "all" || (consent === "safe" && needs !== "all"))
-    return { decision: "collect", rule: needs === "attached" ? "attached" : "consent", reason: null };
-  return { decision: "decline", rule: "consent", reason: `consent is "${consent}"` };
-}
-
-const KEY_GROUPS = compileGroups(DENIED_KEYS, (patterns) => patterns.map(compileKey));
-
-function compileGroups(
-  groups: readonly DeniedGroup[],
-  compile: (patterns: readonly string[]) => readonly Pattern[],
-): Group[] {
-  return groups.map(({ what, patterns, except = [] }) => {
-    return { what, patterns: compile(patterns), except: compile(except) };
-  });
-}
-
-/** Whether a key may be read, by its parts. Of a tree, every key in it is to be asked for, too. */
-export function judgeKey(judge: Judge, kind: KeyKind, segments: readonly string[]): Verdict {
+): Decision {
   const name = segments.map(foldCase);
-  const allows = judge.allow[kind].filter((pattern) => matches(pattern, name));
-  if (judge.deny[kind].some((pattern) => matches(pattern, name))) return DENIED;
-  if (isAllowedByName(judge.allow[kind], kind, name)) return ALLOWED;
-  const group = KEY_GROUPS.find((candidate) => isInGroup(candidate, name));
-  if (group !== undefined) return builtIn(group.what, "key");
-  return allows.length > 0 ? ALLOWED : byConsent(judge, "all");
+  if (matchesAny(judge.noFiles, name)) return decline("system", "it is no regular file");
+  if (kind === "File" && !matchesAny(judge.deny.File, name)) return byConsent(judge, "attached");
+  const written = judge.caseBlind ? name : segments;
+  const allowed = judge.allow[kind].filter((pattern) => matches(pattern, written));
+  if (remote && !allowed.some((pattern) => pattern.segments[0] === "\\\\"))
+    return byRules(judge, kind, name, []) ?? decline("built-in", "it is on another computer");
+  return byRules(judge, kind, name, allowed) ?? byConsent(judge, kind === "GetFileVersion" ? "safe" : "all");
 }
 
-/** A tree that is allowed by name is allowed with all that is in it. */
-function isAllowedByName(allow: readonly Pattern[], kind: KeyKind, name: readonly string[]): boolean {
-  return allow.some(
-    ({ exact, segments }) =>
-      exact &&
-      (segments.length === name.length || (kind === "RegTree" && segments.length < name.length)) &&
-      segments.every((segment, index) => segment === name[index]),
+/**
+ * Whether a key may be read, by its parts. Of a tree, every key in it is to be asked for, too; a tree that is allowed by
+ * name is allowed with all that is in it.
+ */
+export function judgeKey(judge: Judge, kind: "RegKey" | "RegTree", segments: readonly string[]): Decision {
+  const name = segments.map(foldCase);
+  const isAllowed = (pattern: Pattern) =>
+    matches(pattern, kind === "RegTree" && pattern.exact ? name.slice(0, pattern.segments.length) : name);
+  return byRules(judge, kind, name, judge.allow[kind].filter(isAllowed)) ?? byConsent(judge, "all");
+}
+
+/** What the rules say of a class, or of one of its properties. */
+function byWqlRules(judge: Judge, ...names: readonly string[]): Decision | null {
+  const name = names.map(foldCase);
+  return byRules(
+    judge,
+    "WQL",
+    name,
+    judge.allow.WQL.filter((pattern) => matches(pattern, name)),
   );
 }
 
-const WQL_GROUPS = compileGroups(DENIED_WQL, (patterns) => patterns.map(compileName));
-
-const SAFE = new Map(Object.entries(SAFE_WQL).map(([name, properties]) => [foldCase(name), properties]));
-
-/** What of a query may be answered; `query` is narrowed to it. Null only when the verdict declines. */
-export type QueryVerdict = { readonly verdict: Verdict; readonly query: WqlQuery | null };
+/** What of a query may be answered; `query` is narrowed to it, and null when nothing is. */
+export type QueryDecision = Decision & { readonly query: WqlQuery | null };
 
 /** Judges a query by its class, the properties it selects, and those that its condition would let one guess. */
-export function judgeQuery(judge: Judge, query: WqlQuery): QueryVerdict {
-  const whole = judgeClass(judge, query.className);
-  if (whole.decision === "decline" && whole.rule !== "consent") return { verdict: whole, query: null };
-  const open = (property: string) => isOpen(judge, query.className, property, whole.decision !== "decline");
-  const hidden = propertiesOf(query.where).find((property) => !open(property));
-  if (hidden !== undefined) return declined(judge, `its condition tests ${hidden}, which is not sent`);
-  return query.properties === "*"
-    ? narrowAll(judge, query, whole, open)
-    : narrowList(judge, query, query.properties, whole, open);
-}
-
-function declined(judge: Judge, reason: string): QueryVerdict {
-  const rule = judge.consent === "safe" ? "consent" : "deny";
-  return { verdict: { decision: "decline", rule, reason }, query: null };
-}
-
-function judgeClass(judge: Judge, className: string): Verdict {
-  const name = [foldCase(className)];
-  const allows = judge.allow.WQL.filter((pattern) => matches(pattern, name));
-  if (judge.deny.WQL.some((pattern) => matches(pattern, name))) return DENIED;
-  if (allows.some((pattern) => pattern.exact)) return ALLOWED;
-  const group = WQL_GROUPS.find((candidate) => isInGroup(candidate, name));
-  if (group !== undefined) return builtIn(group.what, "class");
-  return allows.length > 0 ? ALLOWED : byConsent(judge, "all");
+export function judgeQuery(judge: Judge, query: WqlQuery): QueryDecision {
+  const { className, properties } = query;
+  const whole = byWqlRules(judge, className) ?? byConsent(judge, "all");
+  const isWholeOpen = whole.decision !== "decline";
+  if (!isWholeOpen && whole.rule !== "consent") return { ...whole, query: null };
+  const isOpen = (property: string) => isPropertyOpen(judge, className, property, isWholeOpen);
+  const refuse = (reason: string): QueryDecision => ({
+    ...decline(judge.consent === "safe" ? "consent" : "deny", reason),
+    query: null,
+  });
+  const hidden = propertiesOf(query.where).find((property) => !isOpen(property));
+  if (hidden !== undefined) return refuse(`its condition tests ${hidden}, which is not sent`);
+  // `SELECT *` is answered whole where no property of the class is held back, else with the ones known to be safe.
+  const isAll = properties === "*";
+  if (isAll && isWholeOpen && !holdsBack(judge, className)) return { ...whole, query };
+  const asked = isAll ? [...safeProperties(className), ...namedProperties(judge, className)] : properties;
+  const open = asked.filter(isOpen);
+  if (open.length === 0 && !isAll) return refuse(`nothing that it selects of ${className} is sent`);
+  if (open.length === 0 && isWholeOpen)
+    return refuse(`some properties of ${className} are not sent; the others have to be named`);
+  if (open.length === 0) return refuse(`${className} is not among the classes that are safe to send`);
+  const withheld = asked.filter((property) => !open.includes(property));
+  const without = withheld.length === 0 ? null : `without ${withheld.join(", ")}`;
+  return {
+    ...(isWholeOpen ? whole : openByProperties(judge, className)),
+    reason: isAll ? "only the properties that are safe to send" : without,
+    query: { ...query, properties: open },
+  };
 }
 
 /** Whether one property may be sent, given whether the class as a whole may. */
-function isOpen(judge: Judge, className: string, property: string, classIsOpen: boolean): boolean {
-  const name = [foldCase(className), foldCase(property)];
-  const hits = (pattern: Pattern) => matches(pattern, name);
-  if (judge.deny.WQL.some(hits)) return false;
-  if (judge.allow.WQL.some((pattern) => pattern.exact && hits(pattern))) return true;
-  if (WQL_GROUPS.some((group) => isInGroup(group, name))) return false;
-  if (classIsOpen || judge.allow.WQL.some(hits)) return true;
-  return judge.consent === "safe" && safeProperties(className).some((safe) => foldCase(safe) === name[1]);
+function isPropertyOpen(judge: Judge, className: string, property: string, isWholeOpen: boolean): boolean {
+  const ruled = byWqlRules(judge, className, property);
+  if (ruled !== null) return ruled.decision === "collect";
+  const isSafe = () => safeProperties(className).some((safe) => foldCase(safe) === foldCase(property));
+  return isWholeOpen || (judge.consent === "safe" && isSafe());
 }
+
+const SAFE = new Map(Object.entries(SAFE_WQL).map(([name, properties]) => [foldCase(name), properties]));
 
 function safeProperties(className: string): readonly string[] {
   return SAFE.get(foldCase(className)) ?? [];
 }
 
-type IsOpen = (property: string) => boolean;
-
-function narrowList(
-  judge: Judge,
-  query: WqlQuery,
-  asked: readonly string[],
-  whole: Verdict,
-  isPropertyOpen: IsOpen,
-): QueryVerdict {
-  const open = asked.filter(isPropertyOpen);
-  const withheld = asked.filter((property) => !isPropertyOpen(property));
-  if (withheld.length === 0) return { verdict: granted(judge, query, whole, null), query };
-  if (open.length === 0) return declined(judge, `nothing that it selects of ${query.className} is sent`);
-  const reason = `without ${withheld.join(", ")}`;
-  return { verdict: granted(judge, query, whole, reason), query: { ...query, properties: open } };
-}
-
-/** `SELECT *` is answered whole where no property of the class is held back, else with the ones known to be safe. */
-function narrowAll(judge: Judge, query: WqlQuery, whole: Verdict, isPropertyOpen: IsOpen): QueryVerdict {
-  if (whole.decision !== "decline" && !holdsBack(judge, query.className)) return { verdict: whole, query };
-  const named = judge.allow.WQL.flatMap(({ source, exact }) => {
-    const [className = "", property] = source.split(".");
-    return exact && property !== undefined && foldCase(className) === foldCase(query.className)
-      ? [property]
-      : [];
+/** The properties of the class that the policy allows by name. */
+function namedProperties(judge: Judge, className: string): string[] {
+  return judge.allow.WQL.flatMap(({ source, exact }) => {
+    const [name = "", property] = source.split(".");
+    return exact && property !== undefined && foldCase(name) === foldCase(className) ? [property] : [];
   });
-  const open = [...safeProperties(query.className), ...named].filter(isPropertyOpen);
-  if (open.length === 0 && whole.decision !== "decline")
-    return declined(judge, `some properties of ${query.className} are not sent; the others have to be named`);
-  if (open.length === 0)
-    return declined(judge, `${query.className} is not among the classes that are safe to send`);
-  const reason = "only the properties that are safe to send";
-  return { verdict: granted(judge, query, whole, reason), query: { ...query, properties: open } };
 }
 
 /** Whether some rule denies single properties of the class. */
-function holdsBack(judge: Judge, className: string): boolean {
-  const groups = WQL_GROUPS.flatMap(({ patterns }) => patterns);
-  return [...judge.deny.WQL, ...groups].some(
+function holdsBack({ deny, groups }: Judge, className: string): boolean {
+  return [...deny.WQL, ...groups.class.flatMap(({ patterns }) => patterns)].some(
     ({ segments }) =>
       segments.length === 2 && matches(compilePattern("", segments.slice(0, 1)), [foldCase(className)]),
   );
 }
 
-/** The class's own verdict, or that of the safe properties where the class as a whole is not open. */
-function granted(judge: Judge, query: WqlQuery, whole: Verdict, reason: string | null): Verdict {
-  if (whole.decision !== "decline") return { ...whole, reason };
-  const isAllowed = judge.allow.WQL.some(
-    ({ segments }) => segments.length === 2 && segments[0] === foldCase(query.className),
+/** Why a class is answered that as a whole is not open. */
+function openByProperties({ allow }: Judge, className: string): Decision {
+  const isAllowed = allow.WQL.some(
+    ({ segments }) => segments.length === 2 && segments[0] === foldCase(className),
   );
-  return { decision: "collect", rule: isAllowed ? "allow" : "consent", reason };
+  return isAllowed ? ALLOWED : { decision: "collect", rule: "consent", reason: null };
 }

@@ -7,7 +7,16 @@ import type { AttachedFile, Event } from "../event.ts";
 import { stripControls } from "../printable.ts";
 import type { Level1Response } from "../wire/response.ts";
 import { parseWql, type WqlQuery } from "../wql/parse.ts";
-import { type Judge, judgeKey, judgePath, judgeQuery, makeJudge, type Rule, type Verdict } from "./judge.ts";
+import {
+  type Decision,
+  decline,
+  type Judge,
+  judgeKey,
+  judgePath,
+  judgeQuery,
+  makeJudge,
+  type Rule,
+} from "./judge.ts";
 import { normalizePath, type PathFacts, parseLocalPath } from "./local-path.ts";
 import type { ItemKind, Policy } from "./policy.ts";
 import { formatRegistryPath, keySegments, parseRegistryPath, type RegistryPath } from "./registry-path.ts";
@@ -58,12 +67,16 @@ export function planCollection(
   facts: PathFacts,
 ): CollectionPlan {
   const judge = makeJudge(policy, facts);
-  const files = event.files.map((file) => planAttached(file, response, judge, facts));
-  const asked = response === null ? [] : planAsked(response, files, judge, facts);
+  const files = event.files.map((file) => planAttached(file, response, judge));
+  const asked = response === null ? [] : planAsked(response, files, judge);
   const items = [...files, ...asked];
   const stop = reasonToStop(response, policy, items.length);
   if (stop !== null)
-    return { level2: false, level2Reason: stop.reason, items: items.map((item) => withVerdict(item, stop)) };
+    return {
+      level2: false,
+      level2Reason: stop.reason,
+      items: items.map((item) => ({ ...item, ...stop, target: null })),
+    };
   const level2Reason = response === null ? "only if the server asks for it (iData=1)" : null;
   return { level2: true, level2Reason, items };
 }
@@ -74,10 +87,12 @@ export function applyAnswers(plan: CollectionPlan, answers: ReadonlyMap<number, 
     if (item.decision !== "ask") return item;
     return answers.get(index) === true
       ? { ...item, decision: "collect", rule: "answer" }
-      : withVerdict(item, { decision: "decline", rule: "answer", reason: "the user did not agree" });
+      : { ...item, ...REFUSED_BY_USER, target: null };
   });
   return { ...plan, items: items.map((item) => followFiles(item, items)) };
 }
+
+const REFUSED_BY_USER = decline("answer", "the user did not agree");
 
 /**
  * The plan for a report that was made on another machine: what its user attached there travels with it. Nothing of this
@@ -85,38 +100,47 @@ export function applyAnswers(plan: CollectionPlan, answers: ReadonlyMap<number, 
  */
 export function keepToAttached(plan: CollectionPlan): CollectionPlan {
   const items = plan.items.map((item) =>
-    ANSWERED_BY_ATTACHED.has(item.kind) ? item : withVerdict(item, FROM_ELSEWHERE),
+    ANSWERED_BY_ATTACHED.has(item.kind) ? item : { ...item, ...FROM_ELSEWHERE, target: null },
   );
   return { ...plan, items };
 }
 
 const ANSWERED_BY_ATTACHED: ReadonlySet<ItemKind> = new Set(["File", "MemoryDump", "fDoc"]);
 
-const FROM_ELSEWHERE: Verdict = {
-  decision: "decline",
-  rule: "system",
-  reason: "the report was made on another machine, and nothing of this one answers for it",
-};
+const FROM_ELSEWHERE = decline(
+  "system",
+  "the report was made on another machine, and nothing of this one answers for it",
+);
 
 /** A MemoryDump or fDoc line goes with the files that answer it. */
 function followFiles(item: PlanItem, items: readonly PlanItem[]): PlanItem {
   if (item.target?.type !== "answered-by") return item;
   const files = item.target.files.filter((index) => items[index]?.decision === "collect");
   if (files.length > 0) return { ...item, target: { type: "answered-by", files } };
-  return withVerdict(item, { decision: "decline", rule: "answer", reason: "the user did not agree" });
+  return { ...item, ...REFUSED_BY_USER, target: null };
 }
 
-function reasonToStop(response: Level1Response | null, policy: Policy, count: number): Verdict | null {
-  const stop = (rule: Rule, reason: string): Verdict => ({ decision: "decline", rule, reason });
-  if (policy.consent === "parameters") return stop("consent", 'consent is "parameters": level 2 never runs');
-  if (!policy.level2) return stop("deny", "level 2 is switched off on this machine");
+function reasonToStop(response: Level1Response | null, policy: Policy, count: number): Decision | null {
+  if (policy.consent === "parameters")
+    return decline("consent", 'consent is "parameters": level 2 never runs');
+  if (!policy.level2) return decline("deny", "level 2 is switched off on this machine");
   if (response !== null && !response.iData)
-    return stop("request", "the server did not ask for a cabinet (iData is not 1)");
-  return count === 0 && response !== null ? stop("request", "there is nothing to upload") : null;
+    return decline("request", "the server did not ask for a cabinet (iData is not 1)");
+  return count === 0 && response !== null ? decline("request", "there is nothing to upload") : null;
 }
 
-function withVerdict(item: PlanItem, { decision, rule, reason }: Verdict): PlanItem {
-  return { ...item, decision, rule, reason: reason === null ? null : clip(reason), target: null };
+/** What a judge says, or that it cannot be there. */
+type Conclusion = Pick<PlanItem, "decision" | "rule" | "reason">;
+
+function planned(
+  kind: ItemKind,
+  item: string,
+  conclusion: Conclusion,
+  target: Target | null = null,
+): PlanItem {
+  const { decision, rule } = conclusion;
+  const reason = conclusion.reason === null ? null : clip(conclusion.reason);
+  return { kind, item: clip(item), decision, rule, reason, target: decision === "decline" ? null : target };
 }
 
 function clip(text: string): string {
@@ -124,66 +148,35 @@ function clip(text: string): string {
   return text.length > MAX_SHOWN ? `${shown}… (${text.length} characters)` : shown;
 }
 
-function planned(kind: ItemKind, item: string, verdict: Verdict, target: Target): PlanItem {
-  const decided = withVerdict({ kind, item: clip(item), ...verdict, target: null }, verdict);
-  return verdict.decision === "decline" ? decided : { ...decided, target };
-}
-
-function unplanned(
-  kind: ItemKind,
-  item: string,
-  reason: string,
-  rule: Rule,
-  decision: "decline" | "missing" = "decline",
-): PlanItem {
-  return { kind, item: clip(item), decision, rule, reason: clip(reason), target: null };
-}
-
 /** Types 1, 2 and 5 go with every cabinet, 3 with MemoryDump=1, 4 with fDoc=1 (WerReportAddFile). */
-function planAttached(
-  file: AttachedFile,
-  response: Level1Response | null,
-  judge: Judge,
-  facts: PathFacts,
-): PlanItem {
+function planAttached(file: AttachedFile, response: Level1Response | null, judge: Judge): PlanItem {
   const key = file.type === 3 ? "MemoryDump" : file.type === 4 ? "fDoc" : null;
   const what = key === "MemoryDump" ? "a heap dump" : "a document";
   const condition = `${what} goes only if the server asks for ${key}=1`;
-  if (key !== null && response !== null && !isFlagSet(response, key))
-    return unplanned("File", file.name, condition, "request");
-  const isDenied = key !== null && judge.deny[key].length > 0;
-  const verdict = judgePath(judge, "File", attachedSegments(file, facts));
-  if (isDenied) return unplanned("File", file.name, `the policy of this machine denies ${key}`, "deny");
-  const depends = key !== null && response === null && verdict.decision !== "decline";
-  return planned("File", file.name, depends ? { ...verdict, reason: condition } : verdict, {
-    type: "attached",
-    file,
-  });
+  if (key !== null && response !== null && !(key === "MemoryDump" ? response.memoryDump : response.fDoc))
+    return planned("File", file.name, decline("request", condition));
+  if (key !== null && judge.deny[key].length > 0)
+    return planned("File", file.name, decline("deny", `the policy of this machine denies ${key}`));
+  const judged = judgePath(judge, "File", attachedSegments(file, judge.facts));
+  const depends = key !== null && response === null && judged.decision !== "decline";
+  const conclusion = depends ? { ...judged, reason: condition } : judged;
+  return planned("File", file.name, conclusion, { type: "attached", file });
 }
 
-function isFlagSet(response: Level1Response, key: "MemoryDump" | "fDoc"): boolean {
-  return key === "MemoryDump" ? response.memoryDump : response.fDoc;
-}
-
-function attachedSegments(file: AttachedFile, facts: PathFacts) {
-  const parsed = normalizePath(file.path, facts.platform);
+function attachedSegments(file: AttachedFile, { platform }: PathFacts) {
+  const parsed = normalizePath(file.path, platform);
   return parsed.ok ? parsed : { segments: file.path.split(/[\\/]/).filter(Boolean), remote: false };
 }
 
-function planAsked(
-  response: Level1Response,
-  files: readonly PlanItem[],
-  judge: Judge,
-  facts: PathFacts,
-): PlanItem[] {
+function planAsked(response: Level1Response, files: readonly PlanItem[], judge: Judge): PlanItem[] {
   return [
     ...(response.memoryDump ? [planFlag("MemoryDump", [1, 2, 3], files, judge)] : []),
-    ...response.regKey.map((item) => planKey("RegKey", item, judge, facts)),
-    ...response.regTree.map((item) => planKey("RegTree", item, judge, facts)),
+    ...response.regKey.map((item) => planKey("RegKey", item, judge)),
+    ...response.regTree.map((item) => planKey("RegTree", item, judge)),
     ...(response.fDoc ? [planFlag("fDoc", [4], files, judge)] : []),
     ...response.wql.map((item) => planQuery(item, judge)),
-    ...response.getFile.map((item) => planPath("GetFile", item, judge, facts)),
-    ...response.getFileVersion.map((item) => planPath("GetFileVersion", item, judge, facts)),
+    ...response.getFile.map((item) => planPath("GetFile", item, judge)),
+    ...response.getFileVersion.map((item) => planPath("GetFileVersion", item, judge)),
   ];
 }
 
@@ -194,54 +187,51 @@ function planFlag(
   files: readonly PlanItem[],
   judge: Judge,
 ): PlanItem {
-  const what = kind === "MemoryDump" ? "dump" : "document";
   if (judge.deny[kind].length > 0)
-    return unplanned(kind, "1", "the policy of this machine denies it", "deny");
+    return planned(kind, "1", decline("deny", "the policy of this machine denies it"));
   const answering = files.flatMap(({ target }, index) =>
     target?.type === "attached" && types.includes(target.file.type) ? [index] : [],
   );
-  if (answering.length === 0)
-    return unplanned(kind, "1", `no ${what} that may be sent is attached to the event`, "request", "missing");
-  const verdict: Verdict = { decision: "collect", rule: "attached", reason: null };
-  return planned(kind, "1", verdict, { type: "answered-by", files: answering });
+  if (answering.length > 0)
+    return planned(
+      kind,
+      "1",
+      { decision: "collect", rule: "attached", reason: null },
+      { type: "answered-by", files: answering },
+    );
+  const what = kind === "MemoryDump" ? "dump" : "document";
+  const reason = `no ${what} that may be sent is attached to the event`;
+  return planned(kind, "1", { decision: "missing", rule: "request", reason });
 }
 
-function complaintOfLength(item: string): string | null {
-  if (item.length <= MAX_ITEM_LENGTH) return null;
-  return `it is ${item.length} characters long; at most ${MAX_ITEM_LENGTH} are looked at`;
+function planPath(kind: "GetFile" | "GetFileVersion", item: string, judge: Judge): PlanItem {
+  if (item.length > MAX_ITEM_LENGTH) return planned(kind, item, tooLong(item));
+  const parsed = parseLocalPath(item, judge.facts);
+  if (parsed.ok)
+    return planned(kind, item, judgePath(judge, kind, parsed), { type: "path", path: parsed.path });
+  const decision = parsed.state === "missing" ? "missing" : "decline";
+  return planned(kind, item, { decision, rule: "syntax", reason: parsed.reason });
 }
 
-function planPath(
-  kind: "GetFile" | "GetFileVersion",
-  item: string,
-  judge: Judge,
-  facts: PathFacts,
-): PlanItem {
-  const tooLong = complaintOfLength(item);
-  if (tooLong !== null) return unplanned(kind, item, tooLong, "syntax");
-  const parsed = parseLocalPath(item, facts);
-  if (!parsed.ok)
-    return unplanned(kind, item, parsed.reason, "syntax", parsed.state === "missing" ? "missing" : "decline");
-  return planned(kind, item, judgePath(judge, kind, parsed), { type: "path", path: parsed.path });
-}
-
-function planKey(kind: "RegKey" | "RegTree", item: string, judge: Judge, facts: PathFacts): PlanItem {
-  if (facts.platform !== "win32")
-    return unplanned(kind, item, "there is no registry on this system", "system");
+function planKey(kind: "RegKey" | "RegTree", item: string, judge: Judge): PlanItem {
+  if (judge.facts.platform !== "win32")
+    return planned(kind, item, decline("system", "there is no registry on this system"));
   const parsed = parseRegistryPath(item);
-  if (!parsed.ok) return unplanned(kind, item, clauseOf(parsed.reason), "syntax");
-  const verdict = judgeKey(judge, kind, keySegments(formatRegistryPath(parsed.path)));
-  return planned(kind, item, verdict, { type: "key", key: parsed.path });
+  if (!parsed.ok) return planned(kind, item, decline("syntax", clauseOf(parsed.reason)));
+  const judged = judgeKey(judge, kind, keySegments(formatRegistryPath(parsed.path)));
+  return planned(kind, item, judged, { type: "key", key: parsed.path });
 }
 
 function planQuery(item: string, judge: Judge): PlanItem {
-  const tooLong = complaintOfLength(item);
-  if (tooLong !== null) return unplanned("WQL", item, tooLong, "syntax");
+  if (item.length > MAX_ITEM_LENGTH) return planned("WQL", item, tooLong(item));
   const parsed = parseWql(item);
-  if (!parsed.ok) return unplanned("WQL", item, clauseOf(parsed.reason), "syntax");
-  const { verdict, query } = judgeQuery(judge, parsed.query);
-  if (query === null) return unplanned("WQL", item, verdict.reason ?? "", verdict.rule);
-  return planned("WQL", item, verdict, { type: "query", query });
+  if (!parsed.ok) return planned("WQL", item, decline("syntax", clauseOf(parsed.reason)));
+  const { query, ...judged } = judgeQuery(judge, parsed.query);
+  return planned("WQL", item, judged, query === null ? null : { type: "query", query });
+}
+
+function tooLong(item: string): Decision {
+  return decline("syntax", `it is ${item.length} characters long; at most ${MAX_ITEM_LENGTH} are looked at`);
 }
 
 /** A collector's sentence as a reason is written in plan and manifest: a clause without a final stop. */

@@ -11,32 +11,36 @@ import { isDirectoryVariable } from "./local-path.ts";
 export const CONSENTS = ["parameters", "safe", "ask", "all"] as const;
 export type Consent = (typeof CONSENTS)[number];
 
-/** What can be asked for: the keys of an answer ([MS-CER2] 2.2.2), and `File` for what the user attached. */
-export const ITEM_KINDS = [
-  "File",
-  "GetFile",
-  "GetFileVersion",
-  "RegKey",
-  "RegTree",
-  "WQL",
-  "MemoryDump",
-  "fDoc",
-] as const;
-export type ItemKind = (typeof ITEM_KINDS)[number];
+/**
+ * What can be asked for, the keys of an answer ([MS-CER2] 2.2.2), and `File` for what the user attached; of each kind
+ * what its items are, and so what its patterns name. A flag is only asked for or not.
+ */
+export const FORMS = {
+  File: "file",
+  GetFile: "file",
+  GetFileVersion: "file",
+  RegKey: "key",
+  RegTree: "key",
+  WQL: "class",
+  MemoryDump: "flag",
+  fDoc: "flag",
+} as const;
+export type ItemKind = keyof typeof FORMS;
+export const ITEM_KINDS = Object.keys(FORMS) as readonly ItemKind[];
 
 /**
  * Patterns by kind. Files: absolute, or beginning with `**`, `%NAME%` or `$NAME`. Registry: keys. WQL: `Class` or
  * `Class.Property`. MemoryDump and fDoc: `*`.
  */
-export type Rules = Readonly<Partial<Record<ItemKind, readonly string[]>>>;
+export type Patterns = Readonly<Partial<Record<ItemKind, readonly string[]>>>;
 
 export type Policy = {
   readonly consent: Consent;
   /** False: level 2 never runs (`--no-level2`, WER's DontSendAdditionalData). */
   readonly level2: boolean;
-  readonly allow: Rules;
+  readonly allow: Patterns;
   /** Wins over everything. */
-  readonly deny: Rules;
+  readonly deny: Patterns;
   /** Bytes of one file, key or answer that a server asked for; what the user attached is not bounded by it. */
   readonly maxFileSize: number;
   /** Bytes of all that a server asked for together, before compression. */
@@ -74,7 +78,7 @@ export function parseConsent(value: unknown, where: string): Consent {
  * Patterns by kind, from `{"GetFile": ["/var/log/app/**"], "WQL": ["Win32_Product"]}`.
  * @throws CerError CER_CONFIG naming the pattern and what is wrong with it
  */
-export function parseRules(value: unknown, where: string): Rules {
+export function parsePatterns(value: unknown, where: string): Patterns {
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw new CerError("CER_CONFIG", `${where} is ${shown(value)}; it should be an object.`, {
       hint: `Write a list of patterns per kind: ${ITEM_KINDS.join(", ")}.`,
@@ -85,51 +89,40 @@ export function parseRules(value: unknown, where: string): Rules {
       throw new CerError("CER_CONFIG", `${where} has the key ${quote(key)}, which is no kind of item.`, {
         hint: `Use ${ITEM_KINDS.join(", ")}.`,
       });
-    return [kind, parsePatterns(kind, patterns, `${where}.${kind}`)] as const;
+    return [kind, parseList(kind, patterns, `${where}.${kind}`)] as const;
   });
   return Object.fromEntries(entries);
 }
 
-function parsePatterns(kind: ItemKind, value: unknown, where: string): string[] {
+function parseList(kind: ItemKind, value: unknown, where: string): string[] {
   if (!Array.isArray(value))
     throw new CerError("CER_CONFIG", `${where} is ${shown(value)}; it should be a list of patterns.`);
   return value.map((pattern, index) => {
     const complaint = typeof pattern === "string" ? complaintOf(kind, pattern) : "it is not text";
     if (complaint === null) return String(pattern);
     throw new CerError("CER_CONFIG", `${where}[${index}] is ${shown(pattern)}: ${complaint}.`, {
-      hint: HINTS[kind],
+      hint: HINTS[FORMS[kind]],
     });
   });
 }
 
-const PATH_HINT =
-  "Write an absolute path, with * for a part of a name and ** for any directories; a variable such as %WINDIR% or $HOME may begin it.";
-const KEY_HINT = "Write a key such as HKLM\\SOFTWARE\\Contoso\\**.";
-
-const HINTS: Readonly<Record<ItemKind, string>> = {
-  File: PATH_HINT,
-  GetFile: PATH_HINT,
-  GetFileVersion: PATH_HINT,
-  RegKey: KEY_HINT,
-  RegTree: KEY_HINT,
-  WQL: "Write a class, or a class and a property: Win32_Product, Win32_ComputerSystem.UserName.",
-  MemoryDump: "Write *.",
-  fDoc: "Write *.",
+const HINTS = {
+  file: "Write an absolute path, with * for a part of a name and ** for any directories; a variable such as %WINDIR% or $HOME may begin it.",
+  key: "Write a key such as HKLM\\SOFTWARE\\Contoso\\**.",
+  class: "Write a class, or a class and a property: Win32_Product, Win32_ComputerSystem.UserName.",
+  flag: "Write *.",
 };
 
 function complaintOf(kind: ItemKind, pattern: string): string | null {
   if (pattern.trim() === "") return "it is empty";
-  switch (kind) {
-    case "File":
-    case "GetFile":
-    case "GetFileVersion":
+  switch (FORMS[kind]) {
+    case "file":
       return pathComplaint(pattern);
-    case "RegKey":
-    case "RegTree":
+    case "key":
       return /^(?:\*\*|HK[A-Z_]+)(?:\\|$)/i.test(pattern) ? null : "it does not begin with a hive";
-    case "WQL":
+    case "class":
       return /^[\w*]+(?:\.[\w*]+)?$/.test(pattern) ? null : "it is no class and no property of one";
-    default:
+    case "flag":
       return pattern === "*" ? null : "the only pattern of this kind is *";
   }
 }

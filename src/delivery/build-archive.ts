@@ -50,7 +50,7 @@ export async function buildArchive(
   const waits = planned.items.some(({ decision }) => decision === "ask");
   const answers = waits ? await confirm?.(planned) : undefined;
   const plan = answers === undefined ? planned : applyAnswers(planned, answers);
-  const collection = collectEntries(plan, report.event, collectOptions(response, report, context));
+  const collection = collectEntries(plan, collectOptions(response, report, context));
   const wanted = plan.items.some(({ decision }) => decision === "collect");
   if (!plan.level2 || !wanted) return nothingToSend(collection);
   const archive = await writeArchive(collection, report, context);
@@ -112,11 +112,12 @@ function notMade(cause: ArchiveError, { tempDir }: Context): CerError {
 
 function collectOptions(
   response: Level1Response,
-  { level1, terms, stored }: Collectable,
+  { event, level1, terms, stored }: Collectable,
   context: Context,
 ): CollectOptions {
   const { platform, env, home, tempDir, version, signal } = context;
   return {
+    event,
     policy: terms.policy,
     facts: { platform, env, home },
     report: level1,

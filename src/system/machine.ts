@@ -142,6 +142,7 @@ async function primaryDnsSuffix(env: MachineSource["env"]): Promise<string | nul
   const { stdout } = await runProgram(windowsProgram(env, "reg.exe"), ["query", key, "/v", "Domain"], {
     timeoutMs: REGISTRY_TIMEOUT_MS,
     maxBytes: 4096,
+    signal: new AbortController().signal,
   });
   return /^\s+Domain\s+REG_SZ\s+([\w.-]+)\s*$/im.exec(stdout.toString("latin1"))?.[1] ?? null;
 }

@@ -3,14 +3,13 @@
  * output, ended with the caller's signal. Hides child processes.
  */
 
-/** Bounds of what is asked of a system: milliseconds until it is given up, bytes that are taken, the caller's signal. */
-export type Limits = { readonly timeoutMs: number; readonly maxBytes: number; readonly signal: AbortSignal };
-
-/** At the first byte of standard output more than `maxBytes` the program is ended. */
-export type ProgramOptions = Omit<Limits, "signal"> & {
-  readonly signal?: AbortSignal;
-  /** The program's whole environment; without it, this process's own. */
-  readonly env?: NodeJS.ProcessEnv;
+/** Bounds of what is run, asked or collected. */
+export type Limits = {
+  readonly timeoutMs: number;
+  /** Bytes of its output, or of what is made of that. */
+  readonly maxBytes: number;
+  /** Ends it from outside. */
+  readonly signal: AbortSignal;
 };
 
 export type ProgramResult = {
@@ -26,21 +25,26 @@ export type ProgramResult = {
 
 const MAX_STDERR = 4096;
 
-/** Runs a program to its end. Never throws: whatever happens is in the result. */
+/**
+ * Runs a program to its end. Never throws: whatever happens is in the result.
+ * @param limits of standard output `maxBytes` are kept; at the first byte more the program is ended
+ * @param env the program's whole environment; without it, this process's own
+ */
 export async function runProgram(
   file: string,
   args: readonly string[],
-  options: ProgramOptions,
+  { timeoutMs, maxBytes, signal }: Limits,
+  env?: NodeJS.ProcessEnv,
 ): Promise<ProgramResult> {
   // Most reports run none: Node need not load what that takes.
   const { spawn } = await import("node:child_process");
-  if (options.signal?.aborted === true) return emptyResult("aborted");
-  const child = startChild(spawn, file, args, options.env);
-  if (child === null) return emptyResult("not started");
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
   let kept = 0;
   let end: ProgramResult["end"] = "exited";
+  if (signal.aborted) return emptyResult("aborted");
+  const child = startChild(spawn, file, args, env);
+  if (child === null) return emptyResult("not started");
   const stop = (why: ProgramResult["end"]) => {
     if (end === "exited") end = why;
     child.kill("SIGKILL");
@@ -49,19 +53,18 @@ export async function runProgram(
     child.stderr.destroy();
   };
   const onAbort = () => stop("aborted");
-  const timer = setTimeout(() => stop("timeout"), options.timeoutMs);
-  options.signal?.addEventListener("abort", onAbort, { once: true });
+  const timer = setTimeout(() => stop("timeout"), timeoutMs);
+  signal.addEventListener("abort", onAbort, { once: true });
   child.stdout.on("data", (chunk: Buffer) => {
-    const room = options.maxBytes - kept;
-    if (room > 0) stdout.push(chunk.subarray(0, room));
+    if (kept < maxBytes) stdout.push(chunk.subarray(0, maxBytes - kept));
     kept += chunk.length;
-    if (kept > options.maxBytes) stop("too much");
+    if (kept > maxBytes) stop("too much");
   });
   child.stderr.on("data", (chunk: Buffer) => {
     const have = stderr.reduce((sum, part) => sum + part.length, 0);
     if (have < MAX_STDERR) stderr.push(chunk.subarray(0, MAX_STDERR - have));
   });
-  const code = await new Promise<number | null>((resolve) => {
+  const exitCode = await new Promise<number | null>((resolve) => {
     child.on("error", () => {
       if (child.pid !== undefined) return;
       end = "not started";
@@ -70,9 +73,13 @@ export async function runProgram(
     child.on("close", resolve);
   });
   clearTimeout(timer);
-  options.signal?.removeEventListener("abort", onAbort);
-  const exitCode = end === "exited" ? code : null;
-  return { end, exitCode, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr) };
+  signal.removeEventListener("abort", onAbort);
+  return {
+    end,
+    exitCode: end === "exited" ? exitCode : null,
+    stdout: Buffer.concat(stdout),
+    stderr: Buffer.concat(stderr),
+  };
 }
 
 type Spawn = typeof import("node:child_process").spawn;

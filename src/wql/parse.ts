@@ -55,15 +55,15 @@ export function parseWql(text: string): ParsedWql {
 
 /** The properties that a condition looks at, each once, as it writes them. */
 export function propertiesOf(condition: Condition | null): string[] {
-  const namesIn = (part: Condition): string[] => {
+  const visit = (part: Condition): string[] => {
     if (part.kind === "compare") return [part.property];
-    return part.kind === "not" ? namesIn(part.operand) : part.operands.flatMap(namesIn);
+    return part.kind === "not" ? visit(part.operand) : part.operands.flatMap(visit);
   };
-  return condition === null ? [] : firstOfEach(namesIn(condition));
+  return condition === null ? [] : distinct(visit(condition));
 }
 
-/** Names that differ in case only are one. */
-function firstOfEach(names: readonly string[]): string[] {
+/** Each name once, in its first spelling: case does not count. */
+function distinct(names: readonly string[]): string[] {
   const found = new Map<string, string>();
   for (const name of names) if (!found.has(name.toLowerCase())) found.set(name.toLowerCase(), name);
   return [...found.values()];
@@ -162,7 +162,7 @@ function parseNames(words: Words): string[] {
   const names: string[] = [];
   do names.push(parseName(words, "a property"));
   while (words.takeIf(","));
-  return firstOfEach(names);
+  return distinct(names);
 }
 
 const KEYWORDS = new Set("SELECT FROM WHERE AND OR NOT LIKE IS ISA NULL TRUE FALSE".split(" "));
@@ -176,20 +176,15 @@ function parseName(words: Words, what: string): string {
 
 function parseOr(words: Words, depth: number): Condition {
   if (depth > MAX_DEPTH) throw new WqlFault(`The query nests conditions more than ${MAX_DEPTH} deep.`);
-  const operands = [parseAnd(words, depth)];
-  while (words.takeIf("OR")) operands.push(parseAnd(words, depth));
-  return joined("or", operands);
+  const parseAnd = () => parseJoined(words, "and", () => parseNot(words, depth));
+  return parseJoined(words, "or", parseAnd);
 }
 
-function parseAnd(words: Words, depth: number): Condition {
-  const operands = [parseNot(words, depth)];
-  while (words.takeIf("AND")) operands.push(parseNot(words, depth));
-  return joined("and", operands);
-}
-
-function joined(kind: "and" | "or", operands: readonly Condition[]): Condition {
-  const [only] = operands;
-  return only !== undefined && operands.length === 1 ? only : { kind, operands };
+function parseJoined(words: Words, kind: "and" | "or", parse: () => Condition): Condition {
+  const first = parse();
+  const operands = [first];
+  while (words.takeIf(kind.toUpperCase())) operands.push(parse());
+  return operands.length === 1 ? first : { kind, operands };
 }
 
 function parseNot(words: Words, depth: number): Condition {
@@ -229,13 +224,20 @@ function parseComparison(words: Words): Condition {
   return { kind: "compare", property, operator, value: parseConstant(words) };
 }
 
-const SIGNS = ["=", "<>", "<", "<=", ">", ">="] as const;
+const SIGNS: Readonly<Record<string, Operator>> = {
+  "=": "=",
+  "<>": "<>",
+  "!=": "<>",
+  "<": "<",
+  "<=": "<=",
+  ">": ">",
+  ">=": ">=",
+};
 
 function parseOperator(words: Words): Operator {
   if (words.takeIf("LIKE")) return "like";
   if (words.takeIf("IS")) return words.takeIf("NOT") ? "is not" : "is";
-  const { kind, text } = words.next;
-  const operator = SIGNS.find((sign) => kind === "sign" && sign === (text === "!=" ? "<>" : text));
+  const operator = words.next.kind === "sign" ? SIGNS[words.next.text] : undefined;
   if (operator === undefined) throw words.fault("a comparison (=, <>, <, <=, >, >=, LIKE or IS)");
   words.take();
   return operator;

@@ -46,9 +46,11 @@ async function pack(lines: readonly string[], setup: Setup = {}) {
   const policy: Policy = { ...DEFAULT_POLICY, consent, ...rules };
   const facts = { platform: process.platform, env: { HOME: home, TMPDIR: dir }, home };
   const { response } = parseResponse(Buffer.from(["iData=1", ...lines].join("\r\n"), "latin1"));
-  const collection = collectEntries(planCollection(response, event, policy, facts), event, {
+  const collection = collectEntries(planCollection(response, event, policy, facts), {
+    event,
     policy,
     facts,
+    stored: event.files.map(({ path }) => path),
     report: Buffer.from("\ufeff<WERREPORT/>", "utf16le"),
     bucket: "502",
     bucketTable: "5",
@@ -274,9 +276,11 @@ test("the caller's signal stops everything", async () => {
   const policy = DEFAULT_POLICY;
   const facts = { platform: process.platform, env: {}, home };
   const { response } = parseResponse(Buffer.from("iData=1"));
-  const { entries } = collectEntries(planCollection(response, event, policy, facts), event, {
+  const { entries } = collectEntries(planCollection(response, event, policy, facts), {
+    event,
     policy,
     facts,
+    stored: event.files.map(({ path }) => path),
     report: Buffer.alloc(0),
     bucket: null,
     bucketTable: null,

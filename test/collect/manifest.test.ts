@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { formatManifest, type Manifest, notCollected, parseManifest } from "../../src/collect/manifest.ts";
+import { type Manifest, notCollected, parseManifest } from "../../src/collect/manifest.ts";
 import { CerError } from "../../src/errors.ts";
+import { encodeDocument } from "../../src/json.ts";
 
 const HASH = "0123456789abcdef".repeat(4);
 
@@ -45,7 +46,7 @@ function complaint(text: string): string {
 }
 
 test("a manifest is read back as it was written, and later keys of version 1 are dropped", () => {
-  const text = formatManifest(MANIFEST).toString();
+  const text = encodeDocument(MANIFEST).toString();
   assert.deepEqual(parseManifest(text), MANIFEST);
   assert.ok(text.endsWith("}\n"));
   assert.deepEqual(parseManifest(JSON.stringify({ ...MANIFEST, later: 1 })), MANIFEST);

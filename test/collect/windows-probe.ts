@@ -44,7 +44,11 @@ async function answer(question: Question): Promise<unknown> {
     if (!parsed.ok) return { ...parsed, state: "declined" };
     const collected = await collectRegistry(parsed.path, question.kind, options);
     if (!collected.ok) return collected;
-    return { ...collected, files: collected.files.map((body) => body.toString("base64")) };
+    return {
+      ...collected,
+      cut: collected.note !== null,
+      files: collected.files.map((body) => body.toString("base64")),
+    };
   }
   const parsed = parseWql(question.text);
   if (!parsed.ok) return parsed;

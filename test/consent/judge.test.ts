@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  type Decision,
   judgeKey,
   judgePath,
   judgeQuery,
   makeJudge,
   prefixesOf,
-  type Verdict,
 } from "../../src/consent/judge.ts";
 import { type PathFacts, parseLocalPath } from "../../src/consent/local-path.ts";
-import { type Consent, DEFAULT_POLICY, type Rules } from "../../src/consent/policy.ts";
+import { type Consent, DEFAULT_POLICY, type Patterns } from "../../src/consent/policy.ts";
 import { keySegments } from "../../src/consent/registry-path.ts";
 import { parseWql } from "../../src/wql/parse.ts";
 
@@ -17,13 +17,13 @@ const LINUX: PathFacts = { platform: "linux", env: { HOME: "/home/bob" }, home: 
 const MAC: PathFacts = { platform: "darwin", env: { HOME: "/Users/bob" }, home: "/Users/bob" };
 const WINDOWS: PathFacts = { platform: "win32", env: { SystemRoot: "C:\\Windows" }, home: "C:\\Users\\bob" };
 
-type Setup = { consent?: Consent; allow?: Rules; deny?: Rules; real?: ReadonlyMap<string, string> };
+type Setup = { consent?: Consent; allow?: Patterns; deny?: Patterns; real?: ReadonlyMap<string, string> };
 
 function judgeOf(facts: PathFacts, { consent = "all", allow = {}, deny = {}, real = new Map() }: Setup) {
   return makeJudge({ ...DEFAULT_POLICY, consent, allow, deny }, facts, real);
 }
 
-function shown({ decision, rule, reason }: Verdict): string {
+function shown({ decision, rule, reason }: Decision): string {
   return `${decision} (${rule})${reason === null ? "" : `: ${reason}`}`;
 }
 
@@ -175,9 +175,9 @@ test("hives and keys that hold secrets stay closed, however they are spelled", (
 function query(text: string, setup: Setup = {}): string {
   const parsed = parseWql(text);
   assert.ok(parsed.ok);
-  const { verdict, query } = judgeQuery(judgeOf(WINDOWS, setup), parsed.query);
+  const { query, ...decision } = judgeQuery(judgeOf(WINDOWS, setup), parsed.query);
   const selected = query === null ? "" : ` ${query.properties === "*" ? "*" : query.properties.join(",")}`;
-  return `${shown(verdict)}${selected}`;
+  return `${shown(decision)}${selected}`;
 }
 
 test("under safe a query is narrowed to the safe properties, and its condition may test no other", () => {

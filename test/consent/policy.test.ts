@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseConsent, parseRules, parseSize } from "../../src/consent/policy.ts";
+import { parseConsent, parsePatterns, parseSize } from "../../src/consent/policy.ts";
 import { CerError } from "../../src/errors.ts";
 
 function complaint(attempt: () => unknown): string {
@@ -33,8 +33,8 @@ test("rules are patterns by kind", () => {
     WQL: ["Win32_Product", "Win32_ComputerSystem.UserName", "Win32_*"],
     MemoryDump: ["*"],
   };
-  assert.deepEqual(parseRules(rules, "allow"), rules);
-  assert.deepEqual(parseRules({}, "allow"), {});
+  assert.deepEqual(parsePatterns(rules, "allow"), rules);
+  assert.deepEqual(parsePatterns({}, "allow"), {});
 });
 
 test("a rule that could never hold is refused, naming it", () => {
@@ -69,7 +69,7 @@ test("a rule that could never hold is refused, naming it", () => {
   ];
   for (const [value, expected] of cases)
     assert.equal(
-      complaint(() => parseRules(value, "deny")),
+      complaint(() => parsePatterns(value, "deny")),
       expected,
     );
 });

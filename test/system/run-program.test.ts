@@ -2,15 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { runProgram, windowsProgram } from "../../src/system/run-program.ts";
 
-const LIMITS = { timeoutMs: 10_000, maxBytes: 1000 };
+const LIMITS = { timeoutMs: 10_000, maxBytes: 1000, signal: new AbortController().signal };
 const script = (text: string) => ["-e", text];
 
 test("a program's output and verdict are given back", async () => {
   const text =
     "process.stdout.write(process.argv[1] + process.env.X); process.stderr.write('e'); process.exitCode = 3";
-  const result = await runProgram(process.execPath, [...script(text), '$(id) `x` ; & | "q"'], {
-    ...LIMITS,
-    env: { X: "!" },
+  const result = await runProgram(process.execPath, [...script(text), '$(id) `x` ; & | "q"'], LIMITS, {
+    X: "!",
   });
   assert.deepEqual(result, {
     end: "exited",

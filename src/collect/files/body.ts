@@ -15,7 +15,7 @@ import {
   type TextEncoding,
   TextRedactor,
 } from "../redact/redact.ts";
-import { cutMark, cutPoints, type OpenedFile, readHead, readRange } from "./open.ts";
+import { cutMark, cutPoints, type OpenedFile, readAt, readRange } from "./open.ts";
 
 /** What was done to a body; `counts` is complete once the body has been read. */
 export type BodyNotes = {
@@ -24,6 +24,9 @@ export type BodyNotes = {
   /** Something is left out in the middle. */
   readonly isCut: boolean;
 };
+
+/** Bytes that are this program's own, or not looked into. */
+export const UNTOUCHED: BodyNotes = { redaction: "off", counts: () => ({}), isCut: false };
 
 export type BodyOptions = {
   /** Bytes of the file that are taken; null for all. */
@@ -42,9 +45,9 @@ export type BodyOptions = {
 export async function bodyOfFile(
   file: OpenedFile,
   options: BodyOptions,
-): Promise<{ body: AsyncIterable<Buffer> | Omit<OpenedFile, "modified">; notes: BodyNotes }> {
+): Promise<{ body: AsyncIterable<Buffer> | OpenedFile; notes: BodyNotes }> {
   try {
-    const head = await readHead(file.handle, Math.min(SNIFF_LENGTH, file.size));
+    const head = await readAt(file.handle, 0, Math.min(SNIFF_LENGTH, file.size));
     const encoding = options.isBinary === true ? null : sniffText(head);
     return makeBody(file, encoding, options);
   } catch (thrown) {
@@ -55,11 +58,9 @@ export async function bodyOfFile(
 
 function makeBody(file: OpenedFile, encoding: TextEncoding | null, options: BodyOptions) {
   const cut = options.limit === null ? null : cutPoints(file.size, options.limit);
-  const redaction = options.redact === null ? "off" : encoding === null ? "binary" : "text";
-  if (cut === null && redaction !== "text") {
-    const notes: BodyNotes = { redaction, counts: () => ({}), isCut: false };
-    return { body: { handle: file.handle, size: file.size }, notes };
-  }
+  const redaction: BodyNotes["redaction"] =
+    options.redact === null ? "off" : encoding === null ? "binary" : "text";
+  if (cut === null && redaction !== "text") return { body: file, notes: { ...UNTOUCHED, redaction } };
   const redactors: TextRedactor[] = [];
   const through = (range: AsyncIterable<Buffer>, isTail: boolean): AsyncIterable<Buffer> => {
     if (redaction !== "text" || encoding === null) return range;
@@ -72,7 +73,7 @@ function makeBody(file: OpenedFile, encoding: TextEncoding | null, options: Body
     counts: () => redactors.map(({ counts }) => counts).reduce(addCounts, {}),
     isCut: cut !== null,
   };
-  return { body: closing(file, streamOf(file, cut, encoding, options, through)), notes };
+  return { body: streamOf(file, cut, encoding, options, through), notes };
 }
 
 type Through = (range: AsyncIterable<Buffer>, isTail: boolean) => AsyncIterable<Buffer>;
@@ -84,24 +85,18 @@ async function* streamOf(
   { limit, signal }: BodyOptions,
   through: Through,
 ): AsyncGenerator<Buffer, void, undefined> {
-  if (cut === null || limit === null) {
-    yield* through(readRange(handle, 0, size, signal), false);
-    return;
-  }
-  const tailStart = encoding === null ? cut.tailStart : await lineStart(handle, cut.tailStart, encoding);
-  yield* through(readRange(handle, 0, cut.headEnd, signal), false);
-  yield encodeText(cutMark(tailStart - cut.headEnd, limit), encoding ?? "bytes");
-  yield* through(readRange(handle, tailStart, size, signal), true);
-}
-
-async function* closing(
-  file: OpenedFile,
-  stream: AsyncIterable<Buffer>,
-): AsyncGenerator<Buffer, void, undefined> {
   try {
-    yield* stream;
+    if (cut === null || limit === null) {
+      yield* through(readRange(handle, 0, size, signal), false);
+      return;
+    }
+    const tailStart = encoding === null ? cut.tailStart : await lineStart(handle, cut.tailStart, encoding);
+    yield* through(readRange(handle, 0, cut.headEnd, signal), false);
+    const mark = cutMark(tailStart - cut.headEnd, limit);
+    yield encoding === null ? Buffer.from(mark) : encodeText(mark, encoding);
+    yield* through(readRange(handle, tailStart, size, signal), true);
   } finally {
-    await file.handle.close();
+    await handle.close();
   }
 }
 
@@ -109,13 +104,12 @@ async function* closing(
 const LINE_SEARCH = 4096;
 
 async function lineStart(handle: FileHandle, from: number, encoding: TextEncoding): Promise<number> {
-  const buffer = Buffer.alloc(LINE_SEARCH);
-  const { bytesRead } = await handle.read(buffer, 0, LINE_SEARCH, from);
+  const bytes = await readAt(handle, from, LINE_SEARCH);
   const width = encoding === "bytes" ? 1 : 2;
   const low = encoding === "utf-16be" ? 1 : 0;
-  for (let at = 0; at + width <= bytesRead; at += width) {
-    const isWide = width === 1 || buffer[at + 1 - low] === 0;
-    if (buffer[at + low] === 0x0a && isWide) return from + at + width;
+  for (let at = 0; at + width <= bytes.length; at += width) {
+    const isWide = width === 1 || bytes[at + 1 - low] === 0;
+    if (bytes[at + low] === 0x0a && isWide) return from + at + width;
   }
-  return from + bytesRead;
+  return from + bytes.length;
 }

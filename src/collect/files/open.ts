@@ -5,16 +5,12 @@
 
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, realpath, stat, statfs } from "node:fs/promises";
-import type { Rule, Verdict } from "../../consent/judge.ts";
+import type * as archive from "../../archive/entries/entry.ts";
+import type { Decision, Rule } from "../../consent/judge.ts";
 import { normalizePath, type ParsedPath } from "../../consent/local-path.ts";
 
-export type OpenedFile = {
-  /** To be closed by whoever has it. */
-  readonly handle: FileHandle;
-  /** Bytes when it was opened; what is written to it later is not read. */
-  readonly size: number;
-  readonly modified: Date;
-};
+/** The handle is to be closed by whoever has it. */
+export type OpenedFile = archive.OpenedFile & { readonly handle: FileHandle; readonly modified: Date };
 
 export type Refused = {
   readonly ok: false;
@@ -27,7 +23,7 @@ export type Refused = {
 export type Opened = { readonly ok: true; readonly file: OpenedFile } | Refused;
 
 /** Decides on the path that a file turned out to have. */
-export type JudgeReal = (real: Extract<ParsedPath, { ok: true }>) => Verdict;
+export type JudgeReal = (real: Extract<ParsedPath, { ok: true }>) => Decision;
 
 const FLAGS =
   constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
@@ -60,7 +56,7 @@ export async function openRegular(
   }
 }
 
-function refuse(state: Refused["state"], reason: string | null, rule: Rule | null = null): Refused {
+export function refuse(state: Refused["state"], reason: string | null, rule: Rule | null = null): Refused {
   return { ok: false, state, rule, reason };
 }
 
@@ -89,8 +85,8 @@ async function checkOpen(
     return refuse("declined", "it is no regular file", "system");
   const parsed = normalizePath(real, platform);
   if (!parsed.ok) return refuse("declined", parsed.reason, "system");
-  const verdict = judge(parsed);
-  return verdict.decision === "decline" ? refuse("declined", verdict.reason, verdict.rule) : null;
+  const decided = judge(parsed);
+  return decided.decision === "decline" ? refuse("declined", decided.reason, decided.rule) : null;
 }
 
 /** proc, sysfs, debugfs, tracefs, securityfs: whatever they are mounted as, their files are the kernel talking. */
@@ -135,12 +131,12 @@ export async function* readRange(
   }
 }
 
-/** The first bytes of an open file, at most `length`. */
-export async function readHead(handle: FileHandle, length: number): Promise<Buffer> {
+/** Up to `length` bytes of an open file; fewer at its end. */
+export async function readAt(handle: FileHandle, from: number, length: number): Promise<Buffer> {
   const buffer = Buffer.alloc(length);
   let filled = 0;
   while (filled < length) {
-    const { bytesRead } = await handle.read(buffer, filled, length - filled, filled);
+    const { bytesRead } = await handle.read(buffer, filled, length - filled, from + filled);
     if (bytesRead === 0) break;
     filled += bytesRead;
   }

@@ -4,7 +4,7 @@
  * takes time in proportion to the text.
  */
 
-import { type Finding, REDACTED, redaction } from "./finding.ts";
+import { type Finding, findValues, REDACTED, redaction, trimBlanks } from "./finding.ts";
 
 /** How sure a name makes that its value is a secret. */
 type Certainty = "certain" | "likely" | "unlikely";
@@ -116,13 +116,6 @@ const WHOLE_WORD = /[^ \t\r\n"'`<>&;]*/y;
 /** Bytes of a registry file, with the lines that go on with them. */
 const HEX = /hex(?:\([0-9a-f]{1,8}\))?:(?:[^\r\n]*\\\r?\n)*[^\r\n]*/iy;
 
-/** Not `trimEnd`: where bytes are shown as characters, what looks like a no-break space is half of a letter. */
-export function trimBlanks(text: string): string {
-  let end = text.length;
-  while (text[end - 1] === " " || text[end - 1] === "\t") end--;
-  return text.slice(0, end);
-}
-
 function wordEnd(text: string, at: number): number {
   WHOLE_WORD.lastIndex = at;
   WHOLE_WORD.test(text);
@@ -228,17 +221,17 @@ export function findOptions(text: string): Finding[] {
 }
 
 const CURL_USER =
-  /\bcurl(?:\.exe)?\b[^\r\n]{0,400}?[ \t](?:-u|-U|--user|--proxy-user)[ \t=]*["']?[^ \t\r\n:"']{0,128}:(?<password>[^ \t\r\n"']+)/g;
+  /\bcurl(?:\.exe)?\b[^\r\n]{0,400}?[ \t](?:-u|-U|--user|--proxy-user)[ \t=]*["']?[^ \t\r\n:"']{0,128}:(?<value>[^ \t\r\n"']+)/g;
 
 /** `curl -u name:password`. */
 export function findCurlUsers(text: string): Finding[] {
   if (!text.includes("curl")) return [];
-  return [...text.matchAll(CURL_USER)].flatMap((match) => {
-    const password = match.groups?.password ?? "";
-    const end = match.index + match[0].length;
-    if (password.startsWith(REDACTED) || REFERENCE.test(password)) return [];
-    return [redaction("assignment", match.index, end - password.length, end)];
-  });
+  return findValues(
+    text,
+    "assignment",
+    CURL_USER,
+    (value) => !value.startsWith(REDACTED) && !REFERENCE.test(value),
+  );
 }
 
 const ELEMENT = /<(?<name>[A-Za-z][\w:.-]{1,80})(?:\s[^<>]{0,200})?>(?<value>[^<>\r\n]{1,8192})<\/\k<name>>/g;

@@ -1,7 +1,7 @@
 /**
  * Redaction of a text that streams by: secrets are replaced, every other byte comes out as it went in, whatever the
  * encoding, in bounded memory. Hides encodings, chunk borders and endless lines. What counts as a secret is
- * `redact-rules.ts` and `private-key.ts`.
+ * `rules.ts`, `assignment.ts` and `private-key.ts`.
  */
 
 import type { Finding, RedactionRule } from "./finding.ts";
@@ -169,7 +169,7 @@ export class TextRedactor {
   }
 }
 
-/** Of `bytes`, each character is one. */
+/** A character that `bytes` cannot hold is not to be in the text. */
 export function encodeText(text: string, encoding: TextEncoding): Buffer {
   if (encoding === "bytes") return Buffer.from(text, "latin1");
   const bytes = Buffer.from(text, "utf16le");

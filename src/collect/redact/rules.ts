@@ -3,15 +3,8 @@
  * rule takes time in proportion to the text, and none looks past the end of a line except the one for private keys.
  */
 
-import {
-  findAssignments,
-  findCurlUsers,
-  findElements,
-  findOptions,
-  isCredential,
-  trimBlanks,
-} from "./assignment.ts";
-import { type Finding, REDACTED, redaction } from "./finding.ts";
+import { findAssignments, findCurlUsers, findElements, findOptions, isCredential } from "./assignment.ts";
+import { type Finding, findValues, REDACTED } from "./finding.ts";
 
 /** Whose traces to remove on request; empty and very short names are not looked for. */
 export type Identity = { readonly user: string | null; readonly home: string | null };
@@ -43,23 +36,16 @@ const RULES: readonly ((text: string) => Finding[])[] = [
 ];
 
 const URL_PASSWORD =
-  /:\/\/(?<user>[^ \t\r\n/?#@:"'<>]{0,256}):(?<password>[^ \t\r\n/?#"'<>]{1,1024})@(?=[\w.[%-])/g;
-const URL_TOKEN = /:\/\/(?<token>[A-Za-z0-9_-]{16,256})@(?=[\w.[%-])/g;
+  /:\/\/(?<user>[^ \t\r\n/?#@:"'<>]{0,256}):(?<value>[^ \t\r\n/?#"'<>]{1,1024})(?=@[\w.[%-])/g;
+const URL_TOKEN = /:\/\/(?<value>[A-Za-z0-9_-]{16,256})(?=@[\w.[%-])/g;
 
 /** The password in `scheme://user:password@host`, and a token in the user's place. */
 function findUrlPasswords(text: string): Finding[] {
   if (!text.includes("://")) return [];
-  const passwords = [...text.matchAll(URL_PASSWORD)].flatMap((match) => {
-    const password = match.groups?.password ?? "";
-    const end = match.index + match[0].length - 1;
-    return password.startsWith(REDACTED) ? [] : [redaction("url", match.index, end - password.length, end)];
-  });
-  const tokens = [...text.matchAll(URL_TOKEN)].flatMap((match) => {
-    const token = match.groups?.token ?? "";
-    const start = match.index + "://".length;
-    return isCredential(token, 16, true) ? [redaction("url", match.index, start, start + token.length)] : [];
-  });
-  return [...passwords, ...tokens];
+  return [
+    ...findValues(text, "url", URL_PASSWORD, (value) => !value.startsWith(REDACTED)),
+    ...findValues(text, "url", URL_TOKEN, (value) => isCredential(value, 16, true)),
+  ];
 }
 
 const AUTHORIZATION =
@@ -71,29 +57,25 @@ const BEARER = /\bBearer[ \t]+(?<value>[A-Za-z0-9._~+/-]{16,8192}=*)/g;
 /** Authorization, Proxy-Authorization, Cookie and Set-Cookie, in a request as well as in a command or in JSON. */
 function findHeaders(text: string): Finding[] {
   if (!/authorization|cookie|bearer/i.test(text)) return [];
-  const ends = (match: RegExpExecArray) => {
-    const value = trimBlanks(match.groups?.value ?? "");
-    const start = match.index + match[0].length - (match.groups?.value ?? "").length;
-    return { value, finding: redaction("header", match.index, start, start + value.length) };
-  };
-  const authorizations = [...text.matchAll(AUTHORIZATION)].flatMap((match) => {
-    const { value, finding } = ends(match);
-    const isKnown = match.groups?.scheme !== undefined && !value.startsWith(REDACTED);
-    return isKnown || isCredential(value, 16, true) ? [finding] : [];
-  });
-  const cookies = [...text.matchAll(COOKIE)].map((match) => ends(match).finding);
-  const bearers = [...text.matchAll(BEARER)].map(ends).filter(({ value }) => isCredential(value, 16, true));
-  return [...authorizations, ...cookies, ...bearers.map(({ finding }) => finding)];
+  const isToken = (value: string) => isCredential(value, 16, true);
+  return [
+    ...findValues(
+      text,
+      "header",
+      AUTHORIZATION,
+      (value, { scheme }) => (scheme !== undefined && !value.startsWith(REDACTED)) || isToken(value),
+    ),
+    ...findValues(text, "header", COOKIE, () => true),
+    ...findValues(text, "header", BEARER, isToken),
+  ];
 }
 
 /** Values whose own form says what they are: AWS, GitHub, GitLab, npm, Slack, Google, Stripe, and signed JWTs. */
 const KEY_ID =
-  /(?<![\w/+-])(?:(?:AKIA|ASIA)[A-Z2-7]{16}|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_\w{60,255}|glpat-[\w-]{20,64}|npm_[A-Za-z0-9]{36}|xox[abeoprs]-[A-Za-z0-9-]{20,255}|AIza[\w-]{35}|[rs]k_live_[A-Za-z0-9]{20,255}|eyJ[\w-]{10,4096}\.eyJ[\w-]{10,8192}\.[\w-]{20,2048})(?![\w/+-])/g;
+  /(?<![\w/+-])(?<value>(?:AKIA|ASIA)[A-Z2-7]{16}|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_\w{60,255}|glpat-[\w-]{20,64}|npm_[A-Za-z0-9]{36}|xox[abeoprs]-[A-Za-z0-9-]{20,255}|AIza[\w-]{35}|[rs]k_live_[A-Za-z0-9]{20,255}|eyJ[\w-]{10,4096}\.eyJ[\w-]{10,8192}\.[\w-]{20,2048})(?![\w/+-])/g;
 
 function findKeyIds(text: string): Finding[] {
-  return [...text.matchAll(KEY_ID)].map((match) =>
-    redaction("key-id", match.index, match.index, match.index + match[0].length),
-  );
+  return findValues(text, "key-id", KEY_ID, () => true);
 }
 
 /** One spelling of a home path or a user name, in the characters of the text's encoding. */

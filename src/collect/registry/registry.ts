@@ -9,10 +9,10 @@ import { join } from "node:path";
 import { formatRegistryPath, type RegistryPath, splitLastName } from "../../consent/registry-path.ts";
 import { quote } from "../../printable.ts";
 import { type Limits, runProgram, windowsProgram } from "../../system/run-program.ts";
-import { wordOf } from "../files/open.ts";
+import { readAt, wordOf } from "../files/open.ts";
 import { encodeRegistryFile, parseRegistryText, type RegistrySection } from "./reg-file.ts";
 
-/** The limits are for one item: the time for both views of it, the bytes for each .reg file. */
+/** `maxBytes` bound each .reg file, `timeoutMs` both views of one item. */
 export type RegistryOptions = Limits & {
   readonly platform: NodeJS.Platform;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -29,8 +29,7 @@ export type CollectedRegistry =
       readonly ok: true;
       /** One file, or two where the 32-bit view of the registry holds something else. */
       readonly files: readonly Buffer[];
-      /** Something is left out because of a limit; `note` says which. */
-      readonly cut: boolean;
+      /** What is left out, and because of which limit; null when all is there. */
       readonly note: string | null;
     }
   | { readonly ok: false; readonly state: "missing" | "failed" | "declined"; readonly reason: string };
@@ -57,13 +56,15 @@ async function collectPath(path: RegistryPath, kind: "RegKey" | "RegTree", optio
   const until = performance.now() + options.timeoutMs;
   const directory = await mkdtemp(join(options.tmpDir, "cer-registry-"));
   try {
-    return await collectViews(path, kind, { ...options, directory, until });
+    return await collectViews({ ...options, path, kind, directory, until });
   } finally {
     await rm(directory, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 
 type Collecting = RegistryOptions & {
+  readonly path: RegistryPath;
+  readonly kind: "RegKey" | "RegTree";
   readonly directory: string;
   /** When the item's time is over, on the clock of `performance.now`. */
   readonly until: number;
@@ -78,14 +79,10 @@ function failed(reason: string): Refusal {
 /** The registry of a 64-bit Windows has two faces; a 32-bit Windows has one, which needs no name. */
 type View = "64" | "32" | null;
 
-async function collectViews(
-  path: RegistryPath,
-  kind: "RegKey" | "RegTree",
-  options: Collecting,
-): Promise<CollectedRegistry> {
-  const first = await collectView(path, kind, is64Bit(options.env) ? "64" : null, options);
-  if (!is64Bit(options.env) || !isRedirected(path)) return first.ok ? joined([first]) : first;
-  const second = await collectView(path, kind, "32", options);
+async function collectViews(options: Collecting): Promise<CollectedRegistry> {
+  const first = await collectView(is64Bit(options.env) ? "64" : null, options);
+  if (!is64Bit(options.env) || !isRedirected(options.path)) return first.ok ? joined([first]) : first;
+  const second = await collectView("32", options);
   if (!first.ok) return second.ok ? joined([second]) : first;
   return joined(second.ok && second.content !== first.content ? [first, second] : [first]);
 }
@@ -112,18 +109,13 @@ type CollectedView = {
 
 function joined(views: readonly CollectedView[]): CollectedRegistry {
   const notes = [...new Set(views.flatMap((view) => view.notes))];
-  const note = notes.length === 0 ? null : notes.join(" ");
-  return { ok: true, files: views.map((view) => view.file), cut: note !== null, note };
+  return { ok: true, files: views.map((view) => view.file), note: notes.join(" ") || null };
 }
 
-async function collectView(
-  path: RegistryPath,
-  kind: "RegKey" | "RegTree",
-  view: View,
-  options: Collecting,
-): Promise<CollectedView | Refusal> {
+async function collectView(view: View, options: Collecting): Promise<CollectedView | Refusal> {
+  const { kind, path } = options;
   const exported = await exportKey(path, view, options);
-  const found = kind === "RegTree" ? exported : await ownValues(exported, path, view, options);
+  const found = kind === "RegTree" ? exported : await ownValues(exported, view, options);
   if (!found.ok) return found;
   const near = kind === "RegKey" ? found.sections : withinDepth(found.sections, options.maxDepth);
   const sections = near.filter(({ key }) => options.isOpen(key));
@@ -162,12 +154,11 @@ type Exported = {
 /** The key's own values; where there is no such key, the value that the path ends in, as its key's only one. */
 async function ownValues(
   asKey: Exported | Refusal,
-  path: RegistryPath,
   view: View,
   options: Collecting,
 ): Promise<Exported | Refusal> {
   if (asKey.ok) return firstSection(asKey);
-  const split = splitLastName(path);
+  const split = splitLastName(options.path);
   if (asKey.state !== "missing" || split === null) return asKey;
   const parent = await exportKey(split.parent, view, options);
   if (!parent.ok) return parent;
@@ -196,9 +187,11 @@ async function exportKey(path: RegistryPath, view: View, options: Collecting): P
   const watch = setInterval(async () => {
     if ((await sizeOf(file)) > options.maxBytes) tooLarge.abort();
   }, WATCH_MS);
-  const args = ["export", formatRegistryPath(path), file, "/y", ...(view === null ? [] : [`/reg:${view}`])];
+  const args = [formatRegistryPath(path), file, "/y", ...(view === null ? [] : [`/reg:${view}`])];
   const signal = AbortSignal.any([options.signal, tooLarge.signal]);
-  const { end, exitCode, stderr } = await runReg(args, options, signal).finally(() => clearInterval(watch));
+  const { end, exitCode, stderr } = await runExport(args, { ...options, signal }).finally(() =>
+    clearInterval(watch),
+  );
   if (options.signal.aborted) return failed("The collection was interrupted.");
   if (end === "not started") return failed("reg.exe could not be started.");
   if (end === "exited" && exitCode !== 0) return refusalOf(stderr, options);
@@ -210,9 +203,13 @@ async function exportKey(path: RegistryPath, view: View, options: Collecting): P
     : { ok: true, sections, stopped };
 }
 
-function runReg(args: readonly string[], { env, until }: Collecting, signal: AbortSignal) {
+function runExport(args: readonly string[], { env, until, signal }: Collecting) {
   const timeoutMs = Math.max(1, until - performance.now());
-  return runProgram(windowsProgram(env, "reg.exe"), args, { timeoutMs, maxBytes: 65_536, signal });
+  return runProgram(windowsProgram(env, "reg.exe"), ["export", ...args], {
+    timeoutMs,
+    maxBytes: 65_536,
+    signal,
+  });
 }
 
 async function sizeOf(file: string): Promise<number> {
@@ -226,9 +223,7 @@ async function readStart(path: string, maxBytes: number): Promise<Buffer> {
   const file = await open(path, "r").catch(() => null);
   if (file === null) return Buffer.alloc(0);
   try {
-    const buffer = Buffer.alloc(Math.min((await file.stat()).size, maxBytes - (maxBytes % 2)));
-    const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
-    return buffer.subarray(0, bytesRead);
+    return await readAt(file, 0, Math.min((await file.stat()).size, maxBytes - (maxBytes % 2)));
   } finally {
     await file.close();
   }
@@ -239,8 +234,8 @@ async function readStart(path: string, maxBytes: number): Promise<Buffer> {
  * compared with what it says of a key that is certainly not there.
  */
 async function refusalOf(words: Buffer, options: Collecting): Promise<Refusal> {
-  const args = ["export", `HKCU\\Software\\${randomUUID()}`, join(options.directory, "none.reg"), "/y"];
-  const { stderr } = await runReg(args, options, options.signal);
+  const none = [`HKCU\\Software\\${randomUUID()}`, join(options.directory, "none.reg"), "/y"];
+  const { stderr } = await runExport(none, options);
   if (words.equals(stderr)) return { ok: false, state: "missing", reason: "There is no such key or value." };
   return failed(`reg.exe refused: ${quote(words.toString("latin1").trim())}.`);
 }

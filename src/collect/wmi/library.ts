@@ -4,22 +4,10 @@
  * unknown here.
  */
 
-import type { Systeminformation } from "systeminformation";
-import type { ClassReaders, ObjectOf } from "./cim/classes.ts";
+import { type ClassReaders, DRIVES, type ObjectsOf } from "./cim/classes.ts";
 import { formatCimTime } from "./cim/time.ts";
 
-/** The calls of systeminformation that are used. */
-export type Library = {
-  cpu(): Promise<Systeminformation.CpuData>;
-  osInfo(): Promise<Systeminformation.OsData>;
-  mem(): Promise<Systeminformation.MemData>;
-  system(): Promise<Systeminformation.SystemData>;
-  bios(): Promise<Systeminformation.BiosData>;
-  fsSize(): Promise<Systeminformation.FsSizeData[]>;
-  memLayout(): Promise<Systeminformation.MemLayoutData[]>;
-  graphics(): Promise<Systeminformation.GraphicsData>;
-  time(): Systeminformation.TimeData;
-};
+type Library = typeof import("systeminformation");
 
 export type LibrarySource = {
   readonly library: Library;
@@ -63,7 +51,7 @@ function wholeNumber(value: string): number | null {
   return /^\d{1,9}$/.test(value) ? Number(value) : null;
 }
 
-async function readProcessors({ library, hostName }: LibrarySource): Promise<ObjectOf<"Win32_Processor">[]> {
+async function readProcessors({ library, hostName }: LibrarySource): ObjectsOf<"Win32_Processor"> {
   const cpu = await library.cpu();
   const sockets = Math.max(1, cpu.processors);
   const family = wholeNumber(cpu.family);
@@ -93,7 +81,7 @@ const OS_TYPES: { readonly [platform in NodeJS.Platform]?: number } = {
   openbsd: 41,
 };
 
-async function readOperatingSystem(source: LibrarySource): Promise<ObjectOf<"Win32_OperatingSystem">[]> {
+async function readOperatingSystem(source: LibrarySource): ObjectsOf<"Win32_OperatingSystem"> {
   const { library, platform, hostName, now } = source;
   const [os, memory] = await Promise.all([library.osInfo(), library.mem()]);
   const name = text(`${os.distro} ${os.release}`);
@@ -121,7 +109,7 @@ async function readOperatingSystem(source: LibrarySource): Promise<ObjectOf<"Win
   ];
 }
 
-async function readComputerSystem(source: LibrarySource): Promise<ObjectOf<"Win32_ComputerSystem">[]> {
+async function readComputerSystem(source: LibrarySource): ObjectsOf<"Win32_ComputerSystem"> {
   const { library, hostName, now } = source;
   const [system, cpu, memory] = await Promise.all([library.system(), library.cpu(), library.mem()]);
   return [
@@ -140,7 +128,7 @@ async function readComputerSystem(source: LibrarySource): Promise<ObjectOf<"Win3
   ];
 }
 
-async function readBios({ library }: LibrarySource): Promise<ObjectOf<"Win32_BIOS">[]> {
+async function readBios({ library }: LibrarySource): ObjectsOf<"Win32_BIOS"> {
   const bios = await library.bios();
   if (text(bios.vendor) === null && text(bios.version) === null) return [];
   const date = /^(\d{4})-(\d\d)-(\d\d)/.exec(bios.releaseDate);
@@ -156,13 +144,9 @@ async function readBios({ library }: LibrarySource): Promise<ObjectOf<"Win32_BIO
   ];
 }
 
-/** WMI's DriveType and the description it goes with. */
-const LOCAL_DISK = { Description: "Local Fixed Disk", DriveType: 3 };
-const NETWORK_DISK = { Description: "Network Connection", DriveType: 4 };
-
-async function readLogicalDisks({ library }: LibrarySource): Promise<ObjectOf<"Win32_LogicalDisk">[]> {
+async function readLogicalDisks({ library }: LibrarySource): ObjectsOf<"Win32_LogicalDisk"> {
   return (await library.fsSize()).map((disk) => ({
-    ...(disk.fs.startsWith("/dev/") ? LOCAL_DISK : NETWORK_DISK),
+    ...(disk.fs.startsWith("/dev/") ? DRIVES.fixed : DRIVES.network),
     Caption: disk.mount,
     DeviceID: disk.mount,
     FileSystem: text(disk.type),
@@ -174,7 +158,7 @@ async function readLogicalDisks({ library }: LibrarySource): Promise<ObjectOf<"W
 }
 
 /** The library makes up one nameless module of all memory where the system tells of none: it is left out. */
-async function readPhysicalMemory({ library }: LibrarySource): Promise<ObjectOf<"Win32_PhysicalMemory">[]> {
+async function readPhysicalMemory({ library }: LibrarySource): ObjectsOf<"Win32_PhysicalMemory"> {
   const modules = (await library.memLayout()).filter(
     ({ type, bank }) => text(type) !== null || text(bank) !== null,
   );
@@ -191,9 +175,7 @@ async function readPhysicalMemory({ library }: LibrarySource): Promise<ObjectOf<
   }));
 }
 
-async function readVideoControllers({
-  library,
-}: LibrarySource): Promise<ObjectOf<"Win32_VideoController">[]> {
+async function readVideoControllers({ library }: LibrarySource): ObjectsOf<"Win32_VideoController"> {
   const { controllers } = await library.graphics();
   return controllers.map((controller, index) => {
     const name = text(controller.model);

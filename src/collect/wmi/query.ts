@@ -11,9 +11,9 @@ import { type CimObject, predicateOf } from "../../wql/match.ts";
 import { propertiesOf, type WqlQuery } from "../../wql/parse.ts";
 import { wordOf } from "../files/open.ts";
 import { CLASSES, type ClassName, type ClassReaders, classNamed, classNames } from "./cim/classes.ts";
-import { encodeObject, formatObject } from "./format.ts";
+import { encodeObject, formatObject } from "./cim/format.ts";
 import { LINUX_READERS } from "./linux/readers.ts";
-import { systemTree } from "./linux/tree.ts";
+import { type LinuxSource, systemTree } from "./linux/tree.ts";
 
 export type WmiAnswer =
   | {
@@ -29,21 +29,16 @@ export type WmiAnswer =
     }
   | { readonly ok: false; readonly reason: string };
 
-export type WmiHost = {
+export type WmiHost = Pick<LinuxSource, "hostName" | "arch" | "release" | "now"> & {
   readonly platform: NodeJS.Platform;
-  readonly arch: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly hostName: string;
-  /** The kernel's version, as `uname -r` says it. */
-  readonly release: string;
-  readonly now: Date;
   /** Where a Linux system's tree is, "/" in earnest. */
   readonly root: string;
 };
 
 /**
- * Answers a query. Never throws; at the latest after `timeoutMs`, or when the signal fires, it gives a reason.
- * @param limits of the whole query, and of the bytes of its text
+ * Answers a query. Never throws; at the latest after `timeoutMs`, or when the signal fires, it gives a reason. `maxBytes`
+ * bound the text.
  */
 export async function queryWmi(query: WqlQuery, host: WmiHost, limits: Limits): Promise<WmiAnswer> {
   const clock = new AbortController();
@@ -85,18 +80,22 @@ const OUTPUT_ALLOWANCE = 4;
 
 async function answerOnWindows(host: WmiHost, query: WqlQuery, limits: Limits): Promise<WmiAnswer> {
   const { askWindows } = await import("./windows.ts");
-  const options = { ...limits, env: host.env, maxBytes: limits.maxBytes * OUTPUT_ALLOWANCE };
-  const answer = await askWindows(query, options);
+  const maxBytes = limits.maxBytes * OUTPUT_ALLOWANCE;
+  const answer = await askWindows(query, host.env, { ...limits, maxBytes });
   if (!answer.ok) return answer;
-  const known = new Map(Object.keys(answer.objects[0] ?? {}).map((name) => [name.toLowerCase(), name]));
-  const asked = query.properties === "*" ? [...known.keys()] : query.properties;
-  const unknownProperties = known.size === 0 ? [] : asked.filter((name) => !known.has(name.toLowerCase()));
-  const selected = asked.flatMap((name) => known.get(name.toLowerCase()) ?? []);
-  const formatted = formatAnswer(
-    answer.objects.map((object) => pick(object, selected)),
-    limits.maxBytes,
-  );
+  const { selected, unknownProperties } = select(query, Object.keys(answer.objects[0] ?? {}));
+  const formatted = formatAnswer(answer.objects, selected, limits);
   return { ...formatted, cut: formatted.cut || answer.cut, unknownProperties };
+}
+
+/** Of the properties a query asks for, those among `names`, as these are spelled, and the others; none if none is known. */
+function select({ properties }: WqlQuery, names: readonly string[]) {
+  const known = new Map(names.map((name) => [name.toLowerCase(), name]));
+  const asked = properties === "*" ? names : properties;
+  return {
+    selected: asked.flatMap((name) => known.get(name.toLowerCase()) ?? []),
+    unknownProperties: known.size === 0 ? [] : asked.filter((name) => !known.has(name.toLowerCase())),
+  };
 }
 
 async function answerFrom<Source>(
@@ -106,40 +105,32 @@ async function answerFrom<Source>(
   query: WqlQuery,
   limits: Limits,
 ): Promise<WmiAnswer> {
-  const known = new Map(CLASSES[className].map((name) => [name.toLowerCase(), name as string]));
-  const strange = propertiesOf(query.where).filter((name) => !known.has(name.toLowerCase()));
-  if (strange.length > 0)
-    return failed(`${className} has no property ${quote(strange[0] ?? "")} here, and WHERE asks for it.`);
-  const asked = query.properties === "*" ? [...known.keys()] : query.properties;
-  const unknownProperties = asked.filter((name) => !known.has(name.toLowerCase()));
-  const selected = asked.flatMap((name) => known.get(name.toLowerCase()) ?? []);
+  const known = CLASSES[className];
+  const [strange] = select({ ...query, properties: propertiesOf(query.where) }, known).unknownProperties;
+  if (strange !== undefined)
+    return failed(`${className} has no property ${quote(strange)} here, and WHERE asks for it.`);
+  const { selected, unknownProperties } = select(query, known);
   if (selected.length === 0)
     return failed(`${className} has no property ${quote(unknownProperties[0] ?? "")} here.`);
   const objects: readonly CimObject[] = (await readers[className]?.(source)) ?? [];
   if (objects.length === 0) return failed(`This system tells nothing of ${className}.`);
-  const found = objects.filter(predicateOf(query.where)).map((object) => pick(object, selected));
-  return { ...formatAnswer(found, limits.maxBytes), unknownProperties };
-}
-
-function pick(object: CimObject, names: readonly string[]): CimObject {
-  return Object.fromEntries(names.map((name) => [name, object[name] ?? null]));
+  const found = objects.filter(predicateOf(query.where));
+  return { ...formatAnswer(found, selected, limits), unknownProperties };
 }
 
 /** As many objects as the limit allows, each whole. */
-function formatAnswer(objects: readonly CimObject[], maxBytes: number) {
-  const texts: string[] = [];
+function formatAnswer(objects: readonly CimObject[], names: readonly string[], { maxBytes }: Limits) {
+  const kept: CimObject[] = [];
+  let text = "";
   let bytes = 0;
   for (const object of objects) {
-    const text = formatObject(object);
-    bytes += Buffer.byteLength(text);
+    const picked = Object.fromEntries(names.map((name) => [name, object[name] ?? null]));
+    const formatted = formatObject(picked);
+    bytes += Buffer.byteLength(formatted);
     if (bytes > maxBytes) break;
-    texts.push(text);
+    text += formatted;
+    kept.push(picked);
   }
-  const kept = objects.slice(0, texts.length);
-  return {
-    ok: true as const,
-    text: texts.join(""),
-    json: kept.length === 0 ? "[]\n" : `[\n${kept.map(encodeObject).join(",\n")}\n]\n`,
-    cut: kept.length < objects.length,
-  };
+  const json = kept.length === 0 ? "[]\n" : `[\n${kept.map(encodeObject).join(",\n")}\n]\n`;
+  return { ok: true as const, text, json, cut: kept.length < objects.length };
 }

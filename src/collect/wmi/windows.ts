@@ -9,16 +9,15 @@ import { type Limits, type ProgramResult, runProgram, windowsProgram } from "../
 import { type CimObject, type CimValue, predicateOf } from "../../wql/match.ts";
 import { formatWql, propertiesOf, type WqlQuery } from "../../wql/parse.ts";
 
-/** `maxBytes` are read of the program's output. */
-type WindowsOptions = Limits & { readonly env: Readonly<Record<string, string | undefined>> };
+type Environment = Readonly<Record<string, string | undefined>>;
 
 export type WindowsAnswer =
   | { readonly ok: true; readonly objects: readonly CimObject[]; readonly cut: boolean }
   | { readonly ok: false; readonly reason: string };
 
 /** The objects that the query selects, with at least the properties it selects. */
-export async function askWindows(query: WqlQuery, options: WindowsOptions): Promise<WindowsAnswer> {
-  return (await askPowerShell(query, options)) ?? (await askWmic(query, options));
+export async function askWindows(query: WqlQuery, env: Environment, limits: Limits): Promise<WindowsAnswer> {
+  return (await askPowerShell(query, env, limits)) ?? (await askWmic(query, env, limits));
 }
 
 /** The end of a whole answer. Without it, PowerShell did not run: Wine has a program of that name that does nothing. */
@@ -61,15 +60,17 @@ try {
 }`;
 
 /** Null where PowerShell cannot be had. */
-async function askPowerShell(query: WqlQuery, options: WindowsOptions): Promise<WindowsAnswer | null> {
+async function askPowerShell(
+  query: WqlQuery,
+  env: Environment,
+  limits: Limits,
+): Promise<WindowsAnswer | null> {
   const result = await runProgram(
-    windowsProgram(options.env, "WindowsPowerShell\\v1.0\\powershell.exe"),
+    windowsProgram(env, "WindowsPowerShell\\v1.0\\powershell.exe"),
     ["-NoLogo", "-NoProfile", "-NonInteractive", "-Command", SCRIPT],
-    {
-      ...options,
-      // PowerShell 7 leaves a module path behind on which Windows' own PowerShell finds modules it cannot load.
-      env: { ...options.env, PSModulePath: undefined, CER_WQL: formatWql(query) },
-    },
+    limits,
+    // PowerShell 7 leaves a module path behind on which Windows' own PowerShell finds modules it cannot load.
+    { ...env, PSModulePath: undefined, CER_WQL: formatWql(query) },
   );
   const lines = result.stdout.toString("utf8").split(/\r?\n/);
   const isWhole = lines.includes(END);
@@ -80,11 +81,11 @@ async function askPowerShell(query: WqlQuery, options: WindowsOptions): Promise<
     return { ok: false, reason: `WMI says: ${quote(words.slice(SAID.length).trim())}.` };
   return result.end === "exited" || result.end === "not started"
     ? null
-    : unfinished("PowerShell", result, options);
+    : unfinished("PowerShell", result, limits);
 }
 
-function unfinished(program: string, { end }: ProgramResult, options: WindowsOptions): WindowsAnswer {
-  const why = end === "timeout" ? `took more than ${options.timeoutMs} ms` : "was interrupted";
+function unfinished(program: string, { end }: ProgramResult, { timeoutMs }: Limits): WindowsAnswer {
+  const why = end === "timeout" ? `took more than ${timeoutMs} ms` : "was interrupted";
   return { ok: false, reason: `${program} ${why}.` };
 }
 
@@ -92,14 +93,14 @@ function parseJsonLines(lines: readonly string[]): CimObject[] {
   return lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line) as CimObject);
 }
 
-async function askWmic(query: WqlQuery, options: WindowsOptions): Promise<WindowsAnswer> {
+async function askWmic(query: WqlQuery, env: Environment, limits: Limits): Promise<WindowsAnswer> {
   const names =
     query.properties === "*" ? [] : [namesOf([...query.properties, ...propertiesOf(query.where)])];
   const args = ["path", query.className, "get", ...names, "/format:list"];
-  const result = await runProgram(windowsProgram(options.env, "wbem\\wmic.exe"), args, options);
+  const result = await runProgram(windowsProgram(env, "wbem\\wmic.exe"), args, limits, env);
   if (result.end === "not started")
     return { ok: false, reason: "Neither PowerShell nor wmic could be started, and WMI has no other door." };
-  if (result.end !== "exited" && result.end !== "too much") return unfinished("wmic", result, options);
+  if (result.end !== "exited" && result.end !== "too much") return unfinished("wmic", result, limits);
   const words = decodeWmic(result.stderr).trim();
   if (result.end === "exited" && (result.exitCode !== 0 || /^Error/.test(words)))
     return { ok: false, reason: `wmic says: ${quote(words.replace(/\s+/g, " "))}.` };

@@ -15,19 +15,19 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { type BodyNotes, bodyOfFile } from "../../../src/collect/files/body.ts";
 import { type Opened, openRegular } from "../../../src/collect/files/open.ts";
-import type { Verdict } from "../../../src/consent/judge.ts";
+import type { Decision } from "../../../src/consent/judge.ts";
 import type { ParsedPath } from "../../../src/consent/local-path.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "cer-files-"));
 after(() => rmSync(dir, { recursive: true, force: true }));
 
-const YES: Verdict = { decision: "collect", rule: "consent", reason: null };
-const NO: Verdict = { decision: "decline", rule: "built-in", reason: "private keys are not sent" };
+const YES: Decision = { decision: "collect", rule: "consent", reason: null };
+const NO: Decision = { decision: "decline", rule: "built-in", reason: "private keys are not sent" };
 
 /** Opens, closes, and says what came of it. */
 async function attempt(
   path: string,
-  judge: (real: Extract<ParsedPath, { ok: true }>) => Verdict = () => YES,
+  judge: (real: Extract<ParsedPath, { ok: true }>) => Decision = () => YES,
 ) {
   const opened = await openRegular(path, process.platform, judge);
   if (!opened.ok) return opened;

@@ -33,14 +33,14 @@ async function collect(item: string): Promise<unknown> {
   } else if (!Buffer.isBuffer(body)) for await (const chunk of body) bytes += chunk.length;
   const again = await open();
   if (!again.ok) return again.reason;
-  const version = await readFileVersion(again.file, { maxHashed: 1e9, signal });
+  const version = await readFileVersion(item, again.file, { maxHashed: 1e9, signal });
   return {
     bytes,
     redaction: notes.redaction,
     isCut: notes.isCut,
-    size: version.size,
-    sha256: version.sha256,
-    original: version.originalFilename,
+    size: version.Size,
+    sha256: version.SHA256,
+    original: version.OriginalFilename,
   };
 }
 

@@ -52,10 +52,21 @@ export type ObjectOf<Name extends ClassName> = {
   readonly [Property in (typeof CLASSES)[Name][number]]?: CimValue;
 };
 
-/** What a system can answer: for each class, its objects now. An absent class cannot be told there. */
+/** All objects of a class that a system has now. */
+export type ObjectsOf<Name extends ClassName> = Promise<readonly ObjectOf<Name>[]>;
+
+/** What a system can answer. An absent class cannot be told there. */
 export type ClassReaders<Source> = {
-  readonly [Name in ClassName]?: (source: Source) => Promise<readonly ObjectOf<Name>[]>;
+  readonly [Name in ClassName]?: (source: Source) => ObjectsOf<Name>;
 };
+
+/** WMI's DriveType and the description it goes with. */
+export const DRIVES = {
+  removable: { Description: "Removable Disk", DriveType: 2 },
+  fixed: { Description: "Local Fixed Disk", DriveType: 3 },
+  network: { Description: "Network Connection", DriveType: 4 },
+  disc: { Description: "CD-ROM Disc", DriveType: 5 },
+} as const;
 
 /** The class a query means, in any case; null for one that is not known. */
 export function classNamed(name: string): ClassName | null {

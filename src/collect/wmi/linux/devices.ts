@@ -1,14 +1,14 @@
 /** Win32_VideoController and Win32_PnPSignedDriver on Linux: the PCI and USB devices in /sys. Hides its links. */
 
-import type { ObjectOf } from "../cim/classes.ts";
-import type { SystemTree } from "./tree.ts";
+import type { ObjectsOf } from "../cim/classes.ts";
+import type { LinuxSource, SystemTree } from "./tree.ts";
 
 const PCI = "sys/bus/pci/devices";
 const USB = "sys/bus/usb/devices";
 const DISPLAY_CLASS = "0x03";
 
 /** Names come from the system's own pci.ids, where it has one. */
-export async function readVideoControllers(tree: SystemTree): Promise<ObjectOf<"Win32_VideoController">[]> {
+export async function readVideoControllers({ tree }: LinuxSource): ObjectsOf<"Win32_VideoController"> {
   const devices = (await readPciDevices(tree)).filter((device) => device.classCode.startsWith(DISPLAY_CLASS));
   return devices.map((device, index) => ({
     AdapterCompatibility: device.vendor,
@@ -24,7 +24,7 @@ export async function readVideoControllers(tree: SystemTree): Promise<ObjectOf<"
 }
 
 /** The devices that have a driver. IsSigned is null for a driver that is no module, or where no signature is looked at. */
-export async function readDrivers(tree: SystemTree): Promise<ObjectOf<"Win32_PnPSignedDriver">[]> {
+export async function readDrivers({ tree }: LinuxSource): ObjectsOf<"Win32_PnPSignedDriver"> {
   const devices = [...(await readPciDevices(tree)), ...(await readUsbDevices(tree))];
   return devices.flatMap(({ driver, ...device }) =>
     driver === null
@@ -65,7 +65,7 @@ async function readPciDevices(tree: SystemTree): Promise<Device[]> {
 
 async function readPciDevice(tree: SystemTree, address: string, names: string): Promise<Device> {
   const files = ["vendor", "device", "subsystem_device", "subsystem_vendor", "revision", "class"];
-  const texts = await Promise.all(files.map((file) => tree.text(`${PCI}/${address}/${file}`)));
+  const texts = await tree.texts(`${PCI}/${address}`, files);
   const [vendor = "", device = "", subDevice = "", subVendor = "", revision = ""] = texts.map((text) =>
     text.replace(/^0x/, ""),
   );
@@ -103,7 +103,7 @@ async function readUsbDevices(tree: SystemTree): Promise<Device[]> {
   return Promise.all(
     addresses.map(async (address) => {
       const files = ["idVendor", "idProduct", "bcdDevice", "manufacturer", "product"];
-      const texts = await Promise.all(files.map((file) => tree.text(`${USB}/${address}/${file}`)));
+      const texts = await tree.texts(`${USB}/${address}`, files);
       const [vendorId, productId, revision, vendor, name] = texts;
       return {
         address,

@@ -2,16 +2,8 @@
 
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
-import type { ObjectOf } from "../cim/classes.ts";
-import type { SystemTree } from "./tree.ts";
-
-/** WMI's DriveType and the description it goes with. */
-const DRIVES = {
-  removable: { type: 2, description: "Removable Disk" },
-  fixed: { type: 3, description: "Local Fixed Disk" },
-  network: { type: 4, description: "Network Connection" },
-  disc: { type: 5, description: "CD-ROM Disc" },
-} as const;
+import { DRIVES, type ObjectOf, type ObjectsOf } from "../cim/classes.ts";
+import type { LinuxSource, SystemTree } from "./tree.ts";
 
 const NETWORK_TYPES =
   /^(nfs4?|cifs|smb3|smbfs|afs|ceph|glusterfs|lustre|9p|fuse\.(sshfs|glusterfs|s3fs|rclone))$/;
@@ -25,7 +17,7 @@ const VIEW_TYPES = /^(squashfs|fuse(\..*)?)$/;
  * what an ordinary user may still fill, as df's "Available". A network file system is listed without sizes: asking one
  * whose server is gone never returns.
  */
-export async function readLogicalDisks(tree: SystemTree): Promise<ObjectOf<"Win32_LogicalDisk">[]> {
+export async function readLogicalDisks({ tree }: LinuxSource): ObjectsOf<"Win32_LogicalDisk"> {
   const mounts = onePerSource(parseMounts(await tree.text("proc/self/mounts")));
   return Promise.all(mounts.map((mount) => readDisk(tree, mount)));
 }
@@ -73,10 +65,9 @@ async function readDisk(tree: SystemTree, mount: Mount): Promise<ObjectOf<"Win32
     nameLinkedTo(tree, "by-uuid", mount.source),
   ]);
   return {
+    ...drive,
     Caption: mount.point,
-    Description: drive.description,
     DeviceID: mount.point,
-    DriveType: drive.type,
     FileSystem: mount.type,
     FreeSpace: space === null ? null : space.bavail * space.bsize,
     Name: mount.point,

@@ -1,10 +1,10 @@
 /** Win32_PhysicalMemory on Linux: the kernel's copy of SMBIOS' memory devices (DSP0134, type 17), which only root can read. */
 
-import type { ObjectOf } from "../cim/classes.ts";
-import type { SystemTree } from "./tree.ts";
+import type { ObjectOf, ObjectsOf } from "../cim/classes.ts";
+import type { LinuxSource } from "./tree.ts";
 
 /** One object per slot that holds memory. */
-export async function readPhysicalMemory(tree: SystemTree): Promise<ObjectOf<"Win32_PhysicalMemory">[]> {
+export async function readPhysicalMemory({ tree }: LinuxSource): ObjectsOf<"Win32_PhysicalMemory"> {
   const entries = "sys/firmware/dmi/entries";
   const names = (await tree.names(entries)).filter((name) => name.startsWith("17-"));
   const tables = await Promise.all(names.map((name) => tree.bytes(`${entries}/${name}/raw`)));

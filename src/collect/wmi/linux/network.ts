@@ -1,24 +1,18 @@
 /** Win32_NetworkAdapterConfiguration on Linux: the interfaces, their addresses, and the way out. */
 
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
-import type { ObjectOf } from "../cim/classes.ts";
-import { parseWhole, type SystemTree } from "./tree.ts";
+import type { ObjectsOf } from "../cim/classes.ts";
+import { type LinuxSource, parseWhole, type SystemTree } from "./tree.ts";
 
 /** One object per interface but the loopback's; the name servers are the whole system's, under each that is in use. */
-export async function readAdapters(
-  tree: SystemTree,
-  host: { readonly hostName: string },
-): Promise<ObjectOf<"Win32_NetworkAdapterConfiguration">[]> {
+export async function readAdapters(source: LinuxSource): ObjectsOf<"Win32_NetworkAdapterConfiguration"> {
+  const { tree, hostName } = source;
   const names = (await tree.names("sys/class/net")).filter((name) => name !== "lo");
   const [dns, gateways] = await Promise.all([readDns(tree), readGateways(tree)]);
   return Promise.all(
     names.map(async (name, index) => {
-      const at = `sys/class/net/${name}`;
-      const [ifIndex, mtu, mac] = await Promise.all([
-        tree.text(`${at}/ifindex`).then(parseWhole),
-        tree.text(`${at}/mtu`).then(parseWhole),
-        tree.text(`${at}/address`),
-      ]);
+      const files = ["ifindex", "mtu", "address"];
+      const [ifIndex, mtu, mac = ""] = await tree.texts(`sys/class/net/${name}`, files);
       const addresses = networkInterfaces()[name] ?? [];
       const isEnabled = addresses.length > 0;
       return {
@@ -29,15 +23,15 @@ export async function readAdapters(
         Description: name,
         DNSDomain: isEnabled ? dns.domain : null,
         DNSDomainSuffixSearchOrder: isEnabled ? listOrNull(dns.search) : null,
-        DNSHostName: isEnabled ? host.hostName : null,
+        DNSHostName: isEnabled ? hostName : null,
         DNSServerSearchOrder: isEnabled ? listOrNull(dns.servers) : null,
         Index: index,
-        InterfaceIndex: ifIndex,
+        InterfaceIndex: parseWhole(ifIndex),
         IPAddress: listOrNull(addresses.map(({ address }) => address)),
         IPEnabled: isEnabled,
         IPSubnet: listOrNull(addresses.map(subnetOf)),
         MACAddress: mac === "" || /^[0:]+$/.test(mac) ? null : mac.toUpperCase(),
-        MTU: mtu,
+        MTU: parseWhole(mtu),
       };
     }),
   );

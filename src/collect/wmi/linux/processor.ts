@@ -1,9 +1,7 @@
 /** Win32_Processor on Linux: /proc/cpuinfo and the caches in /sys. Hides how the kernel lists logical processors. */
 
-import type { ObjectOf } from "../cim/classes.ts";
-import { parseFields, parseWhole, type SystemTree } from "./tree.ts";
-
-export type ProcessorHost = { readonly hostName: string; readonly arch: string };
+import type { ObjectOf, ObjectsOf } from "../cim/classes.ts";
+import { type LinuxSource, parseFields, parseWhole, type SystemTree } from "./tree.ts";
 
 /** WMI's Architecture, the width, and how WMI's own texts spell it, by Node's name. */
 export const ARCHITECTURES: Readonly<Record<string, { number: number; bits: 32 | 64; name: string }>> = {
@@ -17,12 +15,9 @@ export const ARCHITECTURES: Readonly<Record<string, { number: number; bits: 32 |
  * One object per socket, as WMI has it. Family and Level are the kernel's "cpu family", which is CPUID's; WMI's own
  * Family is a number out of SMBIOS' list, which only root can read.
  */
-export async function readProcessors(
-  tree: SystemTree,
-  host: ProcessorHost,
-): Promise<ObjectOf<"Win32_Processor">[]> {
-  const sockets = groupBySocket(parseCpus(await tree.text("proc/cpuinfo")));
-  return Promise.all(sockets.map((socket, index) => readProcessor(tree, host, socket, index)));
+export async function readProcessors(source: LinuxSource): ObjectsOf<"Win32_Processor"> {
+  const sockets = groupBySocket(parseCpus(await source.tree.text("proc/cpuinfo")));
+  return Promise.all(sockets.map((socket, index) => readProcessor(source, socket, index)));
 }
 
 /** How many sockets and logical processors there are, and whether a hypervisor is beneath; null where nothing says. */
@@ -59,18 +54,17 @@ function groupBySocket(cpus: readonly Cpu[]): Cpu[][] {
 }
 
 async function readProcessor(
-  tree: SystemTree,
-  host: ProcessorHost,
+  { tree, hostName, arch }: LinuxSource,
   cpus: readonly Cpu[],
   index: number,
 ): Promise<ObjectOf<"Win32_Processor">> {
   const first: Cpu = cpus[0] ?? new Map();
   const numbers = cpus.map((cpu) => cpu.get("processor") ?? "");
-  const description = describe(first, host.arch);
+  const description = describe(first, arch);
   const [family, model, stepping] = ["cpu family", "model", "stepping"].map((key) =>
     parseWhole(first.get(key)),
   );
-  const architecture = ARCHITECTURES[host.arch];
+  const architecture = ARCHITECTURES[arch];
   const maxKhz = parseWhole(
     await tree.text(`sys/devices/system/cpu/cpu${numbers[0]}/cpufreq/cpuinfo_max_freq`),
   );
@@ -93,7 +87,7 @@ async function readProcessor(
     NumberOfLogicalProcessors: cpus.length,
     Revision: model == null || stepping == null ? null : model * 256 + stepping,
     Stepping: first.get("stepping") ?? null,
-    SystemName: host.hostName,
+    SystemName: hostName,
   };
 }
 

@@ -9,22 +9,21 @@ import { readLogicalDisks } from "./disk.ts";
 import { readPhysicalMemory } from "./memory.ts";
 import { readAdapters } from "./network.ts";
 import { readProcessors } from "./processor.ts";
-import { readFixes, readProducts, readServices, type SoftwareSource } from "./software.ts";
-import { readBios, readComputerSystem, readOperatingSystem, type SystemHost } from "./system.ts";
-
-export type LinuxSource = SystemHost & SoftwareSource;
+import { readFixes, readProducts, readServices } from "./software.ts";
+import { readBios, readComputerSystem, readOperatingSystem } from "./system.ts";
+import type { LinuxSource } from "./tree.ts";
 
 export const LINUX_READERS: ClassReaders<LinuxSource> = {
-  Win32_BIOS: ({ tree }) => readBios(tree),
-  Win32_ComputerSystem: (source) => readComputerSystem(source.tree, source),
-  Win32_LogicalDisk: ({ tree }) => readLogicalDisks(tree),
-  Win32_NetworkAdapterConfiguration: (source) => readAdapters(source.tree, source),
-  Win32_OperatingSystem: (source) => readOperatingSystem(source.tree, source),
-  Win32_PhysicalMemory: ({ tree }) => readPhysicalMemory(tree),
-  Win32_PnPSignedDriver: ({ tree }) => readDrivers(tree),
-  Win32_Processor: (source) => readProcessors(source.tree, source),
+  Win32_BIOS: readBios,
+  Win32_ComputerSystem: readComputerSystem,
+  Win32_LogicalDisk: readLogicalDisks,
+  Win32_NetworkAdapterConfiguration: readAdapters,
+  Win32_OperatingSystem: readOperatingSystem,
+  Win32_PhysicalMemory: readPhysicalMemory,
+  Win32_PnPSignedDriver: readDrivers,
+  Win32_Processor: readProcessors,
   Win32_Product: readProducts,
   Win32_QuickFixEngineering: readFixes,
   Win32_Service: readServices,
-  Win32_VideoController: ({ tree }) => readVideoControllers(tree),
+  Win32_VideoController: readVideoControllers,
 };

@@ -5,15 +5,8 @@
 
 import { runProgram } from "../../../system/run-program.ts";
 import type { CimValue } from "../../../wql/match.ts";
-import type { ObjectOf } from "../cim/classes.ts";
-import { parseFields, parseWhole, type SystemTree } from "./tree.ts";
-
-export type SoftwareSource = {
-  readonly tree: SystemTree;
-  readonly hostName: string;
-  readonly signal: AbortSignal;
-  readonly timeoutMs: number;
-};
+import type { ObjectOf, ObjectsOf } from "../cim/classes.ts";
+import { type LinuxSource, parseFields, parseWhole } from "./tree.ts";
 
 /** Of a list that a program prints; a system with 5,000 packages has 1 MiB of them. */
 const MAX_OUTPUT_BYTES = 16 * 1_048_576;
@@ -44,7 +37,7 @@ const PACKAGE_LISTS = [
 ] as const;
 
 /** The packages that are installed. IdentifyingNumber is the name that tells two architectures apart. */
-export async function readProducts(source: SoftwareSource): Promise<ObjectOf<"Win32_Product">[]> {
+export async function readProducts(source: LinuxSource): ObjectsOf<"Win32_Product"> {
   for (const { program, args } of PACKAGE_LISTS) {
     const text = await outputOf(program, args, source);
     if (text !== "") return parsePackages(text);
@@ -53,7 +46,7 @@ export async function readProducts(source: SoftwareSource): Promise<ObjectOf<"Wi
 }
 
 /** What a program prints; "" where it is not installed. Half a list is none. */
-async function outputOf(program: string, args: readonly string[], source: SoftwareSource): Promise<string> {
+async function outputOf(program: string, args: readonly string[], source: LinuxSource): Promise<string> {
   if (!(await source.tree.has(program))) return "";
   const { signal, timeoutMs } = source;
   const { end, stdout } = await runProgram(program, args, { signal, timeoutMs, maxBytes: MAX_OUTPUT_BYTES });
@@ -67,50 +60,38 @@ export function parsePackages(text: string): ObjectOf<"Win32_Product">[] {
 }
 
 function parsePackage(line: string): ObjectOf<"Win32_Product">[] {
-  const [status, id, name, version, vendor, summary] = line.split("\t").map(knownText);
-  return status === "installed" && id != null && name != null
-    ? [product({ id, name, version, vendor, summary })]
-    : [];
+  const [status, ...columns] = line.split("\t").map(knownText);
+  return status === "installed" ? product(columns) : [];
 }
 
 function knownText(text: string): string | null {
   return text === "" || text === "(none)" ? null : text;
 }
 
-function product(
-  fields: Record<"id" | "name" | "version" | "vendor" | "summary", string | null | undefined>,
-) {
-  return {
-    Caption: fields.name ?? null,
-    Description: fields.summary ?? null,
-    IdentifyingNumber: fields.id ?? null,
-    Name: fields.name ?? null,
-    Vendor: fields.vendor ?? null,
-    Version: fields.version ?? null,
-  };
-}
-
 /** apk's database: one block per package, one letter per field. */
 function parseApk(block: string): ObjectOf<"Win32_Product">[] {
   const fields = parseFields(block, ":");
-  const name = fields.get("P");
-  if (name === undefined) return [];
+  return product(["P", "P", "V", "m", "T"].map((letter) => fields.get(letter)));
+}
+
+/** Of full name, name, version, vendor and summary; none without the names. */
+function product(columns: readonly (string | null | undefined)[]): ObjectOf<"Win32_Product">[] {
+  const [id, name, version = null, vendor = null, summary = null] = columns;
+  if (id == null || name == null) return [];
   return [
-    product({
-      id: name,
-      name,
-      version: fields.get("V"),
-      vendor: fields.get("m"),
-      summary: fields.get("T"),
-    }),
+    {
+      Caption: name,
+      Description: summary,
+      IdentifyingNumber: id,
+      Name: name,
+      Vendor: vendor,
+      Version: version,
+    },
   ];
 }
 
 /** The updates that dpkg remembers: each "upgrade" of its log, as a fix. */
-export async function readFixes({
-  tree,
-  hostName,
-}: SoftwareSource): Promise<ObjectOf<"Win32_QuickFixEngineering">[]> {
+export async function readFixes({ tree, hostName }: LinuxSource): ObjectsOf<"Win32_QuickFixEngineering"> {
   const logs = await Promise.all(["var/log/dpkg.log.1", "var/log/dpkg.log"].map((path) => tree.text(path)));
   return logs
     .join("\n")
@@ -135,7 +116,7 @@ export async function readFixes({
 const SERVICE_PROPERTIES = "Id,Description,LoadState,ActiveState,UnitFileState,MainPID";
 
 /** The services systemd has loaded. */
-export async function readServices(source: SoftwareSource): Promise<ObjectOf<"Win32_Service">[]> {
+export async function readServices(source: LinuxSource): ObjectsOf<"Win32_Service"> {
   const args = ["show", "*.service", "--all", "--no-pager", `--property=${SERVICE_PROPERTIES}`];
   return parseServices(await outputOf("/usr/bin/systemctl", args, source), source.hostName);
 }

@@ -3,59 +3,56 @@
  * the SMBIOS strings.
  */
 
-import type { ObjectOf } from "../cim/classes.ts";
+import type { ObjectsOf } from "../cim/classes.ts";
 import { formatCimTime } from "../cim/time.ts";
-import { ARCHITECTURES, countProcessors, type ProcessorHost } from "./processor.ts";
-import { parseFields, parseWhole, type SystemTree } from "./tree.ts";
-
-export type SystemHost = ProcessorHost & {
-  /** `uname -r`. */
-  readonly release: string;
-  readonly now: Date;
-};
+import { ARCHITECTURES, countProcessors } from "./processor.ts";
+import { type LinuxSource, parseFields, parseWhole, type SystemTree } from "./tree.ts";
 
 /** CIM_OperatingSystem.OSType's number for Linux. */
 const OS_TYPE_LINUX = 36;
 
 /** Sizes are KiB, as WMI has them; Version is the kernel's, as BuildNumber is its third part. */
-export async function readOperatingSystem(
-  tree: SystemTree,
-  host: SystemHost,
-): Promise<ObjectOf<"Win32_OperatingSystem">[]> {
-  const [release, memory, bootTime, processes] = await Promise.all([
+export async function readOperatingSystem(source: LinuxSource): ObjectsOf<"Win32_OperatingSystem"> {
+  const { tree, hostName, arch, release, now } = source;
+  const [distribution, memory, bootTime, processes] = await Promise.all([
     readOsRelease(tree),
-    tree.text("proc/meminfo").then((text) => parseFields(text, ":")),
+    readMemory(tree),
     tree.text("proc/stat").then((text) => parseWhole(/^btime (\d+)/m.exec(text)?.[1])),
     tree.names("proc").then((names) => names.filter((name) => /^\d+$/.test(name)).length),
   ]);
-  const kib = (key: string) => {
-    const number = parseWhole(memory.get(key));
-    return number === null ? null : BigInt(number);
-  };
-  const free = kib("MemAvailable") ?? kib("MemFree");
-  const name = release.get("PRETTY_NAME") ?? null;
+  const free = memory("MemAvailable") ?? memory("MemFree");
+  const name = distribution.get("PRETTY_NAME") ?? null;
   return [
     {
-      BuildNumber: /^\d+\.\d+\.(\d+)/.exec(host.release)?.[1] ?? null,
+      BuildNumber: /^\d+\.\d+\.(\d+)/.exec(release)?.[1] ?? null,
       Caption: name,
-      CSName: host.hostName,
-      CurrentTimeZone: -host.now.getTimezoneOffset(),
+      CSName: hostName,
+      CurrentTimeZone: -now.getTimezoneOffset(),
       FreePhysicalMemory: free,
-      FreeSpaceInPagingFiles: kib("SwapFree"),
-      FreeVirtualMemory: sum(free, kib("SwapFree")),
+      FreeSpaceInPagingFiles: memory("SwapFree"),
+      FreeVirtualMemory: sum(free, memory("SwapFree")),
       LastBootUpTime: bootTime === null ? null : formatCimTime(new Date(bootTime * 1000)),
-      LocalDateTime: formatCimTime(host.now),
-      Manufacturer: release.get("VENDOR_NAME") ?? null,
+      LocalDateTime: formatCimTime(now),
+      Manufacturer: distribution.get("VENDOR_NAME") ?? null,
       Name: name,
       NumberOfProcesses: processes || null,
-      OSArchitecture: architectureText(host.arch),
+      OSArchitecture: architectureText(arch),
       OSType: OS_TYPE_LINUX,
-      SizeStoredInPagingFiles: kib("SwapTotal"),
-      TotalVirtualMemorySize: sum(kib("MemTotal"), kib("SwapTotal")),
-      TotalVisibleMemorySize: kib("MemTotal"),
-      Version: host.release,
+      SizeStoredInPagingFiles: memory("SwapTotal"),
+      TotalVirtualMemorySize: sum(memory("MemTotal"), memory("SwapTotal")),
+      TotalVisibleMemorySize: memory("MemTotal"),
+      Version: release,
     },
   ];
+}
+
+/** KiB by the kernel's name for it. */
+async function readMemory(tree: SystemTree): Promise<(key: string) => bigint | null> {
+  const fields = parseFields(await tree.text("proc/meminfo"), ":");
+  return (key) => {
+    const number = parseWhole(fields.get(key));
+    return number === null ? null : BigInt(number);
+  };
 }
 
 async function readOsRelease(tree: SystemTree): Promise<Map<string, string>> {
@@ -72,40 +69,38 @@ function architectureText(arch: string): string | null {
 }
 
 /** TotalPhysicalMemory is bytes. On boards without SMBIOS the device tree names the model. */
-export async function readComputerSystem(
-  tree: SystemTree,
-  host: SystemHost,
-): Promise<ObjectOf<"Win32_ComputerSystem">[]> {
+export async function readComputerSystem(source: LinuxSource): ObjectsOf<"Win32_ComputerSystem"> {
+  const { tree, hostName, arch, now } = source;
   const [smbios, board, memory, processors] = await Promise.all([
     readSmbios(tree),
     tree.text("sys/firmware/devicetree/base/model"),
-    tree.text("proc/meminfo").then((text) => parseFields(text, ":")),
+    readMemory(tree),
     countProcessors(tree),
   ]);
-  const kib = parseWhole(memory.get("MemTotal"));
-  const architecture = ARCHITECTURES[host.arch];
+  const kib = memory("MemTotal");
+  const architecture = ARCHITECTURES[arch];
   return [
     {
-      Caption: host.hostName,
-      CurrentTimeZone: -host.now.getTimezoneOffset(),
-      DNSHostName: host.hostName,
-      Domain: /\.(.+)$/.exec(host.hostName)?.[1] ?? null,
+      Caption: hostName,
+      CurrentTimeZone: -now.getTimezoneOffset(),
+      DNSHostName: hostName,
+      Domain: /\.(.+)$/.exec(hostName)?.[1] ?? null,
       HypervisorPresent: processors.isVirtual,
       Manufacturer: smbios.sys_vendor,
       Model: smbios.product_name ?? (board.replaceAll("\0", "") || null),
-      Name: host.hostName,
+      Name: hostName,
       NumberOfLogicalProcessors: processors.logical,
       NumberOfProcessors: processors.sockets,
       SystemFamily: smbios.product_family,
       SystemSKUNumber: smbios.product_sku,
       SystemType: architecture === undefined ? null : `${architecture.name}-based PC`,
-      TotalPhysicalMemory: kib === null ? null : BigInt(kib) * 1024n,
+      TotalPhysicalMemory: kib === null ? null : kib * 1024n,
     },
   ];
 }
 
 /** Nothing where the kernel has no SMBIOS tables. The serial number is there for root alone. */
-export async function readBios(tree: SystemTree): Promise<ObjectOf<"Win32_BIOS">[]> {
+export async function readBios({ tree }: LinuxSource): ObjectsOf<"Win32_BIOS"> {
   const { bios_vendor, bios_version, bios_date, bios_release, product_serial } = await readSmbios(tree);
   if (bios_vendor === null && bios_version === null) return [];
   const [major, minor] = (bios_release ?? "").split(".");
@@ -137,7 +132,7 @@ const SMBIOS_NAMES = [
 ] as const;
 
 async function readSmbios(tree: SystemTree): Promise<Record<(typeof SMBIOS_NAMES)[number], string | null>> {
-  const texts = await Promise.all(SMBIOS_NAMES.map((name) => tree.text(`sys/class/dmi/id/${name}`)));
+  const texts = await tree.texts("sys/class/dmi/id", SMBIOS_NAMES);
   const entries = SMBIOS_NAMES.map((name, index) => [name, texts[index] || null]);
   return Object.fromEntries(entries) as Record<(typeof SMBIOS_NAMES)[number], string | null>;
 }

@@ -5,12 +5,26 @@
 
 import { access, readdir, readFile, readlink } from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { Limits } from "../../../system/run-program.ts";
+
+/** What the readers are given: the tree, and what Node knows of the system without it. */
+export type LinuxSource = Pick<Limits, "timeoutMs" | "signal"> & {
+  readonly tree: SystemTree;
+  readonly hostName: string;
+  /** Node's name for it. */
+  readonly arch: string;
+  /** `uname -r`. */
+  readonly release: string;
+  readonly now: Date;
+};
 
 export type SystemTree = {
   /** Where the tree is: "/", or a copy of one. */
   readonly root: string;
   /** A file's text without the blanks round it; "" when there is none. */
   text(path: string): Promise<string>;
+  /** The texts of files in one directory. */
+  texts(directory: string, names: readonly string[]): Promise<string[]>;
   bytes(path: string): Promise<Buffer | null>;
   has(path: string): Promise<boolean>;
   /** The names in a directory, shorter ones first, so that numbered ones are in order. */
@@ -22,15 +36,17 @@ export type SystemTree = {
 /** The tree below `root`. Paths are given without a leading slash. */
 export function systemTree(root: string): SystemTree {
   const bytes = (path: string) => readFile(join(root, path)).catch(() => null);
+  const text = async (path: string) => ((await bytes(path)) ?? "").toString("utf8").trim();
   return {
     root,
     bytes,
+    text,
+    texts: (directory, names) => Promise.all(names.map((name) => text(`${directory}/${name}`))),
     has: (path) =>
       access(join(root, path)).then(
         () => true,
         () => false,
       ),
-    text: async (path) => ((await bytes(path)) ?? "").toString("utf8").trim(),
     names: async (path) => (await readdir(join(root, path)).catch(() => [])).sort(byNumber),
     link: async (path) => {
       const target = await readlink(join(root, path)).catch(() => null);

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { type ClassName, classNames, type ObjectOf } from "../../../../src/collect/wmi/cim/classes.ts";
-import { LINUX_READERS, type LinuxSource } from "../../../../src/collect/wmi/linux/readers.ts";
-import { systemTree } from "../../../../src/collect/wmi/linux/tree.ts";
+import { LINUX_READERS } from "../../../../src/collect/wmi/linux/readers.ts";
+import { type LinuxSource, systemTree } from "../../../../src/collect/wmi/linux/tree.ts";
 
 /** A file's content, or where a link points to. */
 type Tree = Readonly<Record<string, string | Buffer | { readonly link: string }>>;

@@ -1,7 +1,7 @@
 /** How the answer to a WQL query is written: as wmic's `/format:list` does for people, and as JSON for programs. */
 
-import { bigintAsText } from "../../json.ts";
-import type { CimObject, CimValue } from "../../wql/match.ts";
+import { bigintAsText } from "../../../json.ts";
+import type { CimObject, CimValue } from "../../../wql/match.ts";
 
 /** `Name=value` lines, each object after an empty line; CRLF, as on Windows. */
 export function formatObject(object: CimObject): string {
