@@ -5,6 +5,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, lstat, mkdir, open, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { messageOf } from "../../errors.ts";
 import { ArchiveError } from "./error.ts";
 import { whyUnsafe } from "./names.ts";
 
@@ -78,6 +79,6 @@ function badName({ name, offset }: Named, reason: string): ArchiveError {
 }
 
 function writeFailed(name: string, cause: unknown): ArchiveError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new ArchiveError("CAB_WRITE_FAILED", `cannot write ${JSON.stringify(name)}: ${reason}`, { cause });
+  const message = `cannot write ${JSON.stringify(name)}: ${messageOf(cause)}`;
+  return new ArchiveError("CAB_WRITE_FAILED", message, { cause });
 }

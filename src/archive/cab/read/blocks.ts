@@ -5,7 +5,14 @@
 import { inflateRawSync } from "node:zlib";
 import { ArchiveError } from "../../entries/error.ts";
 import { blockChecksum, xorWords } from "../checksum.ts";
-import { BLOCK_SIZE, DATA_HEADER_SIZE, MAX_BLOCK_DATA, STORED_OVERHEAD } from "../format.ts";
+import {
+  BLOCK_SIZE,
+  DATA_HEADER,
+  DATA_HEADER_SIZE,
+  MAX_BLOCK_DATA,
+  readFields,
+  STORED_OVERHEAD,
+} from "../format.ts";
 import { Cursor, type Source } from "./source.ts";
 import type { Cabinet, CabinetFolder } from "./tables.ts";
 
@@ -48,8 +55,7 @@ export async function* readFolder(
 async function readBlock(cursor: Cursor, reserve: number): Promise<Block> {
   const { offset } = cursor;
   const head = await cursor.take(DATA_HEADER_SIZE, "the head of a block");
-  const size = head.readUInt16LE(4);
-  const uncompressedSize = head.readUInt16LE(6);
+  const { checksum, size, uncompressedSize } = readFields(DATA_HEADER, head);
   if (uncompressedSize === 0) throw corrupt("a block that goes on in another cabinet", offset);
   if (uncompressedSize > BLOCK_SIZE) {
     throw corrupt(
@@ -59,7 +65,6 @@ async function readBlock(cursor: Cursor, reserve: number): Promise<Block> {
   }
   if (size > MAX_BLOCK_DATA)
     throw corrupt(`a block of ${size} bytes; at most ${MAX_BLOCK_DATA} are allowed`, offset);
-  const checksum = head.readUInt32LE(0);
   const bytes = await cursor.take(reserve + size, "a block");
   return { offset, checksum, bytes, payload: bytes.subarray(reserve), uncompressedSize };
 }

@@ -9,18 +9,20 @@ import {
   BLOCK_SIZE,
   COMPRESSION,
   decodeDosTime,
-  decodeFileRecord,
-  decodeFolder,
-  decodeHeader,
+  FILE,
   FILE_SIZE,
   FLAG_NEXT_CABINET,
   FLAG_PREV_CABINET,
   FLAG_RESERVE_PRESENT,
+  FOLDER,
   FOLDER_SIZE,
+  type Folder,
+  HEADER,
   HEADER_SIZE,
   type Header,
   MAX_FOLDERS,
   MAX_NAME_SIZE,
+  readFields,
   SIGNATURE,
 } from "../format.ts";
 import { Cursor, type Source } from "./source.ts";
@@ -99,7 +101,7 @@ export async function readCabinet(source: Source): Promise<Cabinet> {
 async function readHeader(cursor: Cursor, size: number, warnings: string[]): Promise<Header> {
   const start = await cursor.peek(HEADER_SIZE);
   if (start.length < 4 || start.readUInt32LE(0) !== SIGNATURE) throw notACabinet(start);
-  const header = decodeHeader(await cursor.take(HEADER_SIZE, "a header"));
+  const header = readFields(HEADER, await cursor.take(HEADER_SIZE, "a header"));
   if (header.cabinetSize < HEADER_SIZE) {
     throw corrupt(`the header says the cabinet has ${header.cabinetSize} bytes`, 8);
   }
@@ -125,10 +127,11 @@ function notACabinet(start: Buffer): ArchiveError {
 
 function unusualHeader(header: Header, size: number): string[] {
   const version = `${header.majorVersion}.${header.minorVersion}`;
+  const isUsed = header.reserved1 !== 0 || header.reserved2 !== 0 || header.reserved3 !== 0;
   const unknownFlags = header.flags & ~(FLAG_PREV_CABINET | FLAG_NEXT_CABINET | FLAG_RESERVE_PRESENT);
   return [
     ...(version === "1.3" ? [] : [`version ${version}, not 1.3`]),
-    ...(header.reserved.every((value) => value === 0) ? [] : ["reserved fields of the header are not 0"]),
+    ...(isUsed ? ["reserved fields of the header are not 0"] : []),
     ...(unknownFlags === 0 ? [] : [`unknown flags 0x${unknownFlags.toString(16)}`]),
     ...(size === header.cabinetSize ? [] : [`${size - header.cabinetSize} bytes after the cabinet's end`]),
   ];
@@ -162,7 +165,7 @@ async function readFolders(
   const starts = new Set<number>();
   while (folders.length < folderCount) {
     const { offset } = cursor;
-    const folder = decodeFolder(await cursor.take(FOLDER_SIZE + reserve, "a folder"));
+    const folder = readFields(FOLDER, await cursor.take(FOLDER_SIZE + reserve, "a folder"));
     checkFolder(folder, offset, end, size);
     if (folder.blockCount > 0) {
       if (starts.has(folder.dataOffset)) throw corrupt("two folders with the same data", offset);
@@ -174,7 +177,7 @@ async function readFolders(
 }
 
 function checkFolder(
-  { dataOffset, blockCount }: { dataOffset: number; blockCount: number },
+  { dataOffset, blockCount }: Folder,
   offset: number,
   tablesEnd: number,
   size: number,
@@ -247,7 +250,7 @@ async function whatFollows(
 
 async function readFile(cursor: Cursor, folders: readonly CabinetFolder[]): Promise<CabinetFile> {
   const { offset } = cursor;
-  const record = decodeFileRecord(await cursor.take(FILE_SIZE, "a file's record"));
+  const record = readFields(FILE, await cursor.take(FILE_SIZE, "a file's record"));
   const name = await readName(cursor, (record.attributes & ATTRIBUTE.nameIsUtf8) !== 0);
   const folder = folders[record.folderIndex];
   if (record.folderIndex >= MAX_FOLDERS) {
