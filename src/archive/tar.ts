@@ -15,7 +15,7 @@ import { UniqueNames } from "./entries/names.ts";
 import { orderEntries } from "./entries/order.ts";
 import { EntryReader, type Reading } from "./entries/reading.ts";
 import { Spool } from "./entries/spool.ts";
-import { extractFile } from "./entries/target.ts";
+import { extractFiles } from "./entries/target.ts";
 
 const READ_SIZE = 256 * 1024;
 
@@ -168,26 +168,12 @@ function checkTarHeader({ name, size = 0, mtime, type }: Header): TarFile {
 }
 
 /**
- * Extracts all files below `directory`, which exists. Stops at the first that is wrong; files before it stay, whole.
- * @throws what `readTar` and `extractFile` throw; CER_DAMAGED when the files have more than `maxBytes` bytes together.
+ * Extracts all files below `directory`, as `extractFiles` does.
+ * @throws what `readTar` and `extractFiles` throw.
  */
-export async function extractTar(
+export function extractTar(
   source: AsyncIterable<Uint8Array>,
   directory: string,
-  { maxBytes = Number.POSITIVE_INFINITY }: { maxBytes?: number } = {},
 ): Promise<readonly TarFile[]> {
-  const extracted: TarFile[] = [];
-  let total = 0;
-  for await (const { file, content } of readTar(source)) {
-    total += file.size;
-    if (total > maxBytes) {
-      throw new CerError(
-        "CER_DAMAGED",
-        `the tar's files have more than the ${maxBytes} bytes that are accepted`,
-      );
-    }
-    await extractFile(directory, file, content);
-    extracted.push(file);
-  }
-  return extracted;
+  return extractFiles(readTar(source), directory);
 }

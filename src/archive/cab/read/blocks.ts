@@ -3,7 +3,7 @@
  * history, and all that can be wrong with a block. Memory is a few blocks, whatever the cabinet claims.
  */
 import { inflateRawSync } from "node:zlib";
-import { ArchiveError } from "../../entries/error.ts";
+import { ArchiveError, corrupt } from "../../entries/error.ts";
 import { blockChecksum, xorWords } from "../checksum.ts";
 import {
   BLOCK_SIZE,
@@ -25,18 +25,16 @@ type Block = {
   readonly uncompressedSize: number;
 };
 
-/** Where a folder's data ends. */
-export type FolderEnd = { readonly offset: number };
-
 /**
- * The uncompressed bytes of a folder, block by block. A chunk is good until the next one is asked for.
+ * The uncompressed bytes of a folder, block by block, and the offset at which its data ends. A chunk is good until the
+ * next one is asked for.
  * @throws {ArchiveError} CAB_UNSUPPORTED, CAB_TRUNCATED, CAB_CORRUPT, CAB_CHECKSUM, with the offset of the block.
  */
 export async function* readFolder(
   source: Source,
   { blockReserve }: Cabinet,
   folder: CabinetFolder,
-): AsyncGenerator<Buffer, FolderEnd> {
+): AsyncGenerator<Buffer, number> {
   const { compression } = folder;
   if (compression !== "none" && compression !== "mszip") {
     const message = `a folder is compressed with ${compression === "lzx" ? "LZX" : "Quantum"}, which is not supported`;
@@ -49,7 +47,7 @@ export async function* readFolder(
     checkBlock(block, blockReserve);
     yield compression === "none" ? storedContent(block) : inflater.inflate(block);
   }
-  return { offset: cursor.offset };
+  return cursor.offset;
 }
 
 async function readBlock(cursor: Cursor, reserve: number): Promise<Block> {
@@ -170,8 +168,4 @@ function inflateBytes(deflated: Buffer, history: Buffer | null, size: number, of
 function joinHistory(history: Buffer | null, content: Buffer): Buffer {
   if (history === null || content.length === BLOCK_SIZE) return content;
   return Buffer.concat([history, content]).subarray(-BLOCK_SIZE);
-}
-
-function corrupt(message: string, offset: number): ArchiveError {
-  return new ArchiveError("CAB_CORRUPT", message, { offset });
 }
