@@ -6,10 +6,9 @@ import type { FileHandle } from "node:fs/promises";
 
 /**
  * A file the caller has opened. At most `size` bytes are read: a file that grows is taken as it was when opened. The
- * handle, or the plain descriptor, is closed when the entry is done with, whatever happens. A descriptor is read
- * synchronously while it is small, which makes thousands of small files four times as fast.
+ * handle is closed when the entry is done with, whatever happens.
  */
-export type OpenedFile = { readonly handle: FileHandle | number; readonly size: number };
+export type OpenedFile = { readonly handle: Pick<FileHandle, "fd" | "close">; readonly size: number };
 
 export type EntryBody = Buffer | AsyncIterable<Uint8Array> | OpenedFile;
 
