@@ -36,7 +36,7 @@ export async function writeTar(
   options: WriteOptions,
 ): Promise<Archive> {
   const spool = new Spool(options.spoolDir, options.memoryLimit);
-  const reader = new EntryReader(options);
+  const reader = new EntryReader(options.signal);
   const names = new UniqueNames();
   const pieces: Piece[] = [];
   try {

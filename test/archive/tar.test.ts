@@ -152,12 +152,14 @@ test("aborting and a failing spool end it and leave nothing", async (t) => {
     const stop = () => {
       if (--left === 0) controller.abort(new Error("enough"));
     };
-    const writing = writeTar([entry("a", logText(2_000_000, 1)), entry("b", "x")], {
-      spoolDir: folder,
-      memoryLimit: 0,
-      signal: controller.signal,
-      onProgress: stop,
-    });
+    async function* inPieces(body: Buffer) {
+      for (let at = 0; at < body.length; at += 256 * 1024) {
+        stop();
+        yield body.subarray(at, at + 256 * 1024);
+      }
+    }
+    const entries = [entry("a", inPieces(logText(2_000_000, 1))), entry("b", inPieces(Buffer.from("x")))];
+    const writing = writeTar(entries, { spoolDir: folder, memoryLimit: 0, signal: controller.signal });
     if (step < 10) await assert.rejects(writing, { message: "enough" });
     else await (await writing).dispose();
     assert.deepEqual(await readdir(folder), []);

@@ -37,14 +37,8 @@ export const FLAG_RESERVE_PRESENT = 0x0004;
 /** typeCompress, low nibble. */
 export const COMPRESSION = { none: 0, mszip: 1, quantum: 2, lzx: 3 } as const;
 
-export const ATTRIBUTE = {
-  readOnly: 0x01,
-  hidden: 0x02,
-  system: 0x04,
-  archive: 0x20,
-  exec: 0x40,
-  nameIsUtf8: 0x80,
-} as const;
+/** A file's attributes, of DOS: "archive", which all files are given; and the cabinet's mark of a name in UTF-8. */
+export const ATTRIBUTE = { archive: 0x20, nameIsUtf8: 0x80 } as const;
 
 /** The fields of a structure in their order, each with its width in bytes. All are unsigned and little-endian. */
 type Layout = Readonly<Record<string, number>>;

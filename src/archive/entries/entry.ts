@@ -16,8 +16,6 @@ export type Entry = {
   /** The name wanted. The writer makes it safe and unique without regard to case; the result keeps this one. */
   readonly name: string;
   readonly time: Date;
-  /** DOS attributes; 0x20, archive, when left out. */
-  readonly attributes?: number;
   /**
    * Called once, when the entry's turn comes, with the results of all entries before it: a manifest as the last entry
    * can so tell sizes and hashes. Null leaves the entry out; throwing leaves it out with the error's message as reason.
@@ -58,8 +56,6 @@ export type WriteOptions = {
   /** Bytes of the archive kept in memory before it moves to a file. 2 MiB when left out. */
   readonly memoryLimit?: number;
   readonly signal?: AbortSignal;
-  /** Called with the bytes read so far, of all entries together. */
-  readonly onProgress?: (bytesRead: number) => void;
   /** Entries larger than a file in the archive can be become numbered parts instead of being left out. */
   readonly splitLarge?: boolean;
 };

@@ -5,16 +5,15 @@
 import { abortable, Measure } from "../../bytes.ts";
 import { messageOf } from "../../errors.ts";
 import { type Body, openBody } from "./body.ts";
-import { absentEntry, type Entry, type EntryBody, type EntryResult, type WriteOptions } from "./entry.ts";
+import { absentEntry, type Entry, type EntryBody, type EntryResult } from "./entry.ts";
 
 export class EntryReader {
   /** What became of the entries so far. */
   readonly results: EntryResult[] = [];
-  readonly #options: WriteOptions;
-  #bytesRead = 0;
+  readonly #signal: AbortSignal | undefined;
 
-  constructor(options: WriteOptions) {
-    this.#options = options;
+  constructor(signal: AbortSignal | undefined) {
+    this.#signal = signal;
   }
 
   /**
@@ -28,7 +27,7 @@ export class EntryReader {
       return;
     }
     try {
-      this.results.push(await store(new Reading(entry, body, this.#options.signal, this.#count)));
+      this.results.push(await store(new Reading(entry, body, this.#signal)));
     } finally {
       await body.close();
     }
@@ -36,7 +35,7 @@ export class EntryReader {
 
   /** The entry's body, or the result of an entry that has none. */
   async #open(entry: Entry): Promise<Body | EntryResult> {
-    const { signal } = this.#options;
+    const signal = this.#signal;
     const opening = (async () => entry.open(this.results))();
     try {
       const body = await abortable(opening, signal);
@@ -47,11 +46,6 @@ export class EntryReader {
       throw error;
     }
   }
-
-  readonly #count = (bytes: number): void => {
-    this.#bytesRead += bytes;
-    this.#options.onProgress?.(this.#bytesRead);
-  };
 }
 
 function closeUnread(body: EntryBody | null): void {
@@ -65,19 +59,17 @@ export class Reading {
   readonly #entry: Entry;
   readonly #body: Body;
   readonly #signal: AbortSignal | undefined;
-  readonly #onRead: (bytes: number) => void;
   readonly #read: Measure;
   /** Why the end is missing. */
   #missing: string | null = null;
   /** Whether it is missing because the archive has no more room. */
   #isCrowdedOut = false;
 
-  constructor(entry: Entry, body: Body, signal: AbortSignal | undefined, onRead: (bytes: number) => void) {
+  constructor(entry: Entry, body: Body, signal: AbortSignal | undefined) {
     this.expected = body.size;
     this.#entry = entry;
     this.#body = body;
     this.#signal = signal;
-    this.#onRead = onRead;
     this.#read = new Measure(body.size);
   }
 
@@ -90,10 +82,7 @@ export class Reading {
   async next(target: Buffer): Promise<Buffer> {
     const count = target.length === 0 ? 0 : await this.#attempt(() => this.#body.read(target), 0);
     const bytes = target.subarray(0, count);
-    if (count > 0) {
-      this.#read.add(bytes);
-      this.#onRead(count);
-    }
+    if (count > 0) this.#read.add(bytes);
     return bytes;
   }
 

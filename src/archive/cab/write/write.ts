@@ -52,10 +52,6 @@ const ENTRY_OVERHEAD = FILE_SIZE + MAX_SAFE_NAME_SIZE + 1 + 1024;
  */
 const HALF_FOLDER = MAX_FOLDER_SIZE / 2;
 
-/** Attributes a caller may set: those all readers take. */
-const SETTABLE_ATTRIBUTES =
-  ATTRIBUTE.readOnly | ATTRIBUTE.hidden | ATTRIBUTE.system | ATTRIBUTE.archive | ATTRIBUTE.exec;
-
 /**
  * Writes a cabinet of `entries`, MSZIP-compressed or stored. Same entries, same bytes.
  * @throws {ArchiveError} CAB_WRITE_FAILED when the spool cannot be written.
@@ -103,7 +99,7 @@ class CabinetWriter {
     this.#options = options;
     this.#level = options.compression ?? DEFAULT_LEVEL;
     this.#segments = new Segments(spool, this.#level, options.signal);
-    this.#reader = new EntryReader(options);
+    this.#reader = new EntryReader(options.signal);
   }
 
   async add(entry: Entry, isLast: boolean): Promise<void> {
@@ -235,15 +231,8 @@ class CabinetWriter {
     const name = this.#names.take(wanted);
     const bytes = Buffer.from(name);
     const isAscii = bytes.length === name.length;
-    const attributes = (entry.attributes ?? ATTRIBUTE.archive) & SETTABLE_ATTRIBUTES;
-    const record = encodeFileRecord(
-      {
-        ...file,
-        ...encodeDosTime(entry.time),
-        attributes: attributes | (isAscii ? 0 : ATTRIBUTE.nameIsUtf8),
-      },
-      bytes,
-    );
+    const attributes = ATTRIBUTE.archive | (isAscii ? 0 : ATTRIBUTE.nameIsUtf8);
+    const record = encodeFileRecord({ ...file, ...encodeDosTime(entry.time), attributes }, bytes);
     this.#records.push(record);
     this.#recordsSize += record.length;
     return name;
