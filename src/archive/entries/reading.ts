@@ -7,6 +7,7 @@ import { messageOf } from "../../errors.ts";
 import { type Body, openBody } from "./body.ts";
 import { absentEntry, type Entry, type EntryBody, type EntryResult } from "./entry.ts";
 
+/** Reads the entries of one archive. */
 export class EntryReader {
   /** What became of the entries so far. */
   readonly results: EntryResult[] = [];
