@@ -64,25 +64,15 @@ export type Event = {
   readonly files: readonly AttachedFile[];
 };
 
-/** What the user said, from a file, from flags, or both: any part may be missing. */
-export type EventInput = {
-  readonly reportType?: ReportType;
-  readonly eventType?: string;
-  readonly friendlyEventName?: string;
-  readonly eventDescription?: string;
-  readonly eventTime?: bigint;
-  readonly machine?: {
-    readonly name?: string;
-    readonly os?: string;
-    readonly lcid?: number;
-    readonly oem?: string;
-  };
-  readonly user?: { readonly name?: string };
-  readonly application?: { readonly name?: string; readonly path?: string; readonly company?: string };
-  readonly parameters?: readonly Parameter[];
-  readonly secondaryParameters?: readonly SecondaryParameter[];
-  readonly files?: readonly AttachedFile[];
-};
+/** A value of which any part may be missing; its lists are whole. */
+type Partly<T> = T extends object
+  ? T extends readonly unknown[]
+    ? T
+    : { readonly [K in keyof T]?: Partly<NonNullable<T[K]>> }
+  : T;
+
+/** What the user said, from a file, from flags, or both. */
+export type EventInput = Partly<Event>;
 
 /** maxpathstring and string32 ([MS-CER2] 2.2.1.2.1, 2.2.1.2.7), in characters. */
 const MAX_PATH_STRING = 256;
@@ -130,9 +120,8 @@ export function completeEvent(
   options: { now: number; truncate: boolean },
 ): { event: Event; warnings: string[] } {
   const warnings: string[] = [];
-  const bounded = (field: string, value: string, bound: number, givenByUser: boolean) =>
-    holdToBound({ field, value, bound, mayCut: options.truncate || !givenByUser }, warnings);
-  const path = (field: string, value: string) => bounded(field, value, MAX_PATH_STRING, true);
+  const bounded = holdToBounds(options.truncate, warnings);
+  const path = (field: string, value: string) => bounded(field, value, MAX_PATH_STRING);
   const { machine = {}, user = {}, application = {} } = input;
   const event: Event = {
     reportType: input.reportType ?? 1,
@@ -144,7 +133,7 @@ export function completeEvent(
       name: bounded("machine.name", machine.name ?? facts.name, MAX_PATH_STRING, machine.name !== undefined),
       os: machine.os ?? facts.os,
       lcid: machine.lcid ?? facts.lcid,
-      oem: machine.oem === undefined ? null : bounded("machine.oem", machine.oem, MAX_OEM, true),
+      oem: machine.oem === undefined ? null : bounded("machine.oem", machine.oem, MAX_OEM),
     },
     user: { name: user.name ?? facts.user },
     application: completeApplication(application, path),
@@ -180,28 +169,25 @@ export function baseName(path: string): string {
   return path.split(/[\\/]/).findLast((part) => part !== "") ?? path;
 }
 
-function holdToBound(
-  value: { field: string; value: string; bound: number; mayCut: boolean },
-  warnings: string[],
-): string {
-  const { field, bound, mayCut } = value;
-  if (/[\r\n]/.test(value.value) && !mayCut)
-    throw new CerError(
-      "CER_EVENT_INVALID",
-      `${field} holds a line break, which the report's schema forbids.`,
-      { hint: "Write it on one line, or let cer put a space there with --truncate." },
-    );
-  const text = value.value.replace(/[\r\n]+/g, " ");
-  const characters = [...text];
-  if (characters.length <= bound) return text;
-  if (!mayCut)
-    throw new CerError(
-      "CER_TOO_LONG",
-      `${field} has ${characters.length} characters, the bound is ${bound}.`,
-      {
+/** Makes what gives a value on one line and within its bound, cut where that is allowed. */
+function holdToBounds(truncate: boolean, warnings: string[]) {
+  return (field: string, value: string, bound: number, givenByUser = true): string => {
+    const mayCut = truncate || !givenByUser;
+    if (/[\r\n]/.test(value) && !mayCut)
+      throw new CerError(
+        "CER_EVENT_INVALID",
+        `${field} holds a line break, which the report's schema forbids.`,
+        { hint: "Write it on one line, or let cer put a space there with --truncate." },
+      );
+    const text = value.replace(/[\r\n]+/g, " ");
+    const characters = [...text];
+    const { length } = characters;
+    if (length <= bound) return text;
+    if (!mayCut)
+      throw new CerError("CER_TOO_LONG", `${field} has ${length} characters, the bound is ${bound}.`, {
         hint: "Shorten it, or let cer cut it with --truncate.",
-      },
-    );
-  warnings.push(`${field} had ${characters.length} characters and was cut to the bound of ${bound}.`);
-  return characters.slice(0, bound).join("");
+      });
+    warnings.push(`${field} had ${length} characters and was cut to the bound of ${bound}.`);
+    return characters.slice(0, bound).join("");
+  };
 }

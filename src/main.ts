@@ -43,7 +43,8 @@ export async function main(): Promise<ExitCode> {
   ignoreClosedPipe();
   try {
     const command = parseCommandLine(args, manifest.version);
-    return interruption.verdict(await run(command, contextOf(colorOf(command), interruption.signal)));
+    const color = "output" in command ? command.output.color : true;
+    return interruption.verdict(await run(command, contextOf(color, interruption.signal)));
   } catch (thrown) {
     return interruption.verdict(complain(asCerError(thrown), args));
   } finally {
@@ -75,10 +76,6 @@ async function run(command: Command, context: Context): Promise<ExitCode> {
       process.stdout.write(command.text);
       return EXIT.ok;
   }
-}
-
-function colorOf(command: Command): boolean {
-  return "output" in command ? command.output.color : true;
 }
 
 function contextOf(color: boolean, signal: AbortSignal): Context {
@@ -138,15 +135,8 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGBREAK: 130 } as const;
 /** Codes of a run that has more to do. */
 const UNDONE: ReadonlySet<ExitCode> = new Set<ExitCode>([EXIT.deferred, exitCodeOf("CER_INTERRUPTED")]);
 
-type Interruption = {
-  readonly signal: AbortSignal;
-  /** The code of a run that was stopped before its work was done tells by what. */
-  verdict(code: ExitCode): ExitCode;
-  unlisten(): void;
-};
-
 /** The first signal asks the command to stop and settle; the second leaves at once. */
-function listenToSignals(): Interruption {
+function listenToSignals() {
   const stop = new AbortController();
   let stopped: ExitCode | null = null;
   const onSignal = (signal: NodeJS.Signals) => {
@@ -160,7 +150,8 @@ function listenToSignals(): Interruption {
   for (const signal of signals) process.on(signal, onSignal);
   return {
     signal: stop.signal,
-    verdict: (code) => (stopped !== null && UNDONE.has(code) ? stopped : code),
+    /** The code of a run that was stopped before its work was done tells by what. */
+    verdict: (code: ExitCode) => (stopped !== null && UNDONE.has(code) ? stopped : code),
     unlisten: () => {
       for (const signal of signals) process.off(signal, onSignal);
     },

@@ -1,98 +1,62 @@
-/** The options that describe an event. */
+/** The flags that describe an event. */
 
 import type { Command as Parser } from "commander";
 import { CerError } from "../errors.ts";
 import { parseEventTime, parseReportType } from "../event/json.ts";
 import type { EventFlags } from "../event/read.ts";
-import type { EventInput, Parameter, SecondaryParameter } from "../event.ts";
-import { present, refuse } from "./word.ts";
+import type { Parameter, SecondaryParameter } from "../event.ts";
+import { addFlags, present, refuse, word, words } from "./flag.ts";
 
-const EVENT_TEXTS = [
-  ["--event-type <name>", "what kind of event, APPCRASH for example"],
-  ["--friendly-name <text>", "the event's name as people say it"],
-  ["--description <text>", "what happened"],
-  ["--app-name <name>", "the application"],
-  ["--app-path <path>", "where the application is"],
-  ["--app-company <name>", "who made the application"],
-  ["--machine-name <name>", "this machine's full name"],
-  ["--os <numbers>", "major.minor.build.platform.spMajor.spMinor.suite.product"],
-  ["--oem <name>", "who made the machine"],
-  ["--user <name>", "the user the report is for"],
-] as const;
-
-export type EventOptions = {
-  reportType?: EventInput["reportType"];
-  eventTime?: bigint;
-  lcid?: number;
-  eventType?: string;
-  friendlyName?: string;
-  description?: string;
-  appName?: string;
-  appPath?: string;
-  appCompany?: string;
-  machineName?: string;
-  os?: string;
-  oem?: string;
-  user?: string;
-  param?: string[];
-  secondary?: SecondaryParameter[];
-  file?: string[];
-  minidump?: string[];
-  heapdump?: string[];
-  document?: string[];
-};
-
-export function addEventOptions(command: Parser): void {
-  command
-    .optionsGroup("The event:")
-    .option(
+/** @throws CerError CER_EVENT_INVALID, when they are read, for too many parameters */
+export function addEvent(command: Parser): () => EventFlags {
+  const read = addFlags(command, "The event:", {
+    reportType: word(
       "--report-type <type>",
       "0-4, or NonCritical, Critical, ApplicationCrash, ApplicationHang, Kernel",
-      (word) => parseReportType(word, "--report-type"),
-    )
-    .option("--event-time <time>", "FILETIME or ISO 8601; now when left out", (word) =>
-      parseEventTime(word, "--event-time"),
-    )
-    .option("--lcid <number>", "locale, as a Windows LCID", lcidOf);
-  for (const [flags, about] of EVENT_TEXTS) command.option(flags, about);
-  command
-    .option("-p, --param <[name=]value>", "the next signature parameter (repeatable, at most ten)", collect)
-    .option("--secondary <name=value>", "a secondary parameter (repeatable)", collectSecondary)
-    .option("--file <path>", "attach a file (repeatable)", collect)
-    .option("--minidump <path>", "attach a minidump (repeatable)", collect)
-    .option(
+      parseReportType,
+    ),
+    eventTime: word("--event-time <time>", "FILETIME or ISO 8601; now when left out", parseEventTime),
+    lcid: word("--lcid <number>", "locale, as a Windows LCID", parseLcid),
+    eventType: word("--event-type <name>", "what kind of event, APPCRASH for example"),
+    friendlyEventName: word("--friendly-name <text>", "the event's name as people say it"),
+    eventDescription: word("--description <text>", "what happened"),
+    appName: word("--app-name <name>", "the application"),
+    appPath: word("--app-path <path>", "where the application is"),
+    appCompany: word("--app-company <name>", "who made the application"),
+    machineName: word("--machine-name <name>", "this machine's full name"),
+    os: word("--os <numbers>", "major.minor.build.platform.spMajor.spMinor.suite.product"),
+    oem: word("--oem <name>", "who made the machine"),
+    user: word("--user <name>", "the user the report is for"),
+    parameters: words("-p, --param <[name=]value>", "the next signature parameter (repeatable, at most ten)"),
+    secondary: words("--secondary <name=value>", "a secondary parameter (repeatable)", parseSecondary),
+    files: words("--file <path>", "attach a file (repeatable)"),
+    minidumps: words("--minidump <path>", "attach a minidump (repeatable)"),
+    heapdumps: words(
       "--heapdump <path>",
       "attach a heap dump, sent only when the server asks for memory (repeatable)",
-      collect,
-    )
-    .option(
+    ),
+    documents: words(
       "--document <path>",
       "attach a document, sent only when the server asks for documents (repeatable)",
-      collect,
-    );
-}
-
-export function eventFlags(options: EventOptions): EventFlags {
-  const { reportType, eventTime, eventType, friendlyName, description, secondary } = options;
-  return {
-    ...present({
-      reportType,
-      eventTime,
-      eventType,
-      friendlyEventName: friendlyName,
-      eventDescription: description,
-    }),
-    machine: present({ name: options.machineName, os: options.os, lcid: options.lcid, oem: options.oem }),
-    user: present({ name: options.user }),
-    application: present({ name: options.appName, path: options.appPath, company: options.appCompany }),
-    ...(options.param === undefined ? {} : { parameters: parametersOf(options.param) }),
-    secondaryParameters: secondary ?? [],
-    attach: [
-      ...(options.minidump ?? []).map((path) => ({ path, type: 2 as const })),
-      ...(options.heapdump ?? []).map((path) => ({ path, type: 3 as const })),
-      ...(options.document ?? []).map((path) => ({ path, type: 4 as const })),
-      ...(options.file ?? []).map((path) => ({ path, type: 5 as const })),
-    ],
+    ),
+  });
+  return () => {
+    const flags = read();
+    const { reportType, eventTime, eventType, friendlyEventName, eventDescription } = flags;
+    return {
+      ...present({ reportType, eventTime, eventType, friendlyEventName, eventDescription }),
+      machine: present({ name: flags.machineName, os: flags.os, lcid: flags.lcid, oem: flags.oem }),
+      user: present({ name: flags.user }),
+      application: present({ name: flags.appName, path: flags.appPath, company: flags.appCompany }),
+      ...(flags.parameters.length === 0 ? {} : { parameters: parametersOf(flags.parameters) }),
+      secondaryParameters: flags.secondary,
+      attach: [
+        ...flags.minidumps.map((path) => ({ path, type: 2 as const })),
+        ...flags.heapdumps.map((path) => ({ path, type: 3 as const })),
+        ...flags.documents.map((path) => ({ path, type: 4 as const })),
+        ...flags.files.map((path) => ({ path, type: 5 as const })),
+      ],
+    };
   };
 }
 
@@ -110,19 +74,14 @@ function parametersOf(words: readonly string[]): Parameter[] {
   });
 }
 
-/** Gathers a repeatable option. */
-export function collect(word: string, words: string[] | undefined): string[] {
-  return [...(words ?? []), word];
-}
-
-function collectSecondary(word: string, found: SecondaryParameter[] | undefined): SecondaryParameter[] {
+function parseSecondary(word: string, where: string): SecondaryParameter {
   const at = word.indexOf("=");
-  if (at < 1) refuse("--secondary", word, "NAME=VALUE");
-  return [...(found ?? []), { name: word.slice(0, at), value: word.slice(at + 1) }];
+  if (at < 1) refuse(where, word, "NAME=VALUE");
+  return { name: word.slice(0, at), value: word.slice(at + 1) };
 }
 
-function lcidOf(word: string): number {
+function parseLcid(word: string, where: string): number {
   const number = /^[0-9]{1,10}$/.test(word) ? Number(word) : 0;
-  if (number < 1 || number > 0xffff_ffff) refuse("--lcid", word, "a number, 1033 for example");
+  if (number < 1 || number > 0xffff_ffff) refuse(where, word, "a number, 1033 for example");
   return number;
 }

@@ -5,10 +5,7 @@
 
 import type { Terminal } from "../context.ts";
 
-type Stream = {
-  write(text: string): unknown;
-  readonly isTTY?: boolean;
-};
+type Stream = { write(text: string): unknown; readonly isTTY?: boolean };
 
 const STYLES = { good: "32", bad: "31", dim: "2" } as const;
 

@@ -5,10 +5,8 @@
 
 import { uptime } from "node:os";
 import { MIN_SIZE, type Policy } from "../consent/policy.ts";
+import type { Limits } from "../system/run-program.ts";
 import type { Refused } from "./files/open.ts";
-
-/** Bounds of one collector's run. */
-export type Limits = { readonly timeoutMs: number; readonly maxBytes: number; readonly signal: AbortSignal };
 
 export const TIME_REACHED: Refused = {
   ok: false,

@@ -57,7 +57,11 @@ export function refuseRecord(record: ItemRecord, { state, rule, reason }: Omit<R
 
 /** Notes something of an item that is collected all the same. */
 export function addReason(record: ItemRecord, reason: string): void {
-  record.reason = record.reason === null ? reason : `${record.reason}; ${reason}`;
+  record.reason = withReason(record.reason, reason);
+}
+
+function withReason(before: string | null, reason: string): string {
+  return before === null ? reason : `${before}; ${reason}`;
 }
 
 /** The items as they stand, given what the archive has stored so far. */
@@ -75,15 +79,8 @@ function finishItem(record: ItemRecord, results: readonly EntryResult[]): Manife
   if (files.length === 0)
     return { ...line, state: "failed", reason: reasonOfLoss(stored) ?? reason ?? NOT_STORED, files };
   const wasCut = stored.some((result) => result.state === "cut");
-  const reasons = [reason, wasCut ? "only its beginning could be read" : null].filter(
-    (text) => text !== null,
-  );
-  return {
-    ...line,
-    state: wasCut ? "cut" : state,
-    reason: reasons.length === 0 ? null : reasons.join("; "),
-    files,
-  };
+  if (!wasCut) return { ...line, state, reason, files };
+  return { ...line, state: "cut", reason: withReason(reason, "only its beginning could be read"), files };
 }
 
 const NOT_STORED = "it could not be stored";

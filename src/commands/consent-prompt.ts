@@ -17,15 +17,12 @@ export function requireSomebodyToAsk(
   event: string | null,
 ): void {
   if (policy.consent !== "ask" || (terminal.isInteractive && event !== "-")) return;
-  const why =
+  const [why, instead] =
     event === "-"
-      ? "standard input holds the event and cannot hold answers as well"
-      : "there is no terminal to ask at";
+      ? ["standard input holds the event and cannot hold answers as well", "the event as a file, or "]
+      : ["there is no terminal to ask at", ""];
   throw new CerError("CER_USAGE", `Consent is "ask" (${consentFrom}), but ${why}.`, {
-    hint:
-      event === "-"
-        ? "Nothing was sent. Give the event as a file, or --consent parameters, safe or all."
-        : "Nothing was sent. Give --consent parameters, safe or all.",
+    hint: `Nothing was sent. Give ${instead}--consent parameters, safe or all.`,
   });
 }
 

@@ -3,11 +3,11 @@
 import { createReadStream } from "node:fs";
 import { mkdir, open, readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
-import { verifyCabinet } from "../archive/cab/read/contents.ts";
-import { extractCabinet } from "../archive/cab/read/extract.ts";
+import type { Readable } from "node:stream";
+import { extractCabinet, verifyCabinet } from "../archive/cab/read/contents.ts";
 import { openSource } from "../archive/cab/read/source.ts";
 import { readCabinet } from "../archive/cab/read/tables.ts";
-import { extractTar, readTar } from "../archive/tar.ts";
+import { extractTar, readTar, type TarFile } from "../archive/tar.ts";
 import { asDamage } from "../archive/verify.ts";
 import type { InspectCommand } from "../cli/command.ts";
 import type { Context } from "../context.ts";
@@ -19,8 +19,7 @@ import { printResult, type Result } from "./print-result.ts";
 export async function runInspect(command: InspectCommand, context: Context): Promise<ExitCode> {
   const path = resolve(context.cwd, command.file);
   const kind = await sniff(path, command.file);
-  const isArchive = kind === "cab" || kind === "tar";
-  if (!isArchive && (command.extract !== null || command.verify))
+  if (kind === "document" && (command.extract !== null || command.verify))
     throw new CerError(
       "CER_USAGE",
       `${command.file} is no archive; --extract and --verify are for archives.`,
@@ -61,7 +60,10 @@ async function describe(
 ): Promise<Result> {
   if (kind === "document") return describeDocument(await readDocument(path, command.file), command.file);
   if (out !== null) await mkdir(out, { recursive: true, mode: 0o700 });
-  return kind === "cab" ? describeCabinet(path, command.verify, out) : describeTar(path, command.verify, out);
+  const contents = await (kind === "cab"
+    ? lookIntoCabinet(path, command.verify, out)
+    : lookIntoTar(path, out));
+  return tell(contents, command.verify || out !== null, out);
 }
 
 /** Bytes of a document that are read: a manifest of an archive as large as any. */
@@ -76,7 +78,17 @@ async function readDocument(path: string, shown: string): Promise<Buffer> {
   );
 }
 
-async function describeCabinet(path: string, verify: boolean, out: string | null): Promise<Result> {
+type Contents = {
+  readonly kind: "cabinet" | "tar";
+  /** What the archive is, in words. */
+  readonly head: string;
+  /** Bytes of the archive. */
+  readonly bytes: number;
+  readonly files: readonly { readonly name: string; readonly size: number; readonly time: Date | null }[];
+  readonly warnings: readonly string[];
+};
+
+async function lookIntoCabinet(path: string, verify: boolean, out: string | null): Promise<Contents> {
   const source = await openSource(path);
   try {
     const cabinet = await readCabinet(source);
@@ -84,49 +96,39 @@ async function describeCabinet(path: string, verify: boolean, out: string | null
     else if (verify) await verifyCabinet(source, cabinet);
     const methods = [...new Set(cabinet.folders.map(({ compression }) => compression))].join(", ") || "none";
     const files = cabinet.files.map(({ name, size, time }) => ({ name, size, time }));
-    return tell(
-      `Cabinet ${cabinet.version}, ${methods}`,
-      { files, size: source.size, out, verify },
-      cabinet.warnings,
-    );
+    const head = `Cabinet ${cabinet.version}, ${methods}`;
+    return { kind: "cabinet", head, bytes: source.size, files, warnings: cabinet.warnings };
   } finally {
     await source.close();
   }
 }
 
-async function describeTar(path: string, verify: boolean, out: string | null): Promise<Result> {
-  const files = out === null ? await listTar(path) : await extractTar(createReadStream(path), out);
-  const { size } = await stat(path);
-  return tell("Tar", { files, size, out, verify }, []);
+/** A tar can be listed only by reading all of it, which also shows that it is whole. */
+async function lookIntoTar(path: string, out: string | null): Promise<Contents> {
+  const bytes = createReadStream(path);
+  const files = out === null ? await listTar(bytes) : await extractTar(bytes, out);
+  return { kind: "tar", head: "Tar", bytes: (await stat(path)).size, files, warnings: [] };
 }
 
-/** A tar can be listed only by reading all of it, which also shows that it is whole. */
-async function listTar(path: string): Promise<Listed[]> {
-  const files: Listed[] = [];
-  for await (const { file, content } of readTar(createReadStream(path))) {
+async function listTar(bytes: Readable) {
+  const files: TarFile[] = [];
+  for await (const { file, content } of readTar(bytes)) {
     for await (const _ of content);
     files.push(file);
   }
   return files;
 }
 
-type Listed = { readonly name: string; readonly size: number; readonly time: Date | null };
-
-type Looked = {
-  readonly files: readonly Listed[];
-  /** Bytes of the archive. */
-  readonly size: number;
-  readonly out: string | null;
-  readonly verify: boolean;
-};
-
-function tell(head: string, { files, size, out, verify }: Looked, warnings: readonly string[]): Result {
+function tell(
+  { kind, head, bytes, files, warnings }: Contents,
+  isChecked: boolean,
+  out: string | null,
+): Result {
   const total = files.reduce((sum, file) => sum + file.size, 0);
-  const ratio = size === 0 ? 0 : total / size;
-  const isChecked = verify || out !== null;
+  const ratio = bytes === 0 ? 0 : total / bytes;
   return {
     lines: [
-      `${head}, ${formatBytes(size)}: ${files.length} files, ${formatBytes(total)}, ${ratio.toFixed(1)}:1`,
+      `${head}, ${formatBytes(bytes)}: ${files.length} files, ${formatBytes(total)}, ${ratio.toFixed(1)}:1`,
       ...files.map(
         (file) =>
           `${String(file.size).padStart(12)}  ${file.time === null ? "no time".padEnd(19) : file.time.toISOString().slice(0, 19).replace("T", " ")}  ${stripControls(file.name)}`,
@@ -135,14 +137,6 @@ function tell(head: string, { files, size, out, verify }: Looked, warnings: read
       ...(isChecked ? ["Everything was read and is whole."] : []),
       ...(out === null ? [] : [`Extracted to ${out}`]),
     ],
-    json: {
-      kind: head.startsWith("Tar") ? "tar" : "cabinet",
-      bytes: size,
-      contents: total,
-      files,
-      warnings,
-      verified: isChecked,
-      extracted: out,
-    },
+    json: { kind, bytes, contents: total, files, warnings, verified: isChecked, extracted: out },
   };
 }

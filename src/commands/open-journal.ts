@@ -2,7 +2,7 @@
 
 import { hostname } from "node:os";
 import { resolve } from "node:path";
-import type { TargetFlags } from "../cli/command.ts";
+import type { TargetFlags } from "../cli/options.ts";
 import { type Source, strongestSetting } from "../config/settings.ts";
 import { readSources } from "../config/sources.ts";
 import type { Context } from "../context.ts";
@@ -26,11 +26,10 @@ export async function openNamedJournal(
       ? journalDirectory({ platform, env, home, isRoot: process.isRoot })
       : resolve(cwd, named);
   if (directory === null) {
-    const hint = "Name a directory with --journal DIR or CER_JOURNAL.";
-    return {
-      journal: null,
-      why: new CerError("CER_JOURNAL_UNAVAILABLE", "There is no place for a journal.", { hint }),
-    };
+    const why = new CerError("CER_JOURNAL_UNAVAILABLE", "There is no place for a journal.", {
+      hint: "Name a directory with --journal DIR or CER_JOURNAL.",
+    });
+    return { journal: null, why };
   }
   const processes = await openProcesses({ ...process, platform, hostName: hostname() });
   const deps = { disk: openDisk(platform), processes, uid: process.uid, now, warn };

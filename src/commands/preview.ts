@@ -7,7 +7,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { PreviewCommand, SubmitCommand } from "../cli/command.ts";
 import { resolveDestination } from "../config/destination.ts";
-import type { Source } from "../config/settings.ts";
+import { type Source, strongestSetting } from "../config/settings.ts";
 import { readSources } from "../config/sources.ts";
 import { resolveTerms } from "../config/terms.ts";
 import type { CollectionPlan } from "../consent/plan.ts";
@@ -48,13 +48,32 @@ export async function runPreview(command: PreviewCommand, context: Context): Pro
     const { archive } = await buildArchive(answer.response, report, context, async () => new Map());
     if (archive !== null) written.push(...(await writeArchive(out, archive, command.archive.format)));
   }
-  const shown = { url: urlOf(sources), bytes: level1.length, xml: decodeReportText(level1).text };
-  await show({ shown, plan, warnings, written }, command, context);
+  const sent = { url: urlOf(sources), bytes: level1.length, xml: decodeReportText(level1).text };
+  const { json, quiet } = command.output;
+  const { print, say, paint } = context.terminal;
+  if (json) {
+    const told = { outcome: "dry-run", level1: sent, level2: asJson(plan), written, warnings, error: null };
+    print(JSON.stringify(told, null, 2));
+  } else if (!quiet) {
+    for (const warning of warnings) say(`warning: ${warning}`);
+    print(`Level 1: ${sent.bytes} bytes to ${sent.url ?? "no server (none is set)"}`);
+    print(sent.xml.trimEnd());
+    for (const line of await formatPlan(plan, paint)) print(line);
+    for (const path of written) print(`Wrote ${path}`);
+    print("Nothing was sent.");
+  }
   return EXIT.ok;
 }
 
+function asJson({ level2, level2Reason, items }: CollectionPlan) {
+  const shown = items.map(({ kind, item, decision, rule, reason }) => {
+    return { kind, item, decision, rule, reason };
+  });
+  return { runs: level2, reason: level2Reason, items: shown };
+}
+
 function urlOf(sources: readonly Source[]): string | null {
-  if (sources.every(({ settings }) => settings.server === undefined)) return null;
+  if (strongestSetting(sources, "server") === undefined) return null;
   const { origin, path } = resolveDestination(sources);
   return formatUrl(origin, path);
 }
@@ -94,40 +113,4 @@ function refuseToWrite(path: string, cause: NodeJS.ErrnoException): never {
     hint: "Name another directory with --out.",
     cause,
   });
-}
-
-type Preview = {
-  readonly shown: { readonly url: string | null; readonly bytes: number; readonly xml: string };
-  readonly plan: CollectionPlan;
-  readonly warnings: readonly string[];
-  readonly written: readonly string[];
-};
-
-async function show(
-  { shown, plan, warnings, written }: Preview,
-  { output }: PreviewCommand,
-  { terminal }: Context,
-): Promise<void> {
-  const { print, say, paint } = terminal;
-  if (output.json) {
-    const items = plan.items.map(({ kind, item, decision, rule, reason }) => ({
-      kind,
-      item,
-      decision,
-      rule,
-      reason,
-    }));
-    const level2 = { runs: plan.level2, reason: plan.level2Reason, items };
-    print(
-      JSON.stringify({ outcome: "dry-run", level1: shown, level2, written, warnings, error: null }, null, 2),
-    );
-    return;
-  }
-  if (!output.quiet) for (const warning of warnings) say(`warning: ${warning}`);
-  if (output.quiet) return;
-  print(`Level 1: ${shown.bytes} bytes to ${shown.url ?? "no server (none is set)"}`);
-  print(shown.xml.trimEnd());
-  for (const line of await formatPlan(plan, paint)) print(line);
-  for (const path of written) print(`Wrote ${path}`);
-  print("Nothing was sent.");
 }

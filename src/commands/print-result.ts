@@ -1,6 +1,6 @@
 /** What a command found, for people and for programs. */
 
-import type { OutputFlags } from "../cli/command.ts";
+import type { OutputFlags } from "../cli/options.ts";
 import type { Terminal } from "../context.ts";
 import { bigintAsText } from "../json.ts";
 

@@ -70,10 +70,7 @@ async function showOne(journal: Journal, word: string): Promise<Result> {
     server: record === null ? null : formatUrl(record.destination.origin, record.destination.path),
     eventType: record?.event.eventType ?? receipt?.event.eventType ?? null,
     attempts: (receipt ?? progress)?.attempts ?? [],
-    receipt: receipt && {
-      ...receipt,
-      event: { ...receipt.event, eventTime: String(receipt.event.eventTime) },
-    },
+    receipt,
   };
   const held = repeats.duplicates + repeats.suppressed;
   const lines =

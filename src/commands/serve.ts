@@ -1,28 +1,27 @@
 /** `cer serve`: the embedded CER server in the foreground, for trying out and for tests. */
 
+import { once } from "node:events";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { verifyArchive } from "../archive/verify.ts";
-import type { Command } from "../cli/command.ts";
+import type { ServeCommand } from "../cli/command.ts";
 import type { Context } from "../context.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
 import { quote, stripControls } from "../printable.ts";
 import type { ServerEvent, VerifyArchive } from "../server/handler.ts";
 import { startServer } from "../server/listen.ts";
 
+type ServeContext = Pick<Context, "signal" | "tempDir"> & {
+  readonly terminal: Pick<Context["terminal"], "print" | "say">;
+};
+
 /**
  * Serves until the signal aborts. A temporary directory is kept if anything was received, and removed if not.
  * @throws CerError as of `startServer`
  */
 export async function runServe(
-  command: Extract<Command, { name: "serve" }>,
-  {
-    terminal,
-    signal,
-    tempDir,
-  }: Pick<Context, "signal" | "tempDir"> & {
-    readonly terminal: Pick<Context["terminal"], "print" | "say">;
-  },
+  command: ServeCommand,
+  { terminal, signal, tempDir }: ServeContext,
   verify: VerifyArchive = verifyArchive,
 ): Promise<ExitCode> {
   const { print, say: warn } = terminal;
@@ -38,7 +37,7 @@ export async function runServe(
       );
     if (command.dir === null) warn(`What arrives is kept in ${dir}`);
     print(`Listening on ${server.url}`);
-    await aborted(signal);
+    if (!signal.aborted) await once(signal, "abort");
     await server.close();
     return EXIT.ok;
   } finally {
@@ -48,13 +47,6 @@ export async function runServe(
 
 function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.[0-9]{1,3}){3}$/.test(host);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 async function isUnused(dir: string): Promise<boolean> {

@@ -8,9 +8,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { verifyArchive } from "../archive/verify.ts";
 import { measure } from "../bytes.ts";
-import type { Command } from "../cli/command.ts";
+import type { SmokeCommand } from "../cli/command.ts";
 import { resolveDestination } from "../config/destination.ts";
-import type { Source } from "../config/settings.ts";
+import { type Source, strongestSetting } from "../config/settings.ts";
 import { readSources } from "../config/sources.ts";
 import { resolveTerms } from "../config/terms.ts";
 import type { Context } from "../context.ts";
@@ -25,8 +25,7 @@ import { startServer } from "../server/listen.ts";
 import { formatUrl } from "../wire/exchange.ts";
 import { encodeReport } from "../wire/report.ts";
 import { decodeAnswerText, decodeReportText } from "../wire/text.ts";
-
-type SmokeCommand = Extract<Command, { name: "smoke" }>;
+import { printResult } from "./print-result.ts";
 
 /** [MS-CER2] 4.4, step 4. */
 const EXAMPLE: Event = {
@@ -49,10 +48,10 @@ const EXAMPLE: Event = {
 
 export async function runSmoke(command: SmokeCommand, context: Context): Promise<ExitCode> {
   const sources = await readSources(command.target, context);
-  const isNamed = sources.some(({ settings }) => settings.server !== undefined);
-  const { outcome, steps } = isNamed
-    ? await smoke(sources, command, context, null)
-    : await smokeEmbedded(sources, command, context);
+  const isEmbedded = strongestSetting(sources, "server") === undefined;
+  const { outcome, steps } = isEmbedded
+    ? await smokeEmbedded(sources, command, context)
+    : await smoke(sources, command, context, null);
   show(outcome, steps, command, context);
   return exitCodeFor(outcome);
 }
@@ -154,37 +153,31 @@ function tellSteps(
 ): Step[] {
   const { level1: posted, level2 } = outcome;
   const answer = kept === null ? [] : linesOf(decodeAnswerText(kept.body));
-  const steps: Step[] = [
-    { number: 1, title: "An error occurs", seen: [`${EXAMPLE.eventType} in ${EXAMPLE.application?.name}`] },
-    { number: 2, title: "An error report is created", seen: [`event time ${EXAMPLE.eventTime} (FILETIME)`] },
-    { number: 3, title: "The destination server is checked", seen: [server] },
-    {
-      number: 4,
-      title: "The level 1 report is made",
-      seen: [`${formatBytes(level1.length)}, FF FE and UTF-16LE`, ...linesOf(decodeReportText(level1).text)],
-    },
+  const steps: (readonly [title: string, seen: readonly string[]])[] = [
+    ["An error occurs", [`${EXAMPLE.eventType} in ${EXAMPLE.application?.name}`]],
+    ["An error report is created", [`event time ${EXAMPLE.eventTime} (FILETIME)`]],
+    ["The destination server is checked", [server]],
+    [
+      "The level 1 report is made",
+      [`${formatBytes(level1.length)}, FF FE and UTF-16LE`, ...linesOf(decodeReportText(level1).text)],
+    ],
   ];
-  if (posted === null) return steps;
-  steps.push(
-    { number: 5, title: "It is POSTed", seen: [`POST ${posted.url}, ${posted.bytes} bytes`] },
-    { number: 6, title: `The server answers ${posted.status}`, seen: answer },
-  );
-  if (level2 === null) return steps;
-  const { archive, url, status } = level2;
-  steps.push(
-    {
-      number: 7,
-      title: "The cabinet is made",
-      seen: [
-        `${archive.bytes} bytes, SHA-256 ${archive.sha256}`,
-        ...archive.files.map(({ name, bytes }) => `${name}, ${formatBytes(bytes)}`),
-      ],
-    },
-    { number: 8, title: "It is PUT to the DumpFile path", seen: [`PUT ${url}`] },
-  );
-  if (status === null) return steps;
-  const checked = embedded && outcome.error === null ? ["what arrived is byte for byte what was sent"] : [];
-  return [...steps, { number: 9, title: `The server answers ${status}`, seen: checked }];
+  if (posted !== null)
+    steps.push(
+      ["It is POSTed", [`POST ${posted.url}, ${posted.bytes} bytes`]],
+      [`The server answers ${posted.status}`, answer],
+    );
+  if (level2 !== null) {
+    const { bytes, sha256, files } = level2.archive;
+    const members = files.map(({ name, bytes }) => `${name}, ${formatBytes(bytes)}`);
+    steps.push(
+      ["The cabinet is made", [`${bytes} bytes, SHA-256 ${sha256}`, ...members]],
+      ["It is PUT to the DumpFile path", [`PUT ${level2.url}`]],
+    );
+    const checked = embedded && outcome.error === null ? ["what arrived is byte for byte what was sent"] : [];
+    if (level2.status !== null) steps.push([`The server answers ${level2.status}`, checked]);
+  }
+  return steps.map(([title, seen], place) => ({ number: place + 1, title, seen }));
 }
 
 function linesOf(text: string): string[] {
@@ -201,12 +194,11 @@ function show(
   { terminal }: Context,
 ): void {
   const { print, say, paint } = terminal;
-  if (output.json) print(JSON.stringify({ ...outcome, steps }, null, 2));
-  else if (!output.quiet)
-    for (const { number, title, seen } of steps) {
-      print(`${number}. ${title}`);
-      for (const line of seen) print(`   ${paint("dim", line)}`);
-    }
+  const lines = steps.flatMap(({ number, title, seen }) => [
+    `${number}. ${title}`,
+    ...seen.map((line) => `   ${paint("dim", line)}`),
+  ]);
+  printResult({ lines, json: { ...outcome, steps } }, output, terminal);
   if (outcome.error !== null) {
     say(
       `${paint("bad", "Failed")} after step ${steps.at(-1)?.number}: ${stripControls(outcome.error.message)}`,

@@ -2,7 +2,8 @@
 
 import { writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import type { OutputFlags, SubmitCommand } from "../cli/command.ts";
+import type { SubmitCommand } from "../cli/command.ts";
+import type { OutputFlags } from "../cli/options.ts";
 import { formatOutcome } from "../cli/outcome-text.ts";
 import { resolveDestination } from "../config/destination.ts";
 import { proxyFor } from "../config/proxy.ts";
@@ -17,7 +18,7 @@ import { keepAndDeliver } from "../delivery/keep-and-deliver.ts";
 import { exitCodeFor, type Outcome } from "../delivery/outcome.ts";
 import { asCerError, type ExitCode } from "../errors.ts";
 import { makeReport } from "../event/read.ts";
-import { ADMISSION, type Admission } from "../journal/duplicates.ts";
+import { type AdmissionPolicy, DEFAULT_ADMISSION } from "../journal/duplicates.ts";
 import { encodeReceipt } from "../journal/entry/receipt.ts";
 import type { Journal } from "../journal/journal.ts";
 import { askForItems, requireSomebodyToAsk } from "./consent-prompt.ts";
@@ -51,11 +52,8 @@ export async function runSubmit(command: SubmitCommand, context: Context): Promi
   const options = deliverOptions(command, context, sources, bar.update);
   const tell = async (outcome: Outcome) => {
     await bar.stop();
-    return printOutcome(
-      { ...outcome, warnings: [...warnings, ...outcome.warnings] },
-      command.output,
-      context,
-    );
+    const told = { ...outcome, warnings: [...warnings, ...outcome.warnings] };
+    return printOutcome(told, command.output, context);
   };
   const opened = await openNamedJournal(sources, context, (problem) => warnings.push(problem));
   if (opened.journal === null) return tell((await deliverUnprotected(report, opened.why, options)).outcome);
@@ -75,11 +73,11 @@ export async function runSubmit(command: SubmitCommand, context: Context): Promi
   }
 }
 
-function admissionOf(sources: readonly Source[]): Admission {
+function admissionOf(sources: readonly Source[]): AdmissionPolicy {
   const hours = strongestSetting(sources, "duplicateHours");
   return {
-    window: hours === undefined ? ADMISSION.window : hours * HOUR,
-    perHour: strongestSetting(sources, "reportsPerHour") ?? ADMISSION.perHour,
+    window: hours === undefined ? DEFAULT_ADMISSION.window : hours * HOUR,
+    perHour: strongestSetting(sources, "reportsPerHour") ?? DEFAULT_ADMISSION.perHour,
   };
 }
 

@@ -39,9 +39,7 @@ async function exportTo(file: string, word: string, journal: Journal, context: C
     throw new CerError(
       "CER_ENTRY_BUSY",
       `Report ${id} is not waiting (${listed.state}); it cannot be exported.`,
-      {
-        hint: "cer queue retry ID makes a report that was given up wait again.",
-      },
+      { hint: "cer queue retry ID makes a report that was given up wait again." },
     );
   let size: number;
   try {

@@ -39,9 +39,7 @@ export function resolveDestination(sources: readonly Source[]): Destination {
         throw new CerError(
           "CER_BAD_SERVER",
           `There are two values for ${key} from ${source.name}: ${embedded} and ${set}.`,
-          {
-            hint: `Leave the ${key} out of the server's address or out of the other setting.`,
-          },
+          { hint: `Leave the ${key} out of the server's address or out of the other setting.` },
         );
       if (set !== undefined || embedded !== undefined) return set ?? embedded;
     }
@@ -110,9 +108,7 @@ function joinPath(prefix: string, path: string): string {
     throw new CerError(
       "CER_BAD_SERVER",
       `The path ${JSON.stringify(whole)} holds a character that a path cannot.`,
-      {
-        hint: "Percent-encode it.",
-      },
+      { hint: "Percent-encode it." },
     );
   return encodeURI(whole).replaceAll(/%25(?=[0-9a-f]{2})/gi, "%");
 }

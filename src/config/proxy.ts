@@ -19,9 +19,7 @@ export function proxyFor(origin: Origin, env: NodeJS.ProcessEnv): string | null 
   throw new CerError(
     "CER_CONFIG",
     "The proxy's address in the environment is not an http or https address.",
-    {
-      hint: `Look at ${names.join(", ")}.`,
-    },
+    { hint: `Look at ${names.join(", ")}.` },
   );
 }
 

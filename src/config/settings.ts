@@ -42,10 +42,7 @@ export type Settings = Readonly<
 export type Source = { readonly name: string; readonly settings: Settings };
 
 /** What the strongest source that has the setting says. */
-export function strongestSetting<K extends keyof Settings>(
-  sources: readonly Source[],
-  key: K,
-): Settings[K] | undefined {
+export function strongestSetting<K extends keyof Settings>(sources: readonly Source[], key: K) {
   return sources.find(({ settings }) => settings[key] !== undefined)?.settings[key];
 }
 

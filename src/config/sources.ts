@@ -3,16 +3,13 @@
 import { readFile } from "node:fs/promises";
 import { posix, win32 } from "node:path";
 import { parseSize } from "../consent/policy.ts";
+import type { Context } from "../context.ts";
 import { CerError } from "../errors.ts";
 import { parseJson, parseShape } from "../json.ts";
 import { decodeReportText } from "../wire/text.ts";
 import { ConfigSchema, parsePort, type Settings, type Source } from "./settings.ts";
 
-type Platform = {
-  readonly platform: NodeJS.Platform;
-  readonly env: NodeJS.ProcessEnv;
-  readonly home: string;
-};
+type Platform = Pick<Context, "platform" | "env" | "home">;
 
 /** The user's and the machine's configuration files, in this order, where the platform's conventions put them. */
 export function configFiles({ platform, env, home }: Platform): string[] {
@@ -71,25 +68,26 @@ async function readConfigFile(path: string, mustExist: boolean): Promise<Source 
   return { name: path, settings: { ...settings, ...Object.fromEntries(sizes) } as Settings };
 }
 
-/** What CER_SERVER, CER_PORT, CER_HTTPS, CER_CONSENT and CER_JOURNAL say. An empty variable says nothing. */
+const asWritten = (word: string) => word;
+
+/** The variable of a setting, and what its word means. */
+const VARIABLES = {
+  server: ["CER_SERVER", asWritten],
+  port: ["CER_PORT", parsePort],
+  https: ["CER_HTTPS", parseSwitch],
+  consent: ["CER_CONSENT", asWritten],
+  journal: ["CER_JOURNAL", asWritten],
+} as const satisfies {
+  [K in keyof Settings]?: readonly [string, (word: string, where: string) => Settings[K]];
+};
+
+/** An empty variable says nothing. */
 function readEnvironment(env: NodeJS.ProcessEnv): Source {
-  const {
-    CER_SERVER: server,
-    CER_PORT: port,
-    CER_HTTPS: https,
-    CER_CONSENT: consent,
-    CER_JOURNAL: journal,
-  } = env;
-  return {
-    name: "the environment",
-    settings: {
-      ...(server ? { server } : {}),
-      ...(port ? { port: parsePort(port, "CER_PORT") } : {}),
-      ...(https ? { https: parseSwitch(https, "CER_HTTPS") } : {}),
-      ...(consent ? { consent } : {}),
-      ...(journal ? { journal } : {}),
-    },
-  };
+  const said = Object.entries(VARIABLES).flatMap(([key, [name, parse]]) => {
+    const word = env[name];
+    return word ? [[key, parse(word, name)]] : [];
+  });
+  return { name: "the environment", settings: Object.fromEntries(said) };
 }
 
 function parseSwitch(word: string, where: string): boolean {

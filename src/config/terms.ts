@@ -19,7 +19,7 @@ import { type Json, parseShape } from "../json.ts";
 import { type Settings, type Source, strongestSetting } from "./settings.ts";
 
 /** How the archive is to be made. */
-export type ArchiveTerms = v.InferOutput<typeof ArchiveSchema>;
+type ArchiveTerms = v.InferOutput<typeof ArchiveSchema>;
 
 export type Terms = {
   readonly policy: Policy;

@@ -43,7 +43,8 @@ export type Verdict = {
   readonly reason: string | null;
 };
 
-type PathKind = "File" | "GetFile" | "GetFileVersion";
+const PATH_KINDS = ["File", "GetFile", "GetFileVersion"] as const;
+type PathKind = (typeof PATH_KINDS)[number];
 type KeyKind = "RegKey" | "RegTree";
 type Group = {
   readonly what: string;
@@ -69,34 +70,23 @@ export function makeJudge(policy: Policy, facts: PathFacts, real: RealPrefixes =
   const caseBlind = facts.platform === "win32" || facts.platform === "darwin";
   const files = (patterns: readonly string[], blind: boolean) =>
     patterns.flatMap((pattern) => compilePath(pattern, facts, blind, real));
+  const except = [...SHARED_HOMES, ...ownHome(facts)];
+  const otherHomes = { what: "other users' homes", patterns: HOMES, except };
   return {
     consent: policy.consent,
     allow: compileRules(policy.allow, (patterns) => files(patterns, caseBlind)),
     deny: compileRules(policy.deny, (patterns) => files(patterns, true)),
     caseBlind,
-    files: [
-      ...DENIED_FILES.map(({ what, patterns, except = [] }) => ({
-        what,
-        patterns: files(patterns, true),
-        except: files(except, true),
-      })),
-      {
-        what: "other users' homes",
-        patterns: files(HOMES, true),
-        except: files([...SHARED_HOMES, ...ownHome(facts)], true),
-      },
-    ],
+    files: compileGroups([...DENIED_FILES, otherHomes], (patterns) => files(patterns, true)),
     noFiles: files(NO_FILES, true),
   };
 }
 
 /** The directories whose real paths `makeJudge` wants to know, so that a pattern also holds for what they stand for. */
 export function prefixesOf(policy: Policy, facts: PathFacts): string[] {
-  const patterns = [policy.allow, policy.deny].flatMap((rules) => [
-    ...(rules.File ?? []),
-    ...(rules.GetFile ?? []),
-    ...(rules.GetFileVersion ?? []),
-  ]);
+  const patterns = [policy.allow, policy.deny].flatMap((rules) =>
+    PATH_KINDS.flatMap((kind) => rules[kind] ?? []),
+  );
   return [...patterns, ...ownHome(facts)].flatMap((pattern) => fixedPrefix(pattern, facts)?.directory ?? []);
 }
 
@@ -110,15 +100,20 @@ function compileRules(
 ): Record<ItemKind, readonly Pattern[]> {
   const compile = (kind: ItemKind): readonly Pattern[] => {
     const patterns = rules[kind] ?? [];
-    if (kind === "File" || kind === "GetFile" || kind === "GetFileVersion") return compileFiles(patterns);
+    if (PATH_KINDS.some((known) => known === kind)) return compileFiles(patterns);
     if (kind === "RegKey" || kind === "RegTree") return patterns.map(compileKey);
-    return patterns.map((pattern) => compilePattern(pattern, foldCase(pattern).split(".")));
+    return patterns.map(compileName);
   };
   return Object.fromEntries(ITEM_KINDS.map((kind) => [kind, compile(kind)])) as Record<ItemKind, Pattern[]>;
 }
 
 function compileKey(pattern: string): Pattern {
   return compilePattern(pattern, keySegments(pattern).map(foldCase));
+}
+
+/** Of a class, or of a property of one. */
+function compileName(pattern: string): Pattern {
+  return compilePattern(pattern, foldCase(pattern).split("."));
 }
 
 /** As it stands and, where a directory of it stands for another, so, too. Nothing where a variable is not set. */
@@ -198,16 +193,15 @@ function byConsent({ consent }: Judge, needs: "attached" | "safe" | "all"): Verd
   return { decision: "decline", rule: "consent", reason: `consent is "${consent}"` };
 }
 
-const KEY_GROUPS = compileGroups(DENIED_KEYS, keySegments);
+const KEY_GROUPS = compileGroups(DENIED_KEYS, (patterns) => patterns.map(compileKey));
 
-function compileGroups(groups: readonly DeniedGroup[], split: (pattern: string) => string[]): Group[] {
-  const compile = (patterns: readonly string[] = []) =>
-    patterns.map((pattern) => compilePattern(pattern, split(pattern).map(foldCase)));
-  return groups.map(({ what, patterns, except }) => ({
-    what,
-    patterns: compile(patterns),
-    except: compile(except),
-  }));
+function compileGroups(
+  groups: readonly DeniedGroup[],
+  compile: (patterns: readonly string[]) => readonly Pattern[],
+): Group[] {
+  return groups.map(({ what, patterns, except = [] }) => {
+    return { what, patterns: compile(patterns), except: compile(except) };
+  });
 }
 
 /** Whether a key may be read, by its parts. Of a tree, every key in it is to be asked for, too. */
@@ -231,7 +225,7 @@ function isAllowedByName(allow: readonly Pattern[], kind: KeyKind, name: readonl
   );
 }
 
-const WQL_GROUPS = compileGroups(DENIED_WQL, (pattern) => pattern.split("."));
+const WQL_GROUPS = compileGroups(DENIED_WQL, (patterns) => patterns.map(compileName));
 
 const SAFE = new Map(Object.entries(SAFE_WQL).map(([name, properties]) => [foldCase(name), properties]));
 

@@ -137,8 +137,8 @@ function normalizeWindows(text: string): ParsedPath {
   const bad = parts
     .slice(remote ? 0 : 1)
     .map(complaintOf)
-    .find((complaint) => complaint !== null);
-  if (bad !== undefined && bad !== null) return refuse(bad);
+    .find(Boolean);
+  if (bad) return refuse(bad);
   return remote ? remotePath(parts) : drivePath(parts);
 }
 

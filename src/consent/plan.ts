@@ -125,15 +125,8 @@ function clip(text: string): string {
 }
 
 function planned(kind: ItemKind, item: string, verdict: Verdict, target: Target): PlanItem {
-  const { decision, rule, reason } = verdict;
-  return {
-    kind,
-    item: clip(item),
-    decision,
-    rule,
-    reason: reason === null ? null : clip(reason),
-    target: decision === "decline" ? null : target,
-  };
+  const decided = withVerdict({ kind, item: clip(item), ...verdict, target: null }, verdict);
+  return verdict.decision === "decline" ? decided : { ...decided, target };
 }
 
 function unplanned(

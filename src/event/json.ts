@@ -6,13 +6,23 @@
 import { resolve } from "node:path";
 import * as v from "valibot";
 import { CerError } from "../errors.ts";
-import { baseName, type EventInput, FILE_TYPES, MAX_PARAMETERS, REPORT_TYPES, toFileTime } from "../event.ts";
+import {
+  baseName,
+  type EventInput,
+  FILE_TYPES,
+  type FileType,
+  MAX_PARAMETERS,
+  REPORT_TYPES,
+  type ReportType,
+  toFileTime,
+} from "../event.ts";
 import { parseJson, parseShape } from "../json.ts";
 import { decodeReportText } from "../wire/text.ts";
 
 const MAX_FILETIME = 2n ** 64n - 1n;
 
 const text = (description: string) => v.pipe(v.string(), v.description(description));
+const optionalText = (description: string) => v.exactOptional(text(description));
 
 /** A name of the list or its number. */
 function oneOf(names: readonly string[], first: number, description: string) {
@@ -31,14 +41,12 @@ function oneOf(names: readonly string[], first: number, description: string) {
 
 const EventSchema = v.pipe(
   v.strictObject({
-    $schema: v.optional(text("Where this schema is, for editors; cer does not read it.")),
-    reportType: v.optional(oneOf(REPORT_TYPES, 0, "WER_REPORT_TYPE; 1 (Critical) when left out.")),
-    eventType: v.optional(
-      text("What kind of event, APPCRASH for example. Required here or as --event-type."),
-    ),
-    friendlyEventName: v.optional(text("The event's name as people say it.")),
-    eventDescription: v.optional(text("What happened, in words.")),
-    eventTime: v.optional(
+    $schema: optionalText("Where this schema is, for editors; cer does not read it."),
+    reportType: v.exactOptional(oneOf(REPORT_TYPES, 0, "WER_REPORT_TYPE; 1 (Critical) when left out.")),
+    eventType: optionalText("What kind of event, APPCRASH for example. Required here or as --event-type."),
+    friendlyEventName: optionalText("The event's name as people say it."),
+    eventDescription: optionalText("What happened, in words."),
+    eventTime: v.exactOptional(
       v.pipe(
         v.union(
           [v.string(), v.number()],
@@ -47,11 +55,11 @@ const EventSchema = v.pipe(
         v.description("FILETIME as a decimal string, or an ISO 8601 time; now when left out."),
       ),
     ),
-    machine: v.optional(
+    machine: v.exactOptional(
       v.strictObject({
-        name: v.optional(text("Fully qualified name of the machine, at most 256 characters.")),
-        os: v.optional(text("major.minor.build.platform.spMajor.spMinor.suite.product")),
-        lcid: v.optional(
+        name: optionalText("Fully qualified name of the machine, at most 256 characters."),
+        os: optionalText("major.minor.build.platform.spMajor.spMinor.suite.product"),
+        lcid: v.exactOptional(
           v.pipe(
             v.number(),
             v.integer(),
@@ -60,23 +68,23 @@ const EventSchema = v.pipe(
             v.description("Locale, as a Windows LCID."),
           ),
         ),
-        oem: v.optional(text("The machine's maker, at most 32 characters.")),
+        oem: optionalText("The machine's maker, at most 32 characters."),
       }),
     ),
-    user: v.optional(v.strictObject({ name: v.optional(text("The user the report is for.")) })),
-    application: v.optional(
+    user: v.exactOptional(v.strictObject({ name: optionalText("The user the report is for.") })),
+    application: v.exactOptional(
       v.strictObject({
-        name: v.optional(text("At most 256 characters.")),
-        path: v.optional(text("At most 256 characters.")),
-        company: v.optional(text("At most 256 characters.")),
+        name: optionalText("At most 256 characters."),
+        path: optionalText("At most 256 characters."),
+        company: optionalText("At most 256 characters."),
       }),
     ),
-    parameters: v.optional(
+    parameters: v.exactOptional(
       v.pipe(
         v.array(
           v.strictObject({
             id: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(MAX_PARAMETERS - 1)),
-            name: v.optional(v.string()),
+            name: v.exactOptional(v.string()),
             value: v.string(),
           }),
         ),
@@ -84,13 +92,13 @@ const EventSchema = v.pipe(
         v.description("The problem signature: at most ten, ids 0 to 9, each once."),
       ),
     ),
-    secondaryParameters: v.optional(v.array(v.strictObject({ name: v.string(), value: v.string() }))),
-    files: v.optional(
+    secondaryParameters: v.exactOptional(v.array(v.strictObject({ name: v.string(), value: v.string() }))),
+    files: v.exactOptional(
       v.array(
         v.strictObject({
           path: text("Relative to the event file, or to the current directory on standard input."),
-          name: v.optional(text("The name in the report; the path's last part when left out.")),
-          type: v.optional(oneOf(FILE_TYPES, 1, "WER_FILE_TYPE; 5 (Other) when left out.")),
+          name: optionalText("The name in the report; the path's last part when left out."),
+          type: v.exactOptional(oneOf(FILE_TYPES, 1, "WER_FILE_TYPE; 5 (Other) when left out.")),
         }),
       ),
     ),
@@ -116,7 +124,7 @@ export async function parseEvent(bytes: Buffer, where: string, directory: string
   const shape = await parseShape(EventSchema, json, where, "CER_EVENT_INVALID");
   const { $schema, reportType, eventTime, parameters, files, ...plain } = shape;
   return {
-    ...(plain as EventInput),
+    ...plain,
     ...(reportType === undefined ? {} : { reportType: parseReportType(reportType, `${where}: reportType`) }),
     ...(eventTime === undefined ? {} : { eventTime: parseEventTime(eventTime, `${where}: eventTime`) }),
     ...(parameters === undefined ? {} : { parameters: uniqueParameters(parameters, where) }),
@@ -133,7 +141,7 @@ export async function parseEvent(bytes: Buffer, where: string, directory: string
 }
 
 function uniqueParameters(
-  parameters: readonly { id: number; name?: string | undefined; value: string }[],
+  parameters: readonly { id: number; name?: string; value: string }[],
   where: string,
 ) {
   const seen = new Set<number>();
@@ -142,9 +150,7 @@ function uniqueParameters(
       throw new CerError(
         "CER_EVENT_INVALID",
         `${where}: parameters[${at}].id is ${id}, which is taken already.`,
-        {
-          hint: "Each parameter has its own id from 0 to 9.",
-        },
+        { hint: "Each parameter has its own id from 0 to 9." },
       );
     seen.add(id);
     return { id, name: name ?? null, value };
@@ -152,12 +158,12 @@ function uniqueParameters(
 }
 
 /** The number of a WER_REPORT_TYPE given as a number or a name. `where` is how a message calls the place. */
-export function parseReportType(given: string | number, where: string): 0 | 1 | 2 | 3 | 4 {
-  return numberOf(given, REPORT_TYPES, 0, where) as 0 | 1 | 2 | 3 | 4;
+export function parseReportType(given: string | number, where: string): ReportType {
+  return numberOf(given, REPORT_TYPES, 0, where) as ReportType;
 }
 
-function parseFileType(given: string | number, where: string): 1 | 2 | 3 | 4 | 5 {
-  return numberOf(given, FILE_TYPES, 1, where) as 1 | 2 | 3 | 4 | 5;
+function parseFileType(given: string | number, where: string): FileType {
+  return numberOf(given, FILE_TYPES, 1, where) as FileType;
 }
 
 function numberOf(given: string | number, names: readonly string[], first: number, where: string): number {

@@ -23,11 +23,7 @@ export type EventFlags = EventInput & {
   readonly attach: readonly { readonly path: string; readonly type: FileType }[];
 };
 
-type NamedEvent = {
-  readonly event: string | null;
-  readonly flags: EventFlags;
-  readonly truncate: boolean;
-};
+type NamedEvent = { readonly event: string | null; readonly flags: EventFlags; readonly truncate: boolean };
 
 export type MadeReport = {
   readonly event: Event;
@@ -38,40 +34,27 @@ export type MadeReport = {
   readonly warnings: string[];
 };
 
-/** The event and its report. @throws CerError as of `readEvent` */
-export async function makeReport(named: NamedEvent, context: Context): Promise<MadeReport> {
-  const { event, timeGiven, warnings } = await readEvent(named, context);
+/**
+ * Reads and completes the event, and makes its report. Every attached file has been opened once, so that a missing one
+ * is known before anything is sent.
+ * @throws CerError CER_EVENT_JSON, CER_EVENT_INVALID, CER_TOO_LONG, CER_FILE
+ */
+export async function makeReport(
+  { event: file, flags: { attach, ...flags }, truncate }: NamedEvent,
+  context: Context,
+): Promise<MadeReport> {
+  const { cwd, platform, env, now } = context;
+  const attached = attach.map(({ path, type }) => ({ path: resolve(cwd, path), name: baseName(path), type }));
+  const written = file === null ? {} : await readEventFile(file, context);
+  const input = mergeInputs(written, { ...flags, files: attached });
+  const given = { ...input.machine, user: input.user?.name };
+  const facts = await readMachine(thisMachine(platform, env), given);
+  const { event, warnings } = completeEvent(input, facts, { now: now(), truncate });
+  await Promise.all(event.files.map(requireReadable));
   const { bytes: level1, replacedCharacters } = encodeReport(event);
   if (replacedCharacters > 0)
     warnings.push(`${replacedCharacters} characters that XML cannot carry were replaced by U+FFFD.`);
-  return { event, timeGiven, level1, warnings };
-}
-
-/**
- * Reads and completes the event. Every attached file has been opened once, so that a missing one is known before
- * anything is sent.
- * @throws CerError CER_EVENT_JSON, CER_EVENT_INVALID, CER_TOO_LONG, CER_FILE
- */
-async function readEvent(
-  named: NamedEvent,
-  context: Context,
-): Promise<{ event: Event; timeGiven: boolean; warnings: string[] }> {
-  const { attach, ...flags } = named.flags;
-  const attached = attach.map(
-    ({ path, type }): AttachedFile => ({ path: resolve(context.cwd, path), name: baseName(path), type }),
-  );
-  const written = named.event === null ? {} : await readEventFile(named.event, context);
-  const input = mergeInputs(written, { ...flags, files: attached });
-  const machine = thisMachine(context.platform, context.env);
-  const facts = await readMachine(machine, {
-    name: input.machine?.name,
-    os: input.machine?.os,
-    lcid: input.machine?.lcid,
-    user: input.user?.name,
-  });
-  const completed = completeEvent(input, facts, { now: context.now(), truncate: named.truncate });
-  await Promise.all(completed.event.files.map(requireReadable));
-  return { ...completed, timeGiven: input.eventTime !== undefined };
+  return { event, timeGiven: input.eventTime !== undefined, level1, warnings };
 }
 
 async function readEventFile(path: string, context: Context) {

@@ -10,7 +10,13 @@ import { formatIso, type Json } from "../json.ts";
 import { ClaimedReport, unavailable } from "./claimed-report.ts";
 import { systemCode } from "./disk/disk.ts";
 import { acquireLock } from "./disk/lock.ts";
-import { type Admission, admit, eventIdentity, eventSignature, type Verdict } from "./duplicates.ts";
+import {
+  type AdmissionPolicy,
+  type AdmissionResult,
+  admit,
+  eventIdentity,
+  eventSignature,
+} from "./duplicates.ts";
 import type { Consent, EntryRecord } from "./entry/documents.ts";
 import { entryBytes, writeEntry } from "./entry/entry.ts";
 import {
@@ -38,7 +44,7 @@ export type NewReport = Pick<Report, "event" | "level1" | "destination"> & {
 
 export type AddOptions = {
   /** Null: neither compared with others nor counted (`--force`, `cer smoke`). */
-  readonly admission: Admission | null;
+  readonly admission: AdmissionPolicy | null;
   /** False keeps only path, size and time of attached files (`--no-copy`), as is done with what no journal can hold. */
   readonly copy: boolean;
   /** When the journal is full, the oldest waiting report is given up instead of refusing the new one. */
@@ -47,7 +53,7 @@ export type AddOptions = {
 
 export type Added =
   | { readonly outcome: "kept"; readonly claimed: ClaimedReport }
-  | Exclude<Verdict, { outcome: "admitted" }>
+  | Exclude<AdmissionResult, { outcome: "admitted" }>
   /** The disk does not take it: it can still be sent, unprotected. */
   | { readonly outcome: "unprotected"; readonly why: CerError };
 
@@ -162,7 +168,7 @@ async function sizeOf(journal: JournalContext, event: Event): Promise<number> {
   return sum;
 }
 
-type Judgement = { readonly verdict: Verdict; readonly room: Room };
+type Judgement = { readonly verdict: AdmissionResult; readonly room: Room };
 
 /** @throws CerError CER_JOURNAL_FULL */
 async function judge(
@@ -171,7 +177,7 @@ async function judge(
   { admission, dropOldest }: AddOptions,
 ): Promise<Judgement> {
   const listed = await listEntries(journal);
-  const verdict: Verdict =
+  const verdict: AdmissionResult =
     admission === null ? { outcome: "admitted" } : admit(listed, label, journal.now(), admission);
   const room = planRoom(listed, label.bytes, journal.now(), journal.limits, { dropOldest });
   if (verdict.outcome !== "admitted" || room.fits) return { verdict, room };
@@ -190,7 +196,7 @@ async function admitWritten(
   from: Label,
   to: { readonly state: State; readonly label: Label },
   options: AddOptions,
-): Promise<Verdict> {
+): Promise<AdmissionResult> {
   const { owners } = journal;
   const release = await acquireLock(journal.disk, statePath(journal.root, "turn"), owners);
   try {
@@ -215,7 +221,11 @@ async function makeRoom(journal: JournalContext, room: Extract<Room, { fits: tru
 }
 
 /** Counts what was held back: one line each, so that processes can write at the same time. */
-async function note<T extends Verdict>(journal: JournalContext, label: Label, verdict: T): Promise<T> {
+async function note<T extends AdmissionResult>(
+  journal: JournalContext,
+  label: Label,
+  verdict: T,
+): Promise<T> {
   const name = verdict.outcome === "suppressed" ? label.signature : label.identity;
   const line = Buffer.from(`${formatIso(journal.now())} ${verdict.outcome}\n`);
   try {

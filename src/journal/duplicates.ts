@@ -44,7 +44,7 @@ function digest(parts: unknown[]): string {
   return sha256Of(JSON.stringify(parts));
 }
 
-export type Admission = {
+export type AdmissionPolicy = {
   /** Milliseconds for which a delivered report makes the same one a duplicate; 0 for never. */
   readonly window: number;
   /** Reports of one signature in one hour; 0 for any number. */
@@ -53,12 +53,12 @@ export type Admission = {
 
 const HOUR = 3_600_000;
 
-export const ADMISSION: Admission = { window: 24 * HOUR, perHour: 10 };
+export const DEFAULT_ADMISSION: AdmissionPolicy = { window: 24 * HOUR, perHour: 10 };
 
 /** Milliseconds a report may seem to come from the future (a clock set back) and still count. */
 const CLOCK_TOLERANCE = HOUR;
 
-export type Verdict =
+export type AdmissionResult =
   | { readonly outcome: "admitted" }
   /** The same report is there: delivered at that time, or (null) waiting to be. */
   | { readonly outcome: "duplicate"; readonly of: string; readonly deliveredAt: number | null }
@@ -69,8 +69,8 @@ export function admit(
   listed: readonly Listed[],
   labelled: { readonly identity: string; readonly signature: string },
   now: number,
-  { window, perHour }: Admission,
-): Verdict {
+  { window, perHour }: AdmissionPolicy,
+): AdmissionResult {
   const same = window > 0 ? listed.filter(({ label }) => label.identity === labelled.identity) : [];
   const delivered = same
     .filter(({ state }) => state === "done")
@@ -83,7 +83,7 @@ export function admit(
   const times = listed
     .filter(({ state, label }) => COUNTED.has(state) && label.signature === labelled.signature)
     .map(({ createdAt }) => createdAt);
-  const until = stormUntil(times, now, perHour);
+  const until = rateLimitedUntil(times, now, perHour);
   return until === null ? { outcome: "admitted" } : { outcome: "suppressed", until };
 }
 
@@ -94,7 +94,7 @@ function isWithin(time: number, now: number, span: number): boolean {
 }
 
 /** When the next report of a kind may be made; null for now. @param times when the others were made */
-export function stormUntil(times: readonly number[], now: number, perHour: number): number | null {
+export function rateLimitedUntil(times: readonly number[], now: number, perHour: number): number | null {
   const recent = times.filter((time) => isWithin(time, now, HOUR)).sort((a, b) => b - a);
   const oldestThatCounts = perHour > 0 ? recent[perHour - 1] : undefined;
   return oldestThatCounts === undefined ? null : oldestThatCounts + HOUR;

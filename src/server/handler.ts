@@ -57,12 +57,8 @@ export type ServerEvent =
       /** What it was not: the operating system's own words. */
       readonly cause: string | null;
     }
-  | {
-      /** The client broke off in the middle of its body; nothing of it is kept. */
-      readonly kind: "broken";
-      readonly method: string;
-      readonly target: string;
-    };
+  /** The client broke off in the middle of its body; nothing of it is kept. */
+  | { readonly kind: "broken"; readonly method: string; readonly target: string };
 
 /** Rejects, with a message for the client, an archive that does not hold together. */
 export type VerifyArchive = (path: string, format: ArchiveFormat) => Promise<void>;

@@ -50,21 +50,6 @@ export type KeptArchive = {
   readonly path: string;
 };
 
-export type Store = {
-  /** Keeps level 1 data for good; resolves once it is on disk. */
-  addReport(bytes: Buffer, parsed: ParsedReport, asksForData: boolean): Promise<StoredReport>;
-  /** The report for which a DumpFile was handed out, by this server or by the one before it. */
-  findReport(dumpFile: string): StoredReport | null;
-  /** Streams a body to disk. Rejects, and leaves nothing, when the body breaks off. */
-  receive(body: Readable): Promise<ReceivedArchive>;
-  discard(archive: ReceivedArchive): Promise<void>;
-  /**
-   * Makes a received archive the report's own. A report has one: the first. A second one stays where it is, to be
-   * discarded.
-   */
-  keepArchive(report: StoredReport, archive: ReceivedArchive, format: ArchiveFormat): Promise<KeptArchive>;
-};
-
 /** As the examples number them: from 500, all in table 5. */
 const FIRST_BUCKET = 500;
 const BUCKET_TABLE = 5;
@@ -82,9 +67,7 @@ export async function openStore(dir: string, warn: (warning: string) => void): P
     await mkdir(dir, PRIVATE_FOLDER);
     await rm(incoming, { recursive: true, force: true });
     await mkdir(incoming, PRIVATE_FOLDER);
-    const earlier: StoredBucket[] = [];
-    for await (const bucket of readBuckets(dir, warn)) earlier.push(bucket);
-    return new DirectoryStore(dir, incoming, earlier);
+    return new Store(dir, incoming, await readBuckets(dir, warn));
   } catch (cause) {
     throw new CerError("CER_WRITE", `The directory ${dir} cannot be used: ${(cause as Error).message}`, {
       hint: "Name another one with --dir.",
@@ -94,7 +77,7 @@ export async function openStore(dir: string, warn: (warning: string) => void): P
 }
 
 /** Guards what must stay one: a signature's bucket, a report's archive. */
-class DirectoryStore implements Store {
+export class Store {
   readonly #dir: string;
   readonly #incoming: string;
   /** By signature. */
@@ -115,6 +98,7 @@ class DirectoryStore implements Store {
     }
   }
 
+  /** Keeps level 1 data for good; resolves once it is on disk. */
   async addReport(bytes: Buffer, parsed: ParsedReport, asksForData: boolean): Promise<StoredReport> {
     const { report, encoding, warnings } = parsed;
     const guid = randomUUID();
@@ -154,10 +138,12 @@ class DirectoryStore implements Store {
     await rename(aside, folder);
   }
 
+  /** The report for which a DumpFile was handed out, by this server or by the one before it. */
   findReport(dumpFile: string): StoredReport | null {
     return this.#byDumpFile.get(dumpFile) ?? null;
   }
 
+  /** Streams a body to disk. Rejects, and leaves nothing, when the body breaks off. */
   async receive(body: Readable): Promise<ReceivedArchive> {
     const path = join(this.#incoming, randomUUID());
     const received = new Measure();
@@ -178,6 +164,10 @@ class DirectoryStore implements Store {
     await rm(path, { force: true });
   }
 
+  /**
+   * Makes a received archive the report's own. A report has one: the first. A second one stays where it is, to be
+   * discarded.
+   */
   async keepArchive(
     report: StoredReport,
     archive: ReceivedArchive,
@@ -229,7 +219,8 @@ type StoredBucket = {
   readonly reports: readonly StoredReport[];
 };
 
-async function* readBuckets(dir: string, warn: (warning: string) => void): AsyncGenerator<StoredBucket> {
+async function readBuckets(dir: string, warn: (warning: string) => void): Promise<StoredBucket[]> {
+  const buckets: StoredBucket[] = [];
   for (const name of await readdir(dir)) {
     const [, number] = /^bucket-([1-9][0-9]{0,8})$/.exec(name) ?? [];
     if (number === undefined) continue;
@@ -242,8 +233,9 @@ async function* readBuckets(dir: string, warn: (warning: string) => void): Async
       const dumpFile = await readText(join(folder, guid, "report.json"), "dumpFile", warn);
       reports.push({ guid, bucket, bucketTable: BUCKET_TABLE, dumpFile, folder: join(folder, guid) });
     }
-    yield { bucket, signature, reports };
+    buckets.push({ bucket, signature, reports });
   }
+  return buckets;
 }
 
 /** One text field of a JSON file; null when it is null, absent or unreadable. */

@@ -90,16 +90,14 @@ async function readName(source: MachineSource): Promise<string> {
 
 /** The fully qualified name that /etc/hosts gives this host: `hostname -f` asks there first, too. */
 function nameInHosts(host: string, hosts: string): string | null {
-  const own = host.toLowerCase();
-  for (const line of hosts.split("\n")) {
-    const names = line.replace(/#.*/, "").trim().split(/\s+/).slice(1);
-    const isOurs = names.some(
-      (name) => name.toLowerCase() === own || name.toLowerCase().startsWith(`${own}.`),
-    );
-    const full = isOurs ? names.find((name) => name.toLowerCase().startsWith(`${own}.`)) : undefined;
-    if (full !== undefined) return full.replace(/\.$/, "");
-  }
-  return null;
+  const start = `${host.toLowerCase()}.`;
+  return (
+    hosts
+      .split("\n")
+      .flatMap((line) => line.replace(/#.*/, "").trim().split(/\s+/).slice(1))
+      .find((name) => name.toLowerCase().startsWith(start))
+      ?.replace(/\.$/, "") ?? null
+  );
 }
 
 /** The first of resolv.conf's domains in which DNS knows this host. Without such a domain, nobody is asked. */

@@ -3,10 +3,11 @@
  * output, ended with the caller's signal. Hides child processes.
  */
 
-export type ProgramOptions = {
-  readonly timeoutMs: number;
-  /** Bytes of standard output that are kept; at the first byte more the program is ended. */
-  readonly maxBytes: number;
+/** Bounds of what is asked of a system: milliseconds until it is given up, bytes that are taken, the caller's signal. */
+export type Limits = { readonly timeoutMs: number; readonly maxBytes: number; readonly signal: AbortSignal };
+
+/** At the first byte of standard output more than `maxBytes` the program is ended. */
+export type ProgramOptions = Omit<Limits, "signal"> & {
   readonly signal?: AbortSignal;
   /** The program's whole environment; without it, this process's own. */
   readonly env?: NodeJS.ProcessEnv;
@@ -33,14 +34,13 @@ export async function runProgram(
 ): Promise<ProgramResult> {
   // Most reports run none: Node need not load what that takes.
   const { spawn } = await import("node:child_process");
-  const { promise, resolve } = deferred<ProgramResult>();
+  if (options.signal?.aborted === true) return emptyResult("aborted");
+  const child = startChild(spawn, file, args, options.env);
+  if (child === null) return emptyResult("not started");
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
   let kept = 0;
   let end: ProgramResult["end"] = "exited";
-  if (options.signal?.aborted === true) return emptyResult("aborted");
-  const child = startChild(spawn, file, args, options.env);
-  if (child === null) return emptyResult("not started");
   const stop = (why: ProgramResult["end"]) => {
     if (end === "exited") end = why;
     child.kill("SIGKILL");
@@ -61,23 +61,18 @@ export async function runProgram(
     const have = stderr.reduce((sum, part) => sum + part.length, 0);
     if (have < MAX_STDERR) stderr.push(chunk.subarray(0, MAX_STDERR - have));
   });
-  const settle = (exitCode: number | null) => {
-    clearTimeout(timer);
-    options.signal?.removeEventListener("abort", onAbort);
-    resolve({
-      end,
-      exitCode: end === "exited" ? exitCode : null,
-      stdout: Buffer.concat(stdout),
-      stderr: Buffer.concat(stderr),
+  const code = await new Promise<number | null>((resolve) => {
+    child.on("error", () => {
+      if (child.pid !== undefined) return;
+      end = "not started";
+      resolve(null);
     });
-  };
-  child.on("error", () => {
-    if (child.pid !== undefined) return;
-    end = "not started";
-    settle(null);
+    child.on("close", resolve);
   });
-  child.on("close", settle);
-  return promise;
+  clearTimeout(timer);
+  options.signal?.removeEventListener("abort", onAbort);
+  const exitCode = end === "exited" ? code : null;
+  return { end, exitCode, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr) };
 }
 
 type Spawn = typeof import("node:child_process").spawn;
@@ -100,14 +95,6 @@ export function windowsProgram(env: Readonly<Record<string, string | undefined>>
   const named = Object.entries(env).find(([name]) => name.toUpperCase() === "SYSTEMROOT")?.[1] ?? "";
   const root = /^[A-Za-z]:\\/.test(named) ? named.replace(/\\+$/, "") : "C:\\Windows";
   return `${root}\\System32\\${path}`;
-}
-
-function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
-  let resolve: (value: T) => void = () => {};
-  const promise = new Promise<T>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve };
 }
 
 function emptyResult(end: ProgramResult["end"]): ProgramResult {

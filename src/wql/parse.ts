@@ -55,16 +55,17 @@ export function parseWql(text: string): ParsedWql {
 
 /** The properties that a condition looks at, each once, as it writes them. */
 export function propertiesOf(condition: Condition | null): string[] {
-  if (condition === null) return [];
-  const found = new Map<string, string>();
-  const visit = (part: Condition): void => {
-    if (part.kind === "compare") {
-      const key = part.property.toLowerCase();
-      if (!found.has(key)) found.set(key, part.property);
-    } else if (part.kind === "not") visit(part.operand);
-    else part.operands.forEach(visit);
+  const namesIn = (part: Condition): string[] => {
+    if (part.kind === "compare") return [part.property];
+    return part.kind === "not" ? namesIn(part.operand) : part.operands.flatMap(namesIn);
   };
-  visit(condition);
+  return condition === null ? [] : firstOfEach(namesIn(condition));
+}
+
+/** Names that differ in case only are one. */
+function firstOfEach(names: readonly string[]): string[] {
+  const found = new Map<string, string>();
+  for (const name of names) if (!found.has(name.toLowerCase())) found.set(name.toLowerCase(), name);
   return [...found.values()];
 }
 
@@ -158,12 +159,10 @@ function parseSelect(words: Words): WqlQuery {
 }
 
 function parseNames(words: Words): string[] {
-  const names = new Map<string, string>();
-  do {
-    const name = parseName(words, "a property");
-    if (!names.has(name.toLowerCase())) names.set(name.toLowerCase(), name);
-  } while (words.takeIf(","));
-  return [...names.values()];
+  const names: string[] = [];
+  do names.push(parseName(words, "a property"));
+  while (words.takeIf(","));
+  return firstOfEach(names);
 }
 
 const KEYWORDS = new Set("SELECT FROM WHERE AND OR NOT LIKE IS ISA NULL TRUE FALSE".split(" "));
@@ -230,20 +229,13 @@ function parseComparison(words: Words): Condition {
   return { kind: "compare", property, operator, value: parseConstant(words) };
 }
 
-const SIGNS: Readonly<Record<string, Operator>> = {
-  "=": "=",
-  "<>": "<>",
-  "!=": "<>",
-  "<": "<",
-  "<=": "<=",
-  ">": ">",
-  ">=": ">=",
-};
+const SIGNS = ["=", "<>", "<", "<=", ">", ">="] as const;
 
 function parseOperator(words: Words): Operator {
   if (words.takeIf("LIKE")) return "like";
   if (words.takeIf("IS")) return words.takeIf("NOT") ? "is not" : "is";
-  const operator = words.next.kind === "sign" ? SIGNS[words.next.text] : undefined;
+  const { kind, text } = words.next;
+  const operator = SIGNS.find((sign) => kind === "sign" && sign === (text === "!=" ? "<>" : text));
   if (operator === undefined) throw words.fault("a comparison (=, <>, <, <=, >, >=, LIKE or IS)");
   words.take();
   return operator;

@@ -43,8 +43,8 @@ async function deliverTo(
 ): Promise<DeliveryResult> {
   const journal = await stage.openJournal();
   try {
-    const held = await keepReport(journal, stage, port);
-    return await deliverClaimed(held, { context: stage.context, idleTimeout, until, retries });
+    const claimed = await keepReport(journal, stage, port);
+    return await deliverClaimed(claimed, { context: stage.context, idleTimeout, until, retries });
   } finally {
     await journal.close();
   }
@@ -275,9 +275,9 @@ test("given up at level 2 and retried by hand, the archive goes as it was and le
     assert.equal((await deliverTo(stage, server.port)).outcome.journal?.state, "abandoned");
     const journal = await stage.openJournal();
     const [listed] = await journal.list();
-    const held = await journal.claim(await journal.retry(listed?.label.id ?? ""));
-    assert.ok(held !== null);
-    const { outcome } = await deliverClaimed(held, {
+    const claimed = await journal.claim(await journal.retry(listed?.label.id ?? ""));
+    assert.ok(claimed !== null);
+    const { outcome } = await deliverClaimed(claimed, {
       context: stage.context,
       idleTimeout: 5000,
       until: null,
@@ -324,9 +324,9 @@ for (const [title, code, verbs] of [
         const { disk, state } = failingDisk(code, new Set(verbs));
         const warned: string[] = [];
         const journal = await stage.openJournal({ disk, warn: (problem) => warned.push(problem) });
-        const held = await keepReport(journal, stage, server.port);
+        const claimed = await keepReport(journal, stage, server.port);
         Object.assign(state, { left, changes: 0 });
-        const { outcome, receipt } = await deliverClaimed(held, {
+        const { outcome, receipt } = await deliverClaimed(claimed, {
           context: stage.context,
           idleTimeout: 5000,
           until: null,

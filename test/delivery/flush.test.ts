@@ -20,8 +20,8 @@ const TAKES = ok("Bucket=7\r\n");
 /** Reports for these ports, waiting, each a second younger than the one before. */
 async function keepWaiting(journal: Journal, stage: TestContext, ports: readonly number[]): Promise<void> {
   for (const [index, port] of ports.entries()) {
-    const held = await keepReport(journal, stage, port, `${index}`);
-    await held.settle({ state: "pending", due: null, reason: "it was too early" });
+    const claimed = await keepReport(journal, stage, port, `${index}`);
+    await claimed.settle({ state: "pending", due: null, reason: "it was too early" });
     stage.clock.now += 1000;
   }
 }
@@ -80,8 +80,8 @@ test("a server that is away is tried once; its other reports stay as they are, t
 
 test("a report whose settings cannot be read any more is given up, and holds up no other", () =>
   against([TAKES], async (port, requests, stage, journal) => {
-    const held = await mustAdd(journal, { ...sampleReport("odd"), settings: { rules: "none" } }, FORCED);
-    await held.settle({ state: "pending", due: null, reason: null });
+    const claimed = await mustAdd(journal, { ...sampleReport("odd"), settings: { rules: "none" } }, FORCED);
+    await claimed.settle({ state: "pending", due: null, reason: null });
     stage.clock.now += 1000;
     await keepWaiting(journal, stage, [port]);
     assert.deepEqual(await flush(journal, stage), ["failed CER_DAMAGED", "reported"]);

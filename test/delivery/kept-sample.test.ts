@@ -22,9 +22,9 @@ test("a report that an earlier version packed is delivered by one PUT of the kep
       // The server of that time is not there any more; this one has a port of its own.
       const entry = await readFile(`${path}/entry.json`, "utf8");
       await writeFile(`${path}/entry.json`, entry.replace('"port": 1273', `"port": ${server.port}`));
-      const held = await journal.claim(listed);
-      assert.ok(held !== null);
-      const { outcome, receipt } = await deliverClaimed(held, {
+      const claimed = await journal.claim(listed);
+      assert.ok(claimed !== null);
+      const { outcome, receipt } = await deliverClaimed(claimed, {
         context: stage.context,
         idleTimeout: 5000,
         until: null,

@@ -55,8 +55,8 @@ test("a disk that fills up while a report is kept: told, nothing left behind, an
     [await readdir(join(disk, "cer/v1/new")), await readdir(join(disk, "cer/v1/removed"))],
     [[], []],
   );
-  const held = await mustAdd(journal, sampleReport("small"));
-  await held.settle({ state: "pending", due: null, reason: null });
+  const claimed = await mustAdd(journal, sampleReport("small"));
+  await claimed.settle({ state: "pending", due: null, reason: null });
   await journal.close();
 });
 
@@ -64,33 +64,33 @@ test("a disk that is full when the report has been delivered: it is done all the
   const disk = await mountSmall(1024 * 1024);
   const journal = await mustOpen(join(disk, "cer"), await sampleDeps());
   await writeFile(join(base, "some.log"), Buffer.alloc(64 * 1024, "x"));
-  const held = await mustAdd(
+  const claimed = await mustAdd(
     journal,
     sampleReport("a", [{ path: join(base, "some.log"), name: "some.log", type: 5 }]),
   );
   await writeFile(join(disk, "filler"), Buffer.alloc(1024 * 1024)).catch(() => {});
-  await assert.rejects(held.beginAttempt(1), {
+  await assert.rejects(claimed.beginAttempt(1), {
     code: "CER_JOURNAL_UNAVAILABLE",
     message: "The journal cannot be written to: the disk is full (ENOSPC).",
   });
-  await held.settle({ state: "done", receipt: receiptOf(held, Date.now()) });
+  await claimed.settle({ state: "done", receipt: receiptOf(claimed, Date.now()) });
   const [entry] = await journal.list();
   assert.equal(entry?.state, "done");
-  assert.equal(entry && (await journal.show(entry)).receipt?.id, held.id);
+  assert.equal(entry && (await journal.show(entry)).receipt?.id, claimed.id);
   await journal.close();
 });
 
 test("an archive that the disk has no room for: told, and none of it is left there", async () => {
   const disk = await mountSmall(1024 * 1024);
   const journal = await mustOpen(join(disk, "cer"), await sampleDeps());
-  const held = await mustAdd(journal, sampleReport("a"));
+  const claimed = await mustAdd(journal, sampleReport("a"));
   const large = Buffer.alloc(2 * 1024 * 1024, "x");
-  await assert.rejects(held.keepArchive(archiveOf(large)), {
+  await assert.rejects(claimed.keepArchive(archiveOf(large)), {
     code: "CER_JOURNAL_UNAVAILABLE",
     message: "The journal cannot be written to: the disk is full (ENOSPC).",
   });
-  assert.deepEqual((await readdir(held.path)).sort(), ["entry.json", "level1"]);
-  await held.settle({ state: "pending", due: null, reason: null });
+  assert.deepEqual((await readdir(claimed.path)).sort(), ["entry.json", "level1"]);
+  await claimed.settle({ state: "pending", due: null, reason: null });
   await journal.close();
 });
 
@@ -117,7 +117,7 @@ test("a read-only file system: no journal is a result, one that is there can be 
   );
   await assert.rejects(journal.claim(entry), { code: "CER_JOURNAL_UNAVAILABLE" });
   await journal.prune();
-  for await (const held of journal.claimDue()) assert.fail(held.id);
+  for await (const claimed of journal.claimDue()) assert.fail(claimed.id);
   assert.equal(deps.warnings.length, 1);
   await journal.close();
 });
@@ -175,7 +175,7 @@ test("an entry that root made in a user's journal is told of, and the user's own
     await own.settle({ state: "pending", due: null, reason: null });
     await journal.prune();
     const sent: string[] = [];
-    for await (const held of journal.claimDue()) sent.push(held.id);
+    for await (const claimed of journal.claimDue()) sent.push(claimed.id);
     assert.deepEqual(sent, [own.id]);
     assert.deepEqual(deps.warnings, [
       `Report ${roots.id} cannot be taken. The journal cannot be written to: permission denied (EACCES).`,

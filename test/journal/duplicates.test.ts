@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Event } from "../../src/event.ts";
-import { ADMISSION, admit, eventIdentity, eventSignature, stormUntil } from "../../src/journal/duplicates.ts";
+import {
+  admit,
+  DEFAULT_ADMISSION,
+  eventIdentity,
+  eventSignature,
+  rateLimitedUntil,
+} from "../../src/journal/duplicates.ts";
 import { formatId, formatTime, type Listed, type State } from "../../src/journal/entry/layout.ts";
 import { sampleEvent } from "../support/events.ts";
 import { DAY, HOUR, NOON } from "../support/journal/samples.ts";
@@ -78,7 +84,7 @@ function listed(state: State, createdAt: number, settledAt: number, kind = KIND)
 
 test("the same report is a duplicate for as long as the window, and says of which", () => {
   const outcome = (deliveredAt: number) =>
-    admit([listed("done", NOON - 9 * DAY, deliveredAt)], KIND, NOON, ADMISSION);
+    admit([listed("done", NOON - 9 * DAY, deliveredAt)], KIND, NOON, DEFAULT_ADMISSION);
   const of = formatId(NOON - 9 * DAY, "aaaaaa");
   assert.deepEqual(outcome(NOON - DAY + 1), { outcome: "duplicate", of, deliveredAt: NOON - DAY + 1 });
   assert.deepEqual(outcome(NOON - DAY), { outcome: "admitted" });
@@ -96,7 +102,7 @@ test("the latest delivery counts, and a delivered report before a waiting one", 
     listed("done", NOON - 2 * HOUR, NOON - HOUR),
     listed("done", NOON - 5 * HOUR, NOON - 4 * HOUR),
   ];
-  assert.deepEqual(admit(entries, KIND, NOON, ADMISSION), {
+  assert.deepEqual(admit(entries, KIND, NOON, DEFAULT_ADMISSION), {
     outcome: "duplicate",
     of: formatId(NOON - 2 * HOUR, "aaaaaa"),
     deliveredAt: NOON - HOUR,
@@ -104,7 +110,8 @@ test("the latest delivery counts, and a delivered report before a waiting one", 
 });
 
 test("a report that waits or is being sent makes the same one a duplicate; one that was given up does not", () => {
-  const outcome = (state: State) => admit([listed(state, NOON - 30 * DAY, 0)], KIND, NOON, ADMISSION).outcome;
+  const outcome = (state: State) =>
+    admit([listed(state, NOON - 30 * DAY, 0)], KIND, NOON, DEFAULT_ADMISSION).outcome;
   assert.deepEqual((["new", "pending", "claimed", "abandoned", "removed"] as const).map(outcome), [
     "admitted",
     "duplicate",
@@ -135,10 +142,10 @@ test("so many of a kind in an hour, then none until the oldest of them is an hou
 });
 
 test("a storm's bound, on both sides, with a clock that jumps", () => {
-  assert.equal(stormUntil([], NOON, 1), null);
-  assert.equal(stormUntil([NOON - HOUR], NOON, 1), null);
-  assert.equal(stormUntil([NOON - HOUR + 1], NOON, 1), NOON + 1);
-  assert.equal(stormUntil([NOON + HOUR - 1], NOON, 1), NOON + 2 * HOUR - 1);
-  assert.equal(stormUntil([NOON + HOUR], NOON, 1), null, "made in another age");
-  assert.equal(stormUntil([NOON, NOON, NOON], NOON, 0), null);
+  assert.equal(rateLimitedUntil([], NOON, 1), null);
+  assert.equal(rateLimitedUntil([NOON - HOUR], NOON, 1), null);
+  assert.equal(rateLimitedUntil([NOON - HOUR + 1], NOON, 1), NOON + 1);
+  assert.equal(rateLimitedUntil([NOON + HOUR - 1], NOON, 1), NOON + 2 * HOUR - 1);
+  assert.equal(rateLimitedUntil([NOON + HOUR], NOON, 1), null, "made in another age");
+  assert.equal(rateLimitedUntil([NOON, NOON, NOON], NOON, 0), null);
 });

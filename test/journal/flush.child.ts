@@ -20,10 +20,10 @@ if (task === "add") {
   if (own.outcome !== "kept") throw new Error(own.outcome);
   await own.claimed.settle({ state: "pending", due: null, reason: null });
 } else {
-  for await (const held of journal.claimDue()) {
-    appendFileSync(`${directory}/server`, `${held.id}\n`);
+  for await (const claimed of journal.claimDue()) {
+    appendFileSync(`${directory}/server`, `${claimed.id}\n`);
     await sleep(2);
-    await held.settle({ state: "done", receipt: receiptOf(held, Date.now()) });
+    await claimed.settle({ state: "done", receipt: receiptOf(claimed, Date.now()) });
   }
 }
 await journal.close();

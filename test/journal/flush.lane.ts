@@ -39,9 +39,9 @@ for (const count of [2, 20])
       const journal = await mustOpen(`${directory}/journal`, await sampleDeps({ disk: hastyDisk() }));
       const ids: string[] = [];
       for (let number = 0; number < 40; number++) {
-        const held = await mustAdd(journal, sampleReport(`${number}`), FORCED);
-        ids.push(held.id);
-        await held.settle({ state: "pending", due: null, reason: null });
+        const claimed = await mustAdd(journal, sampleReport(`${number}`), FORCED);
+        ids.push(claimed.id);
+        await claimed.settle({ state: "pending", due: null, reason: null });
       }
       await many(count, [directory, "flush"]);
       assert.deepEqual(

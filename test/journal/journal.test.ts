@@ -61,9 +61,9 @@ async function open(change: Partial<JournalDeps> = {}): Promise<Journal> {
 
 async function claimOnly(journal: Journal): Promise<ClaimedReport> {
   const [entry] = await journal.list(["pending"]);
-  const held = entry === undefined ? null : await journal.claim(entry);
-  if (held === null) throw new Error("nothing to claim");
-  return held;
+  const claimed = entry === undefined ? null : await journal.claim(entry);
+  if (claimed === null) throw new Error("nothing to claim");
+  return claimed;
 }
 
 const wait = { state: "pending", due: null, reason: null } as const;
@@ -84,10 +84,10 @@ test("what was kept is found by the next run: event, bytes, destination, consent
   await (await mustAdd(first, report)).settle({ state: "pending", due: now + 1, reason: "no route" });
   await first.close();
   const second = await open();
-  const held = await claimOnly(second);
-  assert.deepEqual(held.record.event, report.event);
-  assert.deepEqual(held.level1, report.level1);
-  const { destination, consent, settings, createdAt, id } = held.record;
+  const claimed = await claimOnly(second);
+  assert.deepEqual(claimed.record.event, report.event);
+  assert.deepEqual(claimed.level1, report.level1);
+  const { destination, consent, settings, createdAt, id } = claimed.record;
   assert.deepEqual(
     { destination, consent, settings, createdAt, id },
     {
@@ -95,23 +95,23 @@ test("what was kept is found by the next run: event, bytes, destination, consent
       consent: report.consent,
       settings: report.settings,
       createdAt: NOON,
-      id: held.id,
+      id: claimed.id,
     },
   );
-  assert.deepEqual([held.answer, held.archive, held.attempts], [null, null, []]);
-  await held.settle(wait);
+  assert.deepEqual([claimed.answer, claimed.archive, claimed.attempts], [null, null, []]);
+  await claimed.settle(wait);
   await second.close();
   assert.deepEqual(await readdir(inside("owners")), []);
 });
 
 test("the answer and the archive outlive the run that got them, byte for byte", async () => {
   const first = await open();
-  const held = await mustAdd(first, sampleReport("a"));
+  const claimed = await mustAdd(first, sampleReport("a"));
   const body = Buffer.from([0, 255, 13, 10, 0x81]);
-  await held.keepAnswer({ status: 203, body, receivedAt: NOON + 5 });
-  await held.keepArchive(archiveOf(ARCHIVE));
-  assert.deepEqual(await readAll(held.archive?.open() ?? Readable.from([])), ARCHIVE);
-  await held.settle(wait);
+  await claimed.keepAnswer({ status: 203, body, receivedAt: NOON + 5 });
+  await claimed.keepArchive(archiveOf(ARCHIVE));
+  assert.deepEqual(await readAll(claimed.archive?.open() ?? Readable.from([])), ARCHIVE);
+  await claimed.settle(wait);
   const again = await claimOnly(first);
   assert.deepEqual(again.answer, { status: 203, body, receivedAt: NOON + 5 });
   assert.deepEqual(again.archive?.about, archiveOf(ARCHIVE).about);
@@ -124,37 +124,37 @@ test("the answer and the archive outlive the run that got them, byte for byte", 
 
 test("an archive that is not what it is said to be is not kept", async () => {
   const journal = await open();
-  const held = await mustAdd(journal, sampleReport("a"));
+  const claimed = await mustAdd(journal, sampleReport("a"));
   const archive = archiveOf(ARCHIVE);
   for (const wrong of [
     { ...archive, size: 5 },
     { ...archive, sha256: "00".repeat(32) },
   ])
-    await assert.rejects(held.keepArchive(wrong), { code: "CER_ARCHIVE" });
-  assert.equal(held.archive, null);
-  await held.settle(wait);
+    await assert.rejects(claimed.keepArchive(wrong), { code: "CER_ARCHIVE" });
+  assert.equal(claimed.archive, null);
+  await claimed.settle(wait);
   assert.equal((await claimOnly(journal)).archive, null);
   await journal.close();
 });
 
 test("attempts are written down before they begin and when they end, with who answered", async () => {
   const journal = await open();
-  const held = await mustAdd(journal, sampleReport("a"));
-  await held.beginAttempt(1);
+  const claimed = await mustAdd(journal, sampleReport("a"));
+  await claimed.beginAttempt(1);
   const begun = { level: 1, startedAt: NOON, endedAt: null, status: null, errorCode: null, peer: null };
   const [entry] = await journal.list();
   assert.ok(entry);
   assert.deepEqual((await journal.show(entry)).progress?.attempts, [begun]);
   now += 50;
-  await held.endAttempt(OK);
+  await claimed.endAttempt(OK);
   now += 50;
-  await held.beginAttempt(2);
-  assert.deepEqual(held.attempts, [
+  await claimed.beginAttempt(2);
+  assert.deepEqual(claimed.attempts, [
     { ...begun, ...OK, endedAt: NOON + 50 },
     { ...begun, level: 2, startedAt: NOON + 100 },
   ]);
-  assert.deepEqual(held.tries, { count: 2, firstAt: NOON });
-  await held.settle({ state: "abandoned", reason: "status 401" });
+  assert.deepEqual(claimed.tries, { count: 2, firstAt: NOON });
+  await claimed.settle({ state: "abandoned", reason: "status 401" });
   const [given] = await journal.list();
   assert.ok(given);
   const { progress, time } = await journal.show(given);
@@ -164,10 +164,10 @@ test("attempts are written down before they begin and when they end, with who an
 
 test("a delivered report leaves its receipt, and nothing else", async () => {
   const journal = await open();
-  const held = await mustAdd(journal, sampleReport("a", [await makeFile("setup.log", "log")]));
-  await held.keepArchive(archiveOf(ARCHIVE));
-  const receipt = receiptOf(held, NOON + 9);
-  await held.settle({ state: "done", receipt });
+  const claimed = await mustAdd(journal, sampleReport("a", [await makeFile("setup.log", "log")]));
+  await claimed.keepArchive(archiveOf(ARCHIVE));
+  const receipt = receiptOf(claimed, NOON + 9);
+  await claimed.settle({ state: "done", receipt });
   assert.deepEqual(await readdir(await onlyIn("done")), ["receipt.json"]);
   const [entry] = await journal.list();
   assert.ok(entry);
@@ -191,12 +191,12 @@ async function makeFile(
 test("attached files are kept: the original may be written to, or go", async () => {
   const journal = await open();
   const file = await makeFile("setup.log", "as it was");
-  const held = await mustAdd(journal, sampleReport("a", [file]));
+  const claimed = await mustAdd(journal, sampleReport("a", [file]));
   await appendFile(file.path, " and more");
-  assert.equal(await readFile(held.stored[0] ?? "", "utf8"), "as it was");
-  assert.deepEqual(held.record.event.files, [file]);
+  assert.equal(await readFile(claimed.stored[0] ?? "", "utf8"), "as it was");
+  assert.deepEqual(claimed.record.event.files, [file]);
   await rm(file.path);
-  await held.settle(wait);
+  await claimed.settle(wait);
   const again = await claimOnly(journal);
   assert.equal(await readFile(again.stored[0] ?? "", "utf8"), "as it was");
   assert.equal(again.attachments[0]?.state, "as kept");
@@ -207,13 +207,13 @@ test("a big file is shared with its original where it can be, and a later change
   const journal = await open();
   const file = await makeFile("heap.dmp", "", 3);
   await truncate(file.path, 65 * 1024 * 1024);
-  const held = await mustAdd(journal, sampleReport("a", [file]));
-  const [attachment] = held.attachments;
+  const claimed = await mustAdd(journal, sampleReport("a", [file]));
+  const [attachment] = claimed.attachments;
   assert.equal(attachment?.size, 65 * 1024 * 1024);
   // A file system that can clone shares blocks, not writes.
   assert.match(attachment?.how ?? "", /^(linked|cloned)$/);
   await utimes(file.path, 1, 1);
-  await held.settle(wait);
+  await claimed.settle(wait);
   const again = await claimOnly(journal);
   assert.equal(again.attachments[0]?.state, attachment?.how === "linked" ? "changed" : "as kept");
   await rm(file.path);
@@ -227,18 +227,18 @@ test("a big file on another file system is copied", async () => {
   const journal = await open({ disk });
   const file = await makeFile("heap.dmp", "", 3);
   await truncate(file.path, 65 * 1024 * 1024);
-  const held = await mustAdd(journal, sampleReport("a", [file]));
-  assert.deepEqual([held.attachments[0]?.how, held.attachments[0]?.size], ["copied", 65 * 1024 * 1024]);
-  assert.match(held.attachments[0]?.sha256 ?? "", /^[0-9a-f]{64}$/);
-  await held.settle(wait);
+  const claimed = await mustAdd(journal, sampleReport("a", [file]));
+  assert.deepEqual([claimed.attachments[0]?.how, claimed.attachments[0]?.size], ["copied", 65 * 1024 * 1024]);
+  assert.match(claimed.attachments[0]?.sha256 ?? "", /^[0-9a-f]{64}$/);
+  await claimed.settle(wait);
   await journal.close();
 });
 
 test("with copy: false a file stays where it is, and is looked at again", async () => {
   const journal = await open();
   const files = await Promise.all(["same", "longer", "gone"].map((name) => makeFile(name, name)));
-  const held = await mustAdd(journal, sampleReport("a", files), { ...PLAIN, copy: false });
-  await held.settle(wait);
+  const claimed = await mustAdd(journal, sampleReport("a", files), { ...PLAIN, copy: false });
+  await claimed.settle(wait);
   await appendFile(join(base, "longer"), "!");
   await rm(join(base, "gone"));
   const again = await claimOnly(journal);
@@ -263,32 +263,32 @@ test("a file that is missing or no file costs only itself", async () => {
   const directory: AttachedFile = { path: base, name: "d", type: 5 };
   const missing: AttachedFile = { path: join(base, "none"), name: "n", type: 5 };
   const impossible: AttachedFile = { path: "/tmp/a\0b", name: "i", type: 5 };
-  const held = await mustAdd(journal, sampleReport("a", [directory, missing, impossible]));
+  const claimed = await mustAdd(journal, sampleReport("a", [directory, missing, impossible]));
   assert.deepEqual(
-    held.attachments.map(({ how, why, state }) => [how, why, state]),
+    claimed.attachments.map(({ how, why, state }) => [how, why, state]),
     [
       ["missing", "EINVAL", "missing"],
       ["missing", "ENOENT", "missing"],
       ["missing", "EINVAL", "missing"],
     ],
   );
-  await held.settle(wait);
+  await claimed.settle(wait);
   await journal.close();
 });
 
 test("two of one report: the second is a duplicate of the first, waiting and then delivered, and counted", async () => {
   const journal = await open();
-  const held = await mustAdd(journal, sampleReport("a"));
+  const claimed = await mustAdd(journal, sampleReport("a"));
   assert.deepEqual(await journal.add(sampleReport("a"), PLAIN), {
     outcome: "duplicate",
-    of: held.id,
+    of: claimed.id,
     deliveredAt: null,
   });
-  await held.settle({ state: "done", receipt: receiptOf(held, NOON) });
+  await claimed.settle({ state: "done", receipt: receiptOf(claimed, NOON) });
   now += DAY - 1;
   assert.deepEqual(await journal.add(sampleReport("a"), PLAIN), {
     outcome: "duplicate",
-    of: held.id,
+    of: claimed.id,
     deliveredAt: NOON,
   });
   const [done] = await journal.list();
@@ -357,15 +357,15 @@ test("a report that does not fit is refused before its files are copied", async 
 test("files larger than the journal may be are not copied, and that is said", async () => {
   const journal = await open({ limits: { ...LIMITS, maxBytes: 10_000 } });
   const file = await makeFile("big", Buffer.alloc(20_000));
-  const held = await mustAdd(journal, sampleReport("a", [file]));
+  const claimed = await mustAdd(journal, sampleReport("a", [file]));
   assert.deepEqual(
-    held.attachments.map(({ how, path }) => [how, path]),
+    claimed.attachments.map(({ how, path }) => [how, path]),
     [["left", file.path]],
   );
   assert.deepEqual(warnings, [
     "The attached files are larger than a journal may be: they are not copied, and a later try needs them where they are.",
   ]);
-  await held.settle(wait);
+  await claimed.settle(wait);
   await journal.close();
 });
 
@@ -410,10 +410,10 @@ test("on a disk too full for the receipt, the payload makes room for it", async 
     return real.create(path);
   };
   const journal = await open({ disk: { ...real, create } });
-  const held = await mustAdd(journal, sampleReport("a"));
+  const claimed = await mustAdd(journal, sampleReport("a"));
   isFull = true;
-  await assert.rejects(held.beginAttempt(1), { code: "CER_JOURNAL_UNAVAILABLE" });
-  await held.settle({ state: "done", receipt: receiptOf(held, NOON) });
+  await assert.rejects(claimed.beginAttempt(1), { code: "CER_JOURNAL_UNAVAILABLE" });
+  await claimed.settle({ state: "done", receipt: receiptOf(claimed, NOON) });
   assert.deepEqual(await readdir(await onlyIn("done")), ["receipt.json"]);
   await journal.close();
 });
@@ -424,14 +424,14 @@ test("what is held when the journal is closed waits, due at once", async () => {
   await journal.close();
   const next = await open();
   const due: string[] = [];
-  for await (const held of next.claimDue()) {
-    due.push(held.id);
-    await held.settle({ state: "pending", due: now + HOUR, reason: null });
+  for await (const claimed of next.claimDue()) {
+    due.push(claimed.id);
+    await claimed.settle({ state: "pending", due: now + HOUR, reason: null });
   }
   assert.equal(due.length, 1);
-  for await (const held of next.claimDue()) assert.fail(`${held.id} is not due`);
+  for await (const claimed of next.claimDue()) assert.fail(`${claimed.id} is not due`);
   now += HOUR;
-  for await (const held of next.claimDue()) due.push(held.id);
+  for await (const claimed of next.claimDue()) due.push(claimed.id);
   assert.equal(due.length, 2);
   await next.close();
 });
@@ -445,22 +445,22 @@ test("a clock that went back a year does not hold back what is due", async () =>
   });
   now -= 365 * DAY;
   const due: string[] = [];
-  for await (const held of journal.claimDue()) due.push(held.id);
+  for await (const claimed of journal.claimDue()) due.push(claimed.id);
   assert.equal(due.length, 1);
   await journal.close();
 });
 
 test("one who is held to be dead, and is not, is told that the report was taken over, and writes nothing", async () => {
   const journal = await open();
-  const held = await mustAdd(journal, sampleReport("a"));
+  const claimed = await mustAdd(journal, sampleReport("a"));
   const path = await onlyIn("claimed");
   await rename(path, `${path.slice(0, -12)}0123456789ab`);
-  const busy = { code: "CER_ENTRY_BUSY", message: `Another process has taken over report ${held.id}.` };
-  await assert.rejects(held.keepAnswer({ status: 200, body: Buffer.alloc(0), receivedAt: now }), busy);
-  await assert.rejects(held.beginAttempt(1), busy);
-  await assert.rejects(held.keepArchive(archiveOf(ARCHIVE)), busy);
-  await assert.rejects(held.settle(wait), busy);
-  await assert.rejects(held.settle({ state: "done", receipt: receiptOf(held, now) }), busy);
+  const busy = { code: "CER_ENTRY_BUSY", message: `Another process has taken over report ${claimed.id}.` };
+  await assert.rejects(claimed.keepAnswer({ status: 200, body: Buffer.alloc(0), receivedAt: now }), busy);
+  await assert.rejects(claimed.beginAttempt(1), busy);
+  await assert.rejects(claimed.keepArchive(archiveOf(ARCHIVE)), busy);
+  await assert.rejects(claimed.settle(wait), busy);
+  await assert.rejects(claimed.settle({ state: "done", receipt: receiptOf(claimed, now) }), busy);
   assert.deepEqual((await readdir(await onlyIn("claimed"))).sort(), ["entry.json", "level1"]);
 });
 
@@ -501,10 +501,10 @@ test("what a dead process held waits again, what it was writing is judged by whe
 
 test("what lives is left alone by pruning", async () => {
   const mine = await open();
-  const held = await mustAdd(mine, sampleReport("a"));
+  const claimed = await mustAdd(mine, sampleReport("a"));
   const other = await open();
   assert.deepEqual(await other.prune(), { recovered: [], givenUp: [], removed: [] });
-  await held.settle(wait);
+  await claimed.settle(wait);
   await Promise.all([mine.close(), other.close()]);
   assert.deepEqual(await readdir(inside("owners")), []);
 });
@@ -571,11 +571,11 @@ test("a damaged entry is set aside when it is to be sent, with the reason; what 
   const journal = await open();
   for (const [name, damage, problem] of damages) {
     warnings = [];
-    const held = await mustAdd(journal, sampleReport(name));
-    await held.beginAttempt(1);
-    await held.keepAnswer({ status: 200, body: Buffer.from("iData=1"), receivedAt: now });
-    await held.keepArchive(archiveOf(ARCHIVE));
-    await held.settle(wait);
+    const claimed = await mustAdd(journal, sampleReport(name));
+    await claimed.beginAttempt(1);
+    await claimed.keepAnswer({ status: 200, body: Buffer.from("iData=1"), receivedAt: now });
+    await claimed.keepArchive(archiveOf(ARCHIVE));
+    await claimed.settle(wait);
     await damage(await onlyIn("pending"));
     const [entry] = await journal.list(["pending"]);
     assert.ok(entry);
@@ -588,7 +588,7 @@ test("a damaged entry is set aside when it is to be sent, with the reason; what 
     } else {
       assert.equal(again, null, name);
       assert.ok(
-        warnings[0]?.startsWith(`Report ${held.id} cannot be used: ${problem} It was set aside`),
+        warnings[0]?.startsWith(`Report ${claimed.id} cannot be used: ${problem} It was set aside`),
         warnings[0],
       );
     }
@@ -599,19 +599,19 @@ test("a damaged entry is set aside when it is to be sent, with the reason; what 
 
 test("retry makes what waits or was given up due at once, its bounds counted anew", async () => {
   const journal = await open();
-  const held = await mustAdd(journal, sampleReport("a"));
-  await held.beginAttempt(1);
-  await held.endAttempt(OK);
-  await assert.rejects(journal.retry(held.id), { code: "CER_ENTRY_BUSY" });
-  await held.settle({ state: "abandoned", reason: "status 401" });
+  const claimed = await mustAdd(journal, sampleReport("a"));
+  await claimed.beginAttempt(1);
+  await claimed.endAttempt(OK);
+  await assert.rejects(journal.retry(claimed.id), { code: "CER_ENTRY_BUSY" });
+  await claimed.settle({ state: "abandoned", reason: "status 401" });
   now += 1;
-  assert.equal((await journal.retry(held.id.slice(-6))).state, "pending");
+  assert.equal((await journal.retry(claimed.id.slice(-6))).state, "pending");
   const again = await claimOnly(journal);
   assert.deepEqual([again.tries, again.attempts.length], [{ count: 0, firstAt: null }, 1]);
   await again.settle({ state: "done", receipt: receiptOf(again, now) });
-  await assert.rejects(journal.retry(held.id), {
+  await assert.rejects(journal.retry(claimed.id), {
     code: "CER_NO_ENTRY",
-    message: `Report ${held.id} was delivered already.`,
+    message: `Report ${claimed.id} was delivered already.`,
   });
   await journal.close();
 });
@@ -709,7 +709,7 @@ test("an entry that cannot be taken does not hold up the others", async () => {
   await second.settle(wait);
   stuck = first.id;
   const taken: string[] = [];
-  for await (const held of journal.claimDue()) taken.push(held.id);
+  for await (const claimed of journal.claimDue()) taken.push(claimed.id);
   assert.deepEqual(taken, [second.id]);
   assert.deepEqual(warnings, [
     `Report ${first.id} cannot be taken. The journal cannot be written to: permission denied (EACCES).`,

@@ -32,9 +32,9 @@ const at = (iso: string) => Date.parse(`2026-11-26T${iso}Z`);
 const show = async (id: string): Promise<Shown> => journal.show(await journal.find(id));
 
 async function claim(id: string): Promise<ClaimedReport> {
-  const held = await journal.claim(await journal.find(id));
-  if (held === null) throw new Error(`${id} cannot be claimed`);
-  return held;
+  const claimed = await journal.claim(await journal.find(id));
+  if (claimed === null) throw new Error(`${id} cannot be claimed`);
+  return claimed;
 }
 
 const PEER = { address: "127.0.0.1", tlsFingerprint: null };
@@ -266,34 +266,34 @@ test("what is read of an entry says all that was written, in today's documents t
 });
 
 test("a waiting report is claimed with its event, its files, its level 1 bytes and its attempts", async () => {
-  const held = await claim(TRIED);
-  const [claimed] = await journal.list(["claimed"]);
-  const stored = `${entryPath(join(base, "cer"), "claimed", claimed?.label ?? assert.fail())}/files/0`;
-  assert.deepEqual(held.record.event, EVENT_OF_TRIED);
-  assert.deepEqual(held.stored, [stored]);
+  const claimed = await claim(TRIED);
+  const [listed] = await journal.list(["claimed"]);
+  const stored = `${entryPath(join(base, "cer"), "claimed", listed?.label ?? assert.fail())}/files/0`;
+  assert.deepEqual(claimed.record.event, EVENT_OF_TRIED);
+  assert.deepEqual(claimed.stored, [stored]);
   assert.equal(await readFile(stored, "utf8"), "setup failed: error 1603\r\nuser=ann password=hunter2\r\n");
   assert.deepEqual(
-    held.attachments.map(({ how, state }) => [how, state]),
+    claimed.attachments.map(({ how, state }) => [how, state]),
     [["copied", "as kept"]],
   );
-  assert.equal(held.level1.length, 864);
-  assert.deepEqual(held.attempts, ATTEMPTS_OF_TRIED);
-  assert.deepEqual(held.tries, { count: 1, firstAt: at("18:56:45.897") });
-  assert.deepEqual([held.answer, held.archive], [null, null]);
-  assert.equal(held.reason, "http://127.0.0.1:1: the connection was refused (ECONNREFUSED).");
-  await held.settle({ state: "pending", due: null, reason: null });
+  assert.equal(claimed.level1.length, 864);
+  assert.deepEqual(claimed.attempts, ATTEMPTS_OF_TRIED);
+  assert.deepEqual(claimed.tries, { count: 1, firstAt: at("18:56:45.897") });
+  assert.deepEqual([claimed.answer, claimed.archive], [null, null]);
+  assert.equal(claimed.reason, "http://127.0.0.1:1: the connection was refused (ECONNREFUSED).");
+  await claimed.settle({ state: "pending", due: null, reason: null });
 });
 
 test("a waiting report that was answered is claimed with the answer and the archive", async () => {
-  const held = await claim(ANSWERED);
-  assert.deepEqual(held.answer, {
+  const claimed = await claim(ANSWERED);
+  assert.deepEqual(claimed.answer, {
     status: 200,
     receivedAt: at("18:56:45.994"),
     body: Buffer.from(
       "Bucket=507\r\nBucketTable=5\r\niData=1\r\nDumpFile=\\Cabs\\7.cab\r\nGetFile=/tmp/x/gone.log\r\n",
     ),
   });
-  const { open, ...facts } = held.archive ?? assert.fail();
+  const { open, ...facts } = claimed.archive ?? assert.fail();
   assert.deepEqual(facts, {
     size: 1396,
     sha256: "9e1665a8e509f080ce2feb58b1ff7f992945ab8de1b6c14619e9cfc9e3f9730d",
@@ -324,8 +324,8 @@ test("a waiting report that was answered is claimed with the answer and the arch
   });
   const bytes = await readAll(open());
   assert.equal(createHash("sha256").update(bytes).digest("hex"), facts.sha256);
-  assert.deepEqual(held.attempts, ATTEMPTS_OF_ANSWERED);
-  assert.deepEqual(held.record.event, EVENT_OF_ANSWERED);
-  await held.settle({ state: "pending", due: null, reason: null });
+  assert.deepEqual(claimed.attempts, ATTEMPTS_OF_ANSWERED);
+  assert.deepEqual(claimed.record.event, EVENT_OF_ANSWERED);
+  await claimed.settle({ state: "pending", due: null, reason: null });
   assert.deepEqual(warnings, []);
 });

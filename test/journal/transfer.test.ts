@@ -40,19 +40,19 @@ async function sample(): Promise<ClaimedReport> {
   await writeFile(join(base, "setup.log"), "the log");
   await writeFile(join(base, "left.log"), "left");
   const files = ["setup.log", "none"].map((name) => ({ path: join(base, name), name, type: 5 as const }));
-  const held = await mustAdd(here, sampleReport("a", files));
-  await held.beginAttempt(1);
-  await held.endAttempt({ status: 200, errorCode: null, peer: PEER });
-  await held.keepAnswer({ status: 200, body: Buffer.from("iData=1\r\n"), receivedAt: 5 });
-  await held.keepArchive(archiveOf(ARCHIVE));
-  return held;
+  const claimed = await mustAdd(here, sampleReport("a", files));
+  await claimed.beginAttempt(1);
+  await claimed.endAttempt({ status: 200, errorCode: null, peer: PEER });
+  await claimed.keepAnswer({ status: 200, body: Buffer.from("iData=1\r\n"), receivedAt: 5 });
+  await claimed.keepArchive(archiveOf(ARCHIVE));
+  return claimed;
 }
 
 type Member = { header: Partial<Header> & { name: string }; body: Buffer };
 
-async function membersOf(held: ClaimedReport): Promise<Member[]> {
+async function membersOf(claimed: ClaimedReport): Promise<Member[]> {
   const members: Member[] = [];
-  for (const part of await exportParts(disk, held))
+  for (const part of await exportParts(disk, claimed))
     members.push({ header: { name: part.name }, body: await bytesOf(part) });
   return members;
 }
@@ -83,14 +83,17 @@ async function* throughTar(members: readonly Member[]): AsyncGenerator<TarEntry>
 const take = (members: readonly Member[], max = MAX) => importReport(there, disk, throughTar(members), max);
 
 test("a report that was carried over is the same one: bytes, answer, archive, files, attempts", async () => {
-  const held = await sample();
-  const listed = await take(await membersOf(held));
-  assert.deepEqual([listed.label.id, listed.state], [held.id, "pending"]);
+  const claimed = await sample();
+  const listed = await take(await membersOf(claimed));
+  assert.deepEqual([listed.label.id, listed.state], [claimed.id, "pending"]);
   const copy = await there.claim(listed);
   assert.ok(copy);
-  assert.deepEqual({ ...copy.record, attachments: [] }, { ...held.record, attachments: [], imported: true });
-  assert.deepEqual(copy.level1, held.level1);
-  assert.deepEqual([copy.answer, copy.attempts], [held.answer, held.attempts]);
+  assert.deepEqual(
+    { ...copy.record, attachments: [] },
+    { ...claimed.record, attachments: [], imported: true },
+  );
+  assert.deepEqual(copy.level1, claimed.level1);
+  assert.deepEqual([copy.answer, copy.attempts], [claimed.answer, claimed.attempts]);
   assert.deepEqual(await readAll(copy.archive?.open() ?? Readable.from([])), ARCHIVE);
   assert.equal(await readFile(copy.stored[0] ?? "", "utf8"), "the log");
   assert.deepEqual(
@@ -105,17 +108,17 @@ test("a report that was carried over is the same one: bytes, answer, archive, fi
 test("a file that was left where it was travels along; a path of another machine is never looked up", async () => {
   await writeFile(join(base, "setup.log"), "the log");
   const files = ["setup.log", "none"].map((name) => ({ path: join(base, name), name, type: 5 as const }));
-  const held = await mustAdd(here, sampleReport("a", files), { ...PLAIN, copy: false });
-  const members = await membersOf(held);
+  const claimed = await mustAdd(here, sampleReport("a", files), { ...PLAIN, copy: false });
+  const members = await membersOf(claimed);
   const copy = await there.claim(await take(members));
   assert.equal(await readFile(copy?.stored[0] ?? "", "utf8"), "the log");
   assert.notEqual(copy?.stored[0], join(base, "setup.log"));
   assert.equal(copy?.attachments[1]?.state, "missing");
 
   // A tar made by hand that says: left at /etc/passwd.
-  await there.drop(held.id).catch(() => {});
+  await there.drop(claimed.id).catch(() => {});
   await copy?.settle({ state: "abandoned", reason: "" });
-  await there.drop(held.id);
+  await there.drop(claimed.id);
   const entry = JSON.parse(bodyOf(members, "entry.json").toString());
   entry.attachments[0] = { ...entry.attachments[0], how: "left", original: "/etc/passwd", sha256: null };
   const evil = restated(replaced(members, "entry.json", Buffer.from(JSON.stringify(entry))));

@@ -86,8 +86,8 @@ test("a full journal refuses the new report, and --drop-oldest gives up the olde
     const journal = await mustOpen(join(directory, "journal"), await sampleDeps({ disk: hastyDisk() }));
     const due = Date.now() + 3_600_000;
     for (let value = 0; value < 50; value++) {
-      const held = await mustAdd(journal, sampleReport(`${value}`), FORCED);
-      await held.settle({ state: "pending", due, reason: null });
+      const claimed = await mustAdd(journal, sampleReport(`${value}`), FORCED);
+      await claimed.settle({ state: "pending", due, reason: null });
     }
     const [oldest] = await journal.list();
     await journal.close();

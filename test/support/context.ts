@@ -71,7 +71,7 @@ export async function withContext(play: (test: TestContext) => Promise<void>): P
 }
 
 /** What is attached to a report kept by keepReport. */
-export const LOG = "setup failed: error 1603\r\n".repeat(8000);
+const LOG = "setup failed: error 1603\r\n".repeat(8000);
 
 /** A report for a server on this machine, with a file attached, kept and held; the value makes it different. */
 export async function keepReport(

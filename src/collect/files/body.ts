@@ -6,6 +6,7 @@
 import type { FileHandle } from "node:fs/promises";
 import {
   addCounts,
+  encodeText,
   type RedactionCounts,
   type RedactorOptions,
   redactStream,
@@ -89,7 +90,7 @@ async function* streamOf(
   }
   const tailStart = encoding === null ? cut.tailStart : await lineStart(handle, cut.tailStart, encoding);
   yield* through(readRange(handle, 0, cut.headEnd, signal), false);
-  yield encodeMark(cutMark(tailStart - cut.headEnd, limit), encoding);
+  yield encodeText(cutMark(tailStart - cut.headEnd, limit), encoding ?? "bytes");
   yield* through(readRange(handle, tailStart, size, signal), true);
 }
 
@@ -117,10 +118,4 @@ async function lineStart(handle: FileHandle, from: number, encoding: TextEncodin
     if (buffer[at + low] === 0x0a && isWide) return from + at + width;
   }
   return from + bytesRead;
-}
-
-function encodeMark(mark: string, encoding: TextEncoding | null): Buffer {
-  if (encoding === null || encoding === "bytes") return Buffer.from(mark);
-  const bytes = Buffer.from(mark, "utf16le");
-  return encoding === "utf-16be" ? bytes.swap16() : bytes;
 }

@@ -190,7 +190,11 @@ const REFERENCE =
   /^(?:<[^<>]*>|\$\{[^{}]*\}|\$\([^()]*\)|\{\{[^{}]*\}\}|\$[A-Z_][A-Z0-9_]*|%[A-Za-z_][\w()]*%|%\(\w+\)s)[,;)]*$/;
 const ADDRESS = /^0x[0-9a-f]+\b/i;
 
-function isSecret(name: string, { text, isQuoted }: Value, certainty: Certainty): boolean {
+function isSecret(
+  name: string,
+  { text, isQuoted }: Pick<Value, "text" | "isQuoted">,
+  certainty: Certainty,
+): boolean {
   if (text.trim() === "" || text.startsWith(REDACTED)) return false;
   if ([PLACEHOLDER, LITERAL, REFERENCE, ADDRESS].some((form) => form.test(text))) return false;
   if (/^(?:old)?pwd$/i.test(name) && /^(?:\/|[A-Za-z]:[\\/])/.test(text)) return false;
@@ -217,8 +221,7 @@ export function findOptions(text: string): Finding[] {
     const value = double ?? single ?? bare ?? "";
     const isQuoted = bare === undefined;
     const end = match.index + match[0].length;
-    if (certainty === null || !isSecret(name, { start: 0, end: 0, text: value, isQuoted }, certainty))
-      return [];
+    if (certainty === null || !isSecret(name, { text: value, isQuoted }, certainty)) return [];
     if (!isQuoted && !/[0-9]|[^\w.,:;()-]/.test(value)) return [];
     return [redaction("assignment", match.index, end - value.length, end)];
   });
@@ -249,12 +252,9 @@ export function findElements(text: string): Finding[] {
     [...text.matchAll(pattern)].flatMap((match) => {
       const { name = "", value = "" } = match.groups ?? {};
       const certainty = certaintyOf(name.replace(/^.*:/, ""));
-      if (certainty === null) return [];
+      if (certainty === null || !isSecret(name, { text: value, isQuoted: true }, certainty)) return [];
       const start = match.index + match[0].lastIndexOf(value);
-      const candidate = { start, end: start + value.length, text: value, isQuoted: true };
-      return isSecret(name, candidate, certainty)
-        ? [redaction("assignment", match.index, start, candidate.end)]
-        : [];
+      return [redaction("assignment", match.index, start, start + value.length)];
     }),
   );
 }

@@ -96,7 +96,7 @@ export class TextRedactor {
       out += this.#redactStretch();
       if (this.#carry.length === before) break;
     }
-    return this.#encode(out);
+    return encodeText(out, this.#encoding);
   }
 
   /** The rest. */
@@ -105,7 +105,7 @@ export class TextRedactor {
     this.#carry = "";
     const odd = this.#oddByte;
     this.#oddByte = Buffer.alloc(0);
-    return Buffer.concat([this.#encode(rest), odd]);
+    return Buffer.concat([encodeText(rest, this.#encoding), odd]);
   }
 
   #redactLines(text: string): string {
@@ -167,12 +167,13 @@ export class TextRedactor {
     const units = whole.subarray(0, even);
     return (this.#encoding === "utf-16be" ? Buffer.from(units).swap16() : units).toString("utf16le");
   }
+}
 
-  #encode(text: string): Buffer {
-    if (this.#encoding === "bytes") return Buffer.from(text, "latin1");
-    const bytes = Buffer.from(text, "utf16le");
-    return this.#encoding === "utf-16be" ? bytes.swap16() : bytes;
-  }
+/** Of `bytes`, each character is one. */
+export function encodeText(text: string, encoding: TextEncoding): Buffer {
+  if (encoding === "bytes") return Buffer.from(text, "latin1");
+  const bytes = Buffer.from(text, "utf16le");
+  return encoding === "utf-16be" ? bytes.swap16() : bytes;
 }
 
 /** Both in one order; what overlaps a key is part of it. */

@@ -58,11 +58,6 @@ function onOneLine(data: string): string {
   return `hex(1):${[...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(",")}`;
 }
 
-export type RegistryLimits = {
-  /** Bytes of the file. */
-  readonly maxBytes: number;
-};
-
 /**
  * A .reg file: UTF-16LE with a byte-order mark, CRLF. Values that would make it longer than `maxBytes` are left out,
  * from the first such value on, and `isCut` says so.
@@ -71,7 +66,7 @@ export type RegistryLimits = {
 export function encodeRegistryFile(
   sections: readonly RegistrySection[],
   comment: string,
-  { maxBytes }: RegistryLimits,
+  { maxBytes }: { readonly maxBytes: number },
 ): { body: Buffer; isCut: boolean } {
   const lines: string[] = [`\ufeff${HEADER}\r\n`, ...(comment === "" ? [] : [`; ${comment}\r\n`])];
   let room = maxBytes - lines.reduce((sum, line) => sum + line.length * 2, 0);

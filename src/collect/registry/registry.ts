@@ -8,20 +8,16 @@ import { mkdtemp, open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { formatRegistryPath, type RegistryPath, splitLastName } from "../../consent/registry-path.ts";
 import { quote } from "../../printable.ts";
-import { runProgram, windowsProgram } from "../../system/run-program.ts";
+import { type Limits, runProgram, windowsProgram } from "../../system/run-program.ts";
 import { wordOf } from "../files/open.ts";
 import { encodeRegistryFile, parseRegistryText, type RegistrySection } from "./reg-file.ts";
 
-export type RegistryOptions = {
+/** The limits are for one item: the time for both views of it, the bytes for each .reg file. */
+export type RegistryOptions = Limits & {
   readonly platform: NodeJS.Platform;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Where a private directory may be made for reg.exe's output. */
   readonly tmpDir: string;
-  readonly signal: AbortSignal;
-  /** For one item, both views. */
-  readonly timeoutMs: number;
-  /** Bytes of each .reg file. */
-  readonly maxBytes: number;
   /** Keys below the item's own that RegTree goes down. */
   readonly maxDepth: number;
   /** Whether a key, by its full name, may be collected: of a tree the others are left out. */
@@ -201,11 +197,8 @@ async function exportKey(path: RegistryPath, view: View, options: Collecting): P
     if ((await sizeOf(file)) > options.maxBytes) tooLarge.abort();
   }, WATCH_MS);
   const args = ["export", formatRegistryPath(path), file, "/y", ...(view === null ? [] : [`/reg:${view}`])];
-  const { end, exitCode, stderr } = await runProgram(windowsProgram(options.env, "reg.exe"), args, {
-    timeoutMs: Math.max(1, options.until - performance.now()),
-    maxBytes: 65_536,
-    signal: AbortSignal.any([options.signal, tooLarge.signal]),
-  }).finally(() => clearInterval(watch));
+  const signal = AbortSignal.any([options.signal, tooLarge.signal]);
+  const { end, exitCode, stderr } = await runReg(args, options, signal).finally(() => clearInterval(watch));
   if (options.signal.aborted) return failed("The collection was interrupted.");
   if (end === "not started") return failed("reg.exe could not be started.");
   if (end === "exited" && exitCode !== 0) return refusalOf(stderr, options);
@@ -215,6 +208,11 @@ async function exportKey(path: RegistryPath, view: View, options: Collecting): P
   return sections.length === 0
     ? failed(`reg.exe gave nothing within ${options.timeoutMs} ms.`)
     : { ok: true, sections, stopped };
+}
+
+function runReg(args: readonly string[], { env, until }: Collecting, signal: AbortSignal) {
+  const timeoutMs = Math.max(1, until - performance.now());
+  return runProgram(windowsProgram(env, "reg.exe"), args, { timeoutMs, maxBytes: 65_536, signal });
 }
 
 async function sizeOf(file: string): Promise<number> {
@@ -242,11 +240,7 @@ async function readStart(path: string, maxBytes: number): Promise<Buffer> {
  */
 async function refusalOf(words: Buffer, options: Collecting): Promise<Refusal> {
   const args = ["export", `HKCU\\Software\\${randomUUID()}`, join(options.directory, "none.reg"), "/y"];
-  const { stderr } = await runProgram(windowsProgram(options.env, "reg.exe"), args, {
-    timeoutMs: Math.max(1, options.until - performance.now()),
-    maxBytes: 65_536,
-    signal: options.signal,
-  });
+  const { stderr } = await runReg(args, options, options.signal);
   if (words.equals(stderr)) return { ok: false, state: "missing", reason: "There is no such key or value." };
   return failed(`reg.exe refused: ${quote(words.toString("latin1").trim())}.`);
 }

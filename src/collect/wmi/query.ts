@@ -6,6 +6,7 @@
 
 import { abortable } from "../../bytes.ts";
 import { quote } from "../../printable.ts";
+import type { Limits } from "../../system/run-program.ts";
 import { type CimObject, predicateOf } from "../../wql/match.ts";
 import { propertiesOf, type WqlQuery } from "../../wql/parse.ts";
 import { wordOf } from "../files/open.ts";
@@ -40,16 +41,11 @@ export type WmiHost = {
   readonly root: string;
 };
 
-export type WmiLimits = {
-  /** For the whole query. */
-  readonly timeoutMs: number;
-  /** Bytes of the text. */
-  readonly maxBytes: number;
-  readonly signal: AbortSignal;
-};
-
-/** Answers a query. Never throws; at the latest after `timeoutMs`, or when the signal fires, it gives a reason. */
-export async function queryWmi(query: WqlQuery, host: WmiHost, limits: WmiLimits): Promise<WmiAnswer> {
+/**
+ * Answers a query. Never throws; at the latest after `timeoutMs`, or when the signal fires, it gives a reason.
+ * @param limits of the whole query, and of the bytes of its text
+ */
+export async function queryWmi(query: WqlQuery, host: WmiHost, limits: Limits): Promise<WmiAnswer> {
   const clock = new AbortController();
   const timer = setTimeout(() => clock.abort(), limits.timeoutMs);
   const signal = AbortSignal.any([limits.signal, clock.signal]);
@@ -69,7 +65,7 @@ function failed(reason: string): WmiAnswer {
   return { ok: false, reason };
 }
 
-async function answerOn(host: WmiHost, query: WqlQuery, limits: WmiLimits): Promise<WmiAnswer> {
+async function answerOn(host: WmiHost, query: WqlQuery, limits: Limits): Promise<WmiAnswer> {
   if (host.platform === "win32") return answerOnWindows(host, query, limits);
   const className = classNamed(query.className);
   if (className === null)
@@ -77,13 +73,8 @@ async function answerOn(host: WmiHost, query: WqlQuery, limits: WmiLimits): Prom
       `The class ${quote(query.className)} is not known here; known are ${classNames().join(", ")}.`,
     );
   if (host.platform === "linux") {
-    return answerFrom(
-      LINUX_READERS,
-      { ...host, ...limits, tree: systemTree(host.root) },
-      className,
-      query,
-      limits,
-    );
+    const source = { ...host, ...limits, tree: systemTree(host.root) };
+    return answerFrom(LINUX_READERS, source, className, query, limits);
   }
   const { LIBRARY_READERS, loadLibrary } = await import("./library.ts");
   return answerFrom(LIBRARY_READERS, { ...host, library: await loadLibrary() }, className, query, limits);
@@ -92,7 +83,7 @@ async function answerOn(host: WmiHost, query: WqlQuery, limits: WmiLimits): Prom
 /** How much longer a program's own output is than the text that is made of it. */
 const OUTPUT_ALLOWANCE = 4;
 
-async function answerOnWindows(host: WmiHost, query: WqlQuery, limits: WmiLimits): Promise<WmiAnswer> {
+async function answerOnWindows(host: WmiHost, query: WqlQuery, limits: Limits): Promise<WmiAnswer> {
   const { askWindows } = await import("./windows.ts");
   const options = { ...limits, env: host.env, maxBytes: limits.maxBytes * OUTPUT_ALLOWANCE };
   const answer = await askWindows(query, options);
@@ -113,7 +104,7 @@ async function answerFrom<Source>(
   source: Source,
   className: ClassName,
   query: WqlQuery,
-  limits: WmiLimits,
+  limits: Limits,
 ): Promise<WmiAnswer> {
   const known = new Map(CLASSES[className].map((name) => [name.toLowerCase(), name as string]));
   const strange = propertiesOf(query.where).filter((name) => !known.has(name.toLowerCase()));

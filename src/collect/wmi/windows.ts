@@ -5,17 +5,12 @@
  */
 
 import { quote } from "../../printable.ts";
-import { type ProgramResult, runProgram, windowsProgram } from "../../system/run-program.ts";
+import { type Limits, type ProgramResult, runProgram, windowsProgram } from "../../system/run-program.ts";
 import { type CimObject, type CimValue, predicateOf } from "../../wql/match.ts";
 import { formatWql, propertiesOf, type WqlQuery } from "../../wql/parse.ts";
 
-export type WindowsOptions = {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly signal: AbortSignal;
-  readonly timeoutMs: number;
-  /** Bytes that are read of the program's output. */
-  readonly maxBytes: number;
-};
+/** `maxBytes` are read of the program's output. */
+type WindowsOptions = Limits & { readonly env: Readonly<Record<string, string | undefined>> };
 
 export type WindowsAnswer =
   | { readonly ok: true; readonly objects: readonly CimObject[]; readonly cut: boolean }

@@ -13,9 +13,9 @@ import { count, documentReader, encodeDocument, object, text } from "../../json.
 import { type Disk, systemCode, unlessMissing, writeFile } from "./disk.ts";
 
 /** Milliseconds between two heartbeats of one owner. */
-const BEAT = 60_000;
+const HEARTBEAT = 60_000;
 /** Milliseconds without a heartbeat after which an owner that cannot be examined counts as dead. */
-export const LEASE = 10 * BEAT;
+export const LEASE = 10 * HEARTBEAT;
 /** Bytes of an owner's record read at most: one is added with each heartbeat. */
 const MAX_RECORD = 65_536;
 
@@ -121,7 +121,7 @@ export function openOwners(disk: Disk, directory: string, processes: Processes):
     timer = setInterval(() => {
       // A heartbeat that cannot be written is a silence, which is what it has to look like.
       beat().catch(() => {});
-    }, BEAT).unref();
+    }, HEARTBEAT).unref();
   };
 
   const silenceOf = async (other: string): Promise<number> => {

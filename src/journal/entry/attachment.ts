@@ -14,7 +14,7 @@ import { type Disk, type Source, systemCode } from "../disk/disk.ts";
 import type { Attachment } from "./documents.ts";
 
 /** Bytes up to which a file is copied rather than hard-linked. Logs are below it, dumps worth linking above. */
-export const COPY_LIMIT = 64 * 1024 * 1024;
+const COPY_LIMIT = 64 * 1024 * 1024;
 
 /** Where the n-th attached file lies in its entry. */
 export function attachmentPath(entry: string, index: number): string {

@@ -234,10 +234,8 @@ export function encodeAnswer({ status, body, receivedAt }: Answer): Buffer {
 /** The kept archive's size, its hash, and what is said of it. */
 export type ArchiveFacts = ReturnType<typeof parseArchiveFacts>;
 
-export type ArchiveInfo = ArchiveFacts["about"];
-
 /** What was asked for or attached and is not in an archive. */
-export type Declined = ArchiveInfo["declined"][number];
+export type Declined = ArchiveFacts["about"]["declined"][number];
 
 export const parseArchiveFacts = documentReader("archive.json", () =>
   object({

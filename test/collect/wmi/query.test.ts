@@ -4,7 +4,8 @@ import { readFileSync } from "node:fs";
 import * as os from "node:os";
 import { test } from "node:test";
 import { CLASSES, classNamed, classNames } from "../../../src/collect/wmi/cim/classes.ts";
-import { queryWmi, type WmiHost, type WmiLimits } from "../../../src/collect/wmi/query.ts";
+import { queryWmi, type WmiHost } from "../../../src/collect/wmi/query.ts";
+import type { Limits } from "../../../src/system/run-program.ts";
 import { parseWql } from "../../../src/wql/parse.ts";
 
 const HOST: WmiHost = {
@@ -16,9 +17,9 @@ const HOST: WmiHost = {
   now: new Date(),
   root: "/",
 };
-const LIMITS: WmiLimits = { timeoutMs: 20_000, maxBytes: 1_000_000, signal: new AbortController().signal };
+const LIMITS: Limits = { timeoutMs: 20_000, maxBytes: 1_000_000, signal: new AbortController().signal };
 
-async function ask(text: string, host: Partial<WmiHost> = {}, limits: Partial<WmiLimits> = {}) {
+async function ask(text: string, host: Partial<WmiHost> = {}, limits: Partial<Limits> = {}) {
   const parsed = parseWql(text);
   assert.ok(parsed.ok, parsed.ok ? "" : parsed.reason);
   return queryWmi(parsed.query, { ...HOST, ...host }, { ...LIMITS, ...limits });

@@ -39,12 +39,12 @@ const CHOOSE = "another place with --journal DIR or CER_JOURNAL.";
 
 test("what the journal makes, only its owner can enter and read", async () => {
   const journal = await mustOpen(join(base, "deep/down/cer"), await sampleDeps());
-  const held = await mustAdd(journal, sampleReport("a"), FORCED);
+  const claimed = await mustAdd(journal, sampleReport("a"), FORCED);
   for (const name of await readdir(base, { recursive: true })) {
     const { mode } = await stat(join(base, name));
     assert.equal((mode & 0o777).toString(8), mode & 0o040000 ? "700" : "600", name);
   }
-  await held.settle({ state: "abandoned", reason: "" });
+  await claimed.settle({ state: "abandoned", reason: "" });
   await journal.close();
 });
 

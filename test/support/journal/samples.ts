@@ -7,7 +7,7 @@ import type { AddOptions, NewReport } from "../../../src/journal/admission.ts";
 import type { ClaimedReport } from "../../../src/journal/claimed-report.ts";
 import { type Disk, openDisk } from "../../../src/journal/disk/disk.ts";
 import { openProcesses } from "../../../src/journal/disk/owner.ts";
-import { ADMISSION } from "../../../src/journal/duplicates.ts";
+import { DEFAULT_ADMISSION } from "../../../src/journal/duplicates.ts";
 import type { Receipt } from "../../../src/journal/entry/receipt.ts";
 import type { Journal, JournalDeps } from "../../../src/journal/journal.ts";
 import { openJournal } from "../../../src/journal/open.ts";
@@ -34,7 +34,7 @@ export function sampleReport(value: string, files: readonly AttachedFile[] = [])
   };
 }
 
-export const PLAIN: AddOptions = { admission: ADMISSION, copy: true, dropOldest: false };
+export const PLAIN: AddOptions = { admission: DEFAULT_ADMISSION, copy: true, dropOldest: false };
 /** As `--force` adds: neither compared nor counted. */
 export const FORCED: AddOptions = { admission: null, copy: true, dropOldest: false };
 

@@ -47,21 +47,21 @@ export async function live(
     { path: `${directory}/setup.log`, name: "setup.log", type: 5 },
     { path: `${directory}/setup.dmp`, name: "setup.dmp", type: 2 },
   ] as const;
-  let held = await mustAdd(journal, sampleReport("first", files));
+  let claimed = await mustAdd(journal, sampleReport("first", files));
   acknowledge("kept");
-  await held.beginAttempt(1);
-  await held.endAttempt({ status: 200, errorCode: null, peer: PEER });
-  await held.keepAnswer({ status: 200, body: Buffer.from("iData=1\r\n"), receivedAt: now });
+  await claimed.beginAttempt(1);
+  await claimed.endAttempt({ status: 200, errorCode: null, peer: PEER });
+  await claimed.keepAnswer({ status: 200, body: Buffer.from("iData=1\r\n"), receivedAt: now });
   acknowledge("answered");
-  await held.keepArchive(archiveOf(ARCHIVE));
+  await claimed.keepArchive(archiveOf(ARCHIVE));
   acknowledge("packed");
-  await held.beginAttempt(2);
-  await held.endAttempt({ status: 503, errorCode: "CER_STATUS", peer: PEER });
-  await held.settle({ state: "pending", due: now + 60_000, reason: "status 503" });
+  await claimed.beginAttempt(2);
+  await claimed.endAttempt({ status: 503, errorCode: "CER_STATUS", peer: PEER });
+  await claimed.settle({ state: "pending", due: now + 60_000, reason: "status 503" });
 
   now += 60_000;
-  for await (const due of journal.claimDue()) held = due;
-  await held.settle({ state: "done", receipt: receiptOf(held, now) });
+  for await (const due of journal.claimDue()) claimed = due;
+  await claimed.settle({ state: "done", receipt: receiptOf(claimed, now) });
   acknowledge("delivered");
 
   // A full journal in which the oldest gives way.
@@ -120,23 +120,23 @@ export async function checkRecovery(directory: string, acks: ReadonlySet<string>
       assert.equal(entry.label.bytes, 0);
     }
     if (entry.state !== "pending") continue;
-    const held = await journal.claim(entry);
-    assert.ok(held !== null, "a waiting report can be claimed");
-    if (held.stored.length > 0) {
-      const [log = "", dump = ""] = held.stored;
+    const claimed = await journal.claim(entry);
+    assert.ok(claimed !== null, "a waiting report can be claimed");
+    if (claimed.stored.length > 0) {
+      const [log = "", dump = ""] = claimed.stored;
       assert.deepEqual(await readFile(log), LOG);
       assert.deepEqual(await readFile(dump), DUMP);
-      if (acks.has("answered")) assert.deepEqual(held.answer?.body, Buffer.from("iData=1\r\n"));
+      if (acks.has("answered")) assert.deepEqual(claimed.answer?.body, Buffer.from("iData=1\r\n"));
       if (acks.has("packed")) {
-        assert.deepEqual(await readAll(held.archive?.open() ?? Readable.from([])), ARCHIVE);
-        assert.deepEqual(held.archive?.about, archiveOf(ARCHIVE).about);
+        assert.deepEqual(await readAll(claimed.archive?.open() ?? Readable.from([])), ARCHIVE);
+        assert.deepEqual(claimed.archive?.about, archiveOf(ARCHIVE).about);
       }
     }
-    await held.settle({ state: "abandoned", reason: "seen" });
+    await claimed.settle({ state: "abandoned", reason: "seen" });
   }
   // The lock is free, and the journal works.
-  const held = await mustAdd(journal, sampleReport("later"));
-  await held.settle({ state: "abandoned", reason: "seen" });
+  const claimed = await mustAdd(journal, sampleReport("later"));
+  await claimed.settle({ state: "abandoned", reason: "seen" });
   await journal.close();
   const torn = await journal.listSetAside();
   for (const name of torn) assert.match(name, /^new\./, "only a report that nobody was told of is set aside");

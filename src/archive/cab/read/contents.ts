@@ -1,10 +1,11 @@
 /**
- * The contents of a cabinet's files, in the order of the data, in one pass. Hides that files are stretches of folders
- * and know nothing of blocks. Every byte of a folder belongs to exactly one file, or the cabinet is refused: a table
- * that was changed would otherwise give wrong contents that look right.
+ * The contents of a cabinet's files, in the order of the data, in one pass: read, checked, or extracted. Hides that
+ * files are stretches of folders and know nothing of blocks. Every byte of a folder belongs to exactly one file, or the
+ * cabinet is refused: a table that was changed would otherwise give wrong contents that look right.
  */
 
 import { ArchiveError, corrupt } from "../../entries/error.ts";
+import { extractFiles } from "../../entries/target.ts";
 import { readFolder } from "./blocks.ts";
 import type { Source } from "./source.ts";
 import { type Cabinet, type CabinetFile, type CabinetFolder, inDataOrder } from "./tables.ts";
@@ -56,6 +57,18 @@ export async function verifyCabinet(
   limits: ReadLimits = {},
 ): Promise<void> {
   for await (const _ of readContents(source, cabinet, limits));
+}
+
+/**
+ * Extracts all files below `directory`, as `extractFiles` does.
+ * @throws what `readContents` and `extractFiles` throw.
+ */
+export function extractCabinet(
+  source: Source,
+  cabinet: Cabinet,
+  directory: string,
+): Promise<readonly CabinetFile[]> {
+  return extractFiles(readContents(source, cabinet), directory);
 }
 
 function checkTotal({ files }: Cabinet, maxBytes: number | undefined): void {

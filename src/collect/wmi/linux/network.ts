@@ -1,6 +1,6 @@
 /** Win32_NetworkAdapterConfiguration on Linux: the interfaces, their addresses, and the way out. */
 
-import { networkInterfaces } from "node:os";
+import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import type { ObjectOf } from "../cim/classes.ts";
 import { parseWhole, type SystemTree } from "./tree.ts";
 
@@ -48,15 +48,7 @@ function listOrNull(items: readonly string[]): readonly string[] | null {
 }
 
 /** A mask for IPv4, the length of the prefix for IPv6, as WMI has it. */
-function subnetOf({
-  family,
-  netmask,
-  cidr,
-}: {
-  family: string;
-  netmask: string;
-  cidr: string | null;
-}): string {
+function subnetOf({ family, netmask, cidr }: NetworkInterfaceInfo): string {
   return family === "IPv4" ? netmask : (cidr?.split("/")[1] ?? "");
 }
 
