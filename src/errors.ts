@@ -109,9 +109,13 @@ export function exitCodeOf(code: CerErrorCode): ExitCode {
 /** Any thrown value as a CerError: what is not one is a defect of this program and says so. */
 export function asCerError(thrown: unknown): CerError {
   if (thrown instanceof CerError) return thrown;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new CerError("CER_INTERNAL", message, {
+  return new CerError("CER_INTERNAL", messageOf(thrown), {
     hint: "This is a defect of cer. Please report it with the output of the same command and --verbose.",
     cause: thrown,
   });
+}
+
+/** What an error of any kind says. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -24,6 +24,26 @@ test("chunks are counted, hashed and joined though their memory is used again", 
   assert.deepEqual(passing.finish(), whole);
 });
 
+/** The hash of the pieces, told that there will be `expected` bytes. */
+function hashOf(expected: number | null, pieces: Buffer[]): string {
+  const passing = new Measure(expected);
+  for (const piece of pieces) passing.add(piece);
+  return passing.finish().sha256;
+}
+
+test("a hash does not depend on the pieces the bytes come in, nor on whether their number is known", () => {
+  const bytes = Buffer.from(TEXT);
+  for (const expected of [bytes.length, bytes.length + 1, null]) {
+    assert.equal(hashOf(expected, [bytes]), SHA256);
+    assert.equal(hashOf(expected, [bytes.subarray(0, 4), bytes.subarray(4)]), SHA256);
+  }
+});
+
+test("nothing at all has the hash of no bytes", () => {
+  assert.equal(hashOf(0, []), sha256Of(""));
+  assert.equal(hashOf(7, []), sha256Of(""));
+});
+
 test("a promise is waited for until the signal aborts, and forgotten then, even if it fails", async () => {
   const { signal } = new AbortController();
   assert.equal(await abortable(Promise.resolve(1), signal), 1);

@@ -8,15 +8,14 @@ import { once } from "node:events";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { extract, type Header, pack } from "tar-stream";
-import { Measure } from "../bytes.ts";
-import { CerError } from "../errors.ts";
+import { CerError, messageOf } from "../errors.ts";
 import { type Archive, sealArchive } from "./entries/archive.ts";
-import type { Body } from "./entries/body.ts";
-import { absentEntry, type Entry, type EntryResult, type WriteOptions } from "./entries/entry.ts";
+import type { Entry, WriteOptions } from "./entries/entry.ts";
 import { UniqueNames } from "./entries/names.ts";
-import { messageOf, openEntry, orderEntries } from "./entries/order.ts";
+import { orderEntries } from "./entries/order.ts";
+import { EntryReader, type Reading } from "./entries/reading.ts";
 import { Spool } from "./entries/spool.ts";
-import { extractFile } from "./entries/target.ts";
+import { extractFiles } from "./entries/target.ts";
 
 const READ_SIZE = 256 * 1024;
 
@@ -37,10 +36,26 @@ export async function writeTar(
   options: WriteOptions,
 ): Promise<Archive> {
   const spool = new Spool(options.spoolDir, options.memoryLimit);
-  const writer = new TarWriter(spool, options);
+  const reader = new EntryReader(options.signal);
+  const names = new UniqueNames();
+  const pieces: Piece[] = [];
   try {
-    for (const entry of await orderEntries(entries, options.signal)) await writer.add(entry);
-    return await writer.finish();
+    for (const entry of await orderEntries(entries, options.signal)) {
+      options.signal?.throwIfAborted();
+      await reader.add(entry, async (reading) => {
+        await spoolContent(reading, spool, options.signal);
+        const result = reading.finish();
+        if (result.sha256 === null) return result;
+        const name = names.take(entry.name);
+        const padding = -result.size & (RECORD_SIZE - 1);
+        await spool.append(END_OF_TAR.subarray(0, padding));
+        const header = await encodeHeader(name, result.size, entry.time);
+        pieces.push({ header, size: result.size + padding });
+        return { ...result, name };
+      });
+    }
+    options.signal?.throwIfAborted();
+    return await sealArchive(() => inPlace(pieces, spool), spool, reader.results);
   } catch (error) {
     await spool.dispose();
     throw error;
@@ -50,74 +65,13 @@ export async function writeTar(
 /** A file of the tar: its header's bytes, and how many the spool holds for it, up to the next header. */
 type Piece = { readonly header: Buffer; readonly size: number };
 
-class TarWriter {
-  readonly #spool: Spool;
-  readonly #options: WriteOptions;
-  readonly #names = new UniqueNames();
-  readonly #results: EntryResult[] = [];
-  readonly #pieces: Piece[] = [];
-  #bytesRead = 0;
-
-  constructor(spool: Spool, options: WriteOptions) {
-    this.#spool = spool;
-    this.#options = options;
-  }
-
-  async add(entry: Entry): Promise<void> {
-    this.#options.signal?.throwIfAborted();
-    const body = await openEntry(entry, this.#results, this.#options.signal);
-    this.#results.push("wanted" in body ? body : await this.#addBody(entry, body));
-  }
-
-  async finish(): Promise<Archive> {
-    this.#options.signal?.throwIfAborted();
-    return sealArchive(() => inPlace(this.#pieces, this.#spool), this.#spool, this.#results);
-  }
-
-  async #addBody(entry: Entry, body: Body): Promise<EntryResult> {
-    try {
-      const { size, sha256, missing } = await this.#spoolBody(body);
-      if (size === 0 && missing !== null) return absentEntry(entry, "failed", missing);
-      const name = this.#names.take(entry.name);
-      const padding = -size & (RECORD_SIZE - 1);
-      await this.#spool.append(END_OF_TAR.subarray(0, padding));
-      this.#pieces.push({ header: await encodeHeader(name, size, entry.time), size: size + padding });
-      const state = missing === null ? "stored" : "cut";
-      return { name, wanted: entry.name, size, sha256, state, reason: missing, parts: [] };
-    } finally {
-      await body.close();
-    }
-  }
-
-  /** Reads as much of the body as there is. */
-  async #spoolBody(body: Body): Promise<{ size: number; sha256: string; missing: string | null }> {
-    const read = new Measure();
-    const buffer = Buffer.allocUnsafeSlow(READ_SIZE);
-    let missing: string | null = null;
-    for (;;) {
-      this.#options.signal?.throwIfAborted();
-      const bytes = await this.#read(body, buffer);
-      if (typeof bytes === "string") missing = bytes;
-      if (typeof bytes === "string" || bytes.length === 0) break;
-      read.add(bytes);
-      await this.#spool.append(bytes);
-      this.#bytesRead += bytes.length;
-      this.#options.onProgress?.(this.#bytesRead);
-    }
-    if (missing === null && body.size !== null && read.size < body.size) {
-      missing = `it shrank while it was read, from ${body.size} bytes to ${read.size}`;
-    }
-    return { ...read.finish(), missing };
-  }
-
-  /** Bytes in the front of `buffer`, none at the end; or why there are no more. */
-  async #read(body: Body, buffer: Buffer): Promise<Buffer | string> {
-    try {
-      return buffer.subarray(0, await body.read(buffer));
-    } catch (error) {
-      this.#options.signal?.throwIfAborted();
-      return messageOf(error);
-    }
+async function spoolContent(reading: Reading, spool: Spool, signal: AbortSignal | undefined): Promise<void> {
+  const buffer = Buffer.allocUnsafeSlow(READ_SIZE);
+  for (;;) {
+    signal?.throwIfAborted();
+    const bytes = await reading.next(buffer);
+    if (bytes.length === 0) return;
+    await spool.append(bytes);
   }
 }
 
@@ -214,26 +168,12 @@ function checkTarHeader({ name, size = 0, mtime, type }: Header): TarFile {
 }
 
 /**
- * Extracts all files below `directory`, which exists. Stops at the first that is wrong; files before it stay, whole.
- * @throws what `readTar` and `extractFile` throw; CER_DAMAGED when the files have more than `maxBytes` bytes together.
+ * Extracts all files below `directory`, as `extractFiles` does.
+ * @throws what `readTar` and `extractFiles` throw.
  */
-export async function extractTar(
+export function extractTar(
   source: AsyncIterable<Uint8Array>,
   directory: string,
-  { maxBytes = Number.POSITIVE_INFINITY }: { maxBytes?: number } = {},
 ): Promise<readonly TarFile[]> {
-  const extracted: TarFile[] = [];
-  let total = 0;
-  for await (const { file, content } of readTar(source)) {
-    total += file.size;
-    if (total > maxBytes) {
-      throw new CerError(
-        "CER_DAMAGED",
-        `the tar's files have more than the ${maxBytes} bytes that are accepted`,
-      );
-    }
-    await extractFile(directory, file, content);
-    extracted.push(file);
-  }
-  return extracted;
+  return extractFiles(readTar(source), directory);
 }

@@ -33,7 +33,7 @@ export async function verifyArchive(path: string, format: "cab" | "tar"): Promis
 async function verifyTar(path: string): Promise<void> {
   const bytes = createReadStream(path);
   try {
-    for await (const { content } of readTar(bytes)) for await (const _ of content);
+    for await (const _ of readTar(bytes));
   } catch (thrown) {
     // What the disk says is no damage of the tar.
     throw bytes.errored ?? thrown;

@@ -35,6 +35,8 @@ export function parseDumpPath(dumpFile: string): string {
 
 /** RFC 3986: what a segment may hold stays, all else is percent-encoded as UTF-8, `%` and lone surrogates among it. */
 function encodeSegment(segment: string): string {
-  const wellFormed = segment.replace(/\p{Surrogate}/gu, "\ufffd");
-  return encodeURIComponent(wellFormed).replace(/%(?:24|26|2B|2C|3B|3D|3A|40)/g, decodeURIComponent);
+  return encodeURIComponent(segment.toWellFormed()).replace(
+    /%(?:24|26|2B|2C|3B|3D|3A|40)/g,
+    decodeURIComponent,
+  );
 }

@@ -10,7 +10,7 @@ import { setFlagsFromString } from "node:v8";
 import type { Dispatcher } from "undici";
 import buildConnector from "undici/lib/core/connect.js";
 import Client from "undici/lib/dispatcher/client.js";
-import { CerError } from "../errors.ts";
+import { CerError, messageOf } from "../errors.ts";
 import {
   formatUrl,
   MAX_REPLY_SIZE,
@@ -237,7 +237,7 @@ async function* countedBody(
       yield chunk.length < SOCKET_ROOM ? Buffer.from(chunk) : chunk;
     }
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new CerError("CER_ARCHIVE", `The body of ${method} ${path} cannot be read: ${reason}.`, { cause });
   }
 }

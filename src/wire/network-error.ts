@@ -66,35 +66,32 @@ export function explainNetworkError(
   options: { readonly connectTimeout: number; readonly proxy: string | null },
 ): CerError {
   if (error instanceof CerError) return error;
-  const place = formatPlace(request.origin, options.proxy);
-  const codes = codesOf(error);
+  const { origin } = request;
+  const [code, what, hint] = explanationOf(error, origin);
+  return new CerError(code, `${formatPlace(origin, options.proxy)}: ${what}.`, { hint, cause: error });
+}
+
+function explanationOf(error: Error, { scheme }: Origin): Explanation {
   // Both ways of asking a proxy; undici gives a 407 to plain http no code of its own.
   const byProxy = /Proxy (?:response|Authentication Required) \((\d+)\)/i.exec(error.message);
   if (byProxy !== null) {
-    const { scheme } = request.origin;
     const step = scheme === "https" ? " to CONNECT" : "";
-    return new CerError("CER_PROXY", `${place}: the proxy answered ${byProxy[1]}${step}.`, {
-      hint: `Check the proxy's address and rules, and put name and password into ${scheme.toUpperCase()}_PROXY if it wants them.`,
-      cause: error,
-    });
+    const hint = `Check the proxy's address and rules, and put name and password into ${scheme.toUpperCase()}_PROXY if it wants them.`;
+    return ["CER_PROXY", `the proxy answered ${byProxy[1]}${step}`, hint];
   }
-  const known = codes.map((code) => BY_CODE[code]).find((explanation) => explanation !== undefined);
-  if (known !== undefined) {
-    const [code, what, hint] = known;
-    return new CerError(code, `${place}: ${what} (${codes[0]}).`, { hint, cause: error });
+  const codes = codesOf(error);
+  const [code = ""] = codes;
+  const known = codes.map((each) => BY_CODE[each]).find((explanation) => explanation !== undefined);
+  if (known !== undefined) return [known[0], `${known[1]} (${code})`, known[2]];
+  if (code.startsWith("ERR_SSL") || code === "EPROTO") {
+    const hint = "Does the server speak plain http on this port? Then leave --https out.";
+    return ["CER_TLS", `no TLS there (${code})`, hint];
   }
-  const code = codes[0] ?? "";
-  if (code.startsWith("ERR_SSL") || code === "EPROTO")
-    return new CerError("CER_TLS", `${place}: no TLS there (${code}).`, {
-      hint: "Does the server speak plain http on this port? Then leave --https out.",
-      cause: error,
-    });
-  if (code.startsWith("HPE_") || error.name === "HTTPParserError")
-    return new CerError("CER_NOT_CER", `${place}: the answer is not HTTP (${quote(error.message)}).`, {
-      hint: "Is this the CER server's port? A server that wants TLS needs --https.",
-      cause: error,
-    });
-  return new CerError("CER_UNREACHABLE", `${place}: ${error.message}.`, { hint: REACH, cause: error });
+  if (code.startsWith("HPE_") || error.name === "HTTPParserError") {
+    const hint = "Is this the CER server's port? A server that wants TLS needs --https.";
+    return ["CER_NOT_CER", `the answer is not HTTP (${quote(error.message)})`, hint];
+  }
+  return ["CER_UNREACHABLE", error.message, REACH];
 }
 
 function formatPlace(origin: Origin, proxy: string | null): string {

@@ -65,12 +65,12 @@ type Warn = (warning: string) => void;
 
 /** The parser takes a lone surrogate and whatever follows it for one character, even if that is a `<`. */
 function replaceLoneSurrogates(text: string, warn: Warn): string {
-  const wellFormed = text.replace(/\p{Surrogate}/gu, "\ufffd");
+  const wellFormed = text.toWellFormed();
   if (wellFormed !== text) warn("The report holds lone surrogates; each was read as U+FFFD.");
   return wellFormed;
 }
 
-type Attributes = Readonly<Record<string, string>>;
+type Element = { readonly name: string; readonly attributes: Readonly<Record<string, string>> };
 
 /** The paths of the schema's elements, in the words of 2.2.1.3. */
 const KNOWN_PATHS = [
@@ -84,10 +84,10 @@ const KNOWN_PATHS = [
 ] as const;
 
 type KnownPath = (typeof KNOWN_PATHS)[number];
-type Elements = ReadonlyMap<KnownPath, readonly Attributes[]>;
+type Elements = ReadonlyMap<KnownPath, readonly Element[]>;
 
 function collectElements(text: string): Elements {
-  const found = new Map<KnownPath, Attributes[]>(KNOWN_PATHS.map((path) => [path, []]));
+  const found = new Map<KnownPath, Element[]>(KNOWN_PATHS.map((path) => [path, []]));
   const open: string[] = [];
   let elements = 0;
   let attributes = 0;
@@ -111,7 +111,7 @@ function collectElements(text: string): Elements {
     open.push(tag.name);
     if (open.length > MAX_DEPTH) refuse(`its elements nest deeper than ${MAX_DEPTH}`);
     const path = `/${open.join("/")}`;
-    found.get(path as KnownPath)?.push(tag.attributes as Attributes);
+    found.get(path as KnownPath)?.push(tag as Element);
   });
   parser.on("closetag", () => {
     open.pop();
@@ -127,66 +127,65 @@ function readReport(elements: Elements, warn: Warn): Level1Report {
   const application = readSingle(elements, "/WERREPORT/APPLICATIONINFO", warn);
   return {
     machine: {
-      name: required(machine, "MACHINEINFO", "machinename"),
-      os: required(machine, "MACHINEINFO", "os"),
-      lcid: Number(requiredNumber(machine, "MACHINEINFO", "lcid", /^[0-9]{1,10}$/)),
-      oem: machine.oem ?? null,
+      name: required(machine, "machinename"),
+      os: required(machine, "os"),
+      lcid: Number(requiredNumber(machine, "lcid", /^[0-9]{1,10}$/)),
+      oem: machine.attributes.oem ?? null,
     },
-    user: { name: required(user, "USERINFO", "username") },
+    user: { name: required(user, "username") },
     application: application && {
-      name: required(application, "APPLICATIONINFO", "appname"),
-      path: required(application, "APPLICATIONINFO", "apppath"),
-      company: application.appcompany ?? null,
+      name: required(application, "appname"),
+      path: required(application, "apppath"),
+      company: application.attributes.appcompany ?? null,
     },
-    reportType: Number(requiredNumber(event, "EVENTINFO", "reporttype", /^[0-4]$/)) as ReportType,
+    reportType: Number(requiredNumber(event, "reporttype", /^[0-4]$/)) as ReportType,
     eventTime: readEventTime(event),
-    eventType: required(event, "EVENTINFO", "eventtype"),
-    friendlyEventName: event.friendlyeventname ?? null,
-    eventDescription: event.eventdescription ?? null,
+    eventType: required(event, "eventtype"),
+    friendlyEventName: event.attributes.friendlyeventname ?? null,
+    eventDescription: event.attributes.eventdescription ?? null,
     parameters: readParameters(elements, warn),
     secondaryParameters: readAll(elements, "/WERREPORT/SIGNATURE/SECONDARYPARAMETER").map((secondary) => ({
-      name: required(secondary, "SECONDARYPARAMETER", "name"),
-      value: required(secondary, "SECONDARYPARAMETER", "value"),
+      name: required(secondary, "name"),
+      value: required(secondary, "value"),
     })),
     files: readAll(elements, "/WERREPORT/FILES/FILE").map((file) => ({
-      name: required(file, "FILE", "filename"),
-      type: Number(requiredNumber(file, "FILE", "filetype", /^[0-9]{1,2}$/)),
+      name: required(file, "filename"),
+      type: Number(requiredNumber(file, "filetype", /^[0-9]{1,2}$/)),
     })),
   };
 }
 
-function readAll(elements: Elements, path: KnownPath): readonly Attributes[] {
+function readAll(elements: Elements, path: KnownPath): readonly Element[] {
   return elements.get(path) ?? [];
 }
 
-function readSingle(elements: Elements, path: KnownPath, warn: Warn): Attributes | null {
-  const [first, ...others] = readAll(elements, path);
-  const name = path.slice(path.lastIndexOf("/") + 1);
-  if (others.length > 0) warn(`The report has ${name} more than once; the first one counts.`);
-  return first ?? null;
+function readSingle(elements: Elements, path: KnownPath, warn: Warn): Element | null {
+  const [first = null, second] = readAll(elements, path);
+  if (second !== undefined) warn(`The report has ${second.name} more than once; the first one counts.`);
+  return first;
 }
 
-function required(attributes: Attributes, elementName: string, name: string): string {
-  return attributes[name] ?? refuse(`${elementName} has no ${name}`);
+function required(element: Element, name: string): string {
+  return element.attributes[name] ?? refuse(`${element.name} has no ${name}`);
 }
 
-function requiredNumber(attributes: Attributes, elementName: string, name: string, form: RegExp): string {
-  const value = required(attributes, elementName, name).trim();
-  return form.test(value) ? value : refuse(`${elementName} has ${name}=${quote(value)}`);
+function requiredNumber(element: Element, name: string, form: RegExp): string {
+  const value = required(element, name).trim();
+  return form.test(value) ? value : refuse(`${element.name} has ${name}=${quote(value)}`);
 }
 
-function readEventTime(event: Attributes): bigint {
-  const time = BigInt(requiredNumber(event, "EVENTINFO", "eventtime", /^[0-9]{1,20}$/));
+function readEventTime(event: Element): bigint {
+  const time = BigInt(requiredNumber(event, "eventtime", /^[0-9]{1,20}$/));
   return time < 2n ** 64n ? time : refuse(`EVENTINFO has eventtime="${time}", which is above 2^64-1`);
 }
 
 function readParameters(elements: Elements, warn: Warn): readonly Parameter[] {
   const byId = new Map<number, Parameter>();
   for (const parameter of readAll(elements, "/WERREPORT/SIGNATURE/PARAMETER")) {
-    const id = Number(requiredNumber(parameter, "PARAMETER", "id", /^[0-9]$/));
-    const value = required(parameter, "PARAMETER", "value");
+    const id = Number(requiredNumber(parameter, "id", /^[0-9]$/));
+    const value = required(parameter, "value");
     if (byId.has(id)) warn(`The report has PARAMETER ${id} more than once; the first one counts.`);
-    else byId.set(id, { id, name: parameter.name ?? null, value });
+    else byId.set(id, { id, name: parameter.attributes.name ?? null, value });
   }
   return [...byId.values()].sort((one, other) => one.id - other.id);
 }

@@ -94,7 +94,7 @@ function collectFields(text: string, warn: (warning: string) => void): Map<Respo
     const at = line.indexOf("=");
     if (at < 0) continue;
     const written = trimBlanks(line.slice(0, at));
-    const key = KEYS.find((known) => known.toLowerCase() === written.toLowerCase());
+    const key = responseKeyOf(written);
     if (key === undefined) continue;
     const fields = key === written ? exact : lenient;
     if (fields.has(key)) warn(`The server sent ${key} more than once; the first one counts.`);
@@ -148,15 +148,9 @@ function parseResponseUrl(value: string | undefined, warn: Warn): string | null 
 /** One line of an answer, in the order it is to be written. */
 export type ResponseLine = readonly [key: ResponseKey, value: string];
 
-/**
- * An answer as the grammar has it: `key=value` and CRLF, nothing else. The caller's values hold no line ends.
- * @param spaced writes ` = ` for Response, Bucket and BucketTable, as the specification's examples print them
- */
-export function encodeResponse(lines: readonly ResponseLine[], options: { spaced?: boolean } = {}): Buffer {
-  const isSpaced = (key: ResponseKey) => options.spaced === true && /^(Response|Bucket)/.test(key);
-  return encodeAnswerText(
-    lines.map(([key, value]) => `${key}${isSpaced(key) ? " = " : "="}${value}\r\n`).join(""),
-  );
+/** An answer as the grammar has it: `key=value` and CRLF, nothing else. The caller's values hold no line ends. */
+export function encodeResponse(lines: readonly ResponseLine[]): Buffer {
+  return encodeAnswerText(lines.map(([key, value]) => `${key}=${value}\r\n`).join(""));
 }
 
 /** The key a word names, in any case; undefined for a word that is no key of the protocol. */

@@ -152,12 +152,14 @@ test("aborting and a failing spool end it and leave nothing", async (t) => {
     const stop = () => {
       if (--left === 0) controller.abort(new Error("enough"));
     };
-    const writing = writeTar([entry("a", logText(2_000_000, 1)), entry("b", "x")], {
-      spoolDir: folder,
-      memoryLimit: 0,
-      signal: controller.signal,
-      onProgress: stop,
-    });
+    async function* inPieces(body: Buffer) {
+      for (let at = 0; at < body.length; at += 256 * 1024) {
+        stop();
+        yield body.subarray(at, at + 256 * 1024);
+      }
+    }
+    const entries = [entry("a", inPieces(logText(2_000_000, 1))), entry("b", inPieces(Buffer.from("x")))];
+    const writing = writeTar(entries, { spoolDir: folder, memoryLimit: 0, signal: controller.signal });
     if (step < 10) await assert.rejects(writing, { message: "enough" });
     else await (await writing).dispose();
     assert.deepEqual(await readdir(folder), []);
@@ -179,9 +181,9 @@ async function hostile(
   return readAll(packing as unknown as AsyncIterable<Uint8Array>);
 }
 
-async function extractError(tar: Buffer, folder: string, maxBytes?: number): Promise<unknown> {
+async function extractError(tar: Buffer, folder: string): Promise<unknown> {
   const source = [tar] as unknown as AsyncIterable<Uint8Array>;
-  return extractTar(source, folder, maxBytes === undefined ? {} : { maxBytes }).then(
+  return extractTar(source, folder).then(
     () => null,
     (error) => [error.code, error.message],
   );
@@ -212,11 +214,7 @@ test("a tar that is not ours, not whole or not safe is refused", async (t) => {
     "CER_DAMAGED",
     "Not a whole tar: Invalid tar header. Maybe the tar is corrupted or it needs to be gunzipped?.",
   ]);
-  assert.deepEqual(await extractError(whole, folder, 2999), [
-    "CER_DAMAGED",
-    "the tar's files have more than the 2999 bytes that are accepted",
-  ]);
   assert.deepEqual(await readdir(folder), []);
-  assert.equal(await extractError(whole, folder, 3000), null);
+  assert.equal(await extractError(whole, folder), null);
   assert.equal(await readFile(join(folder, "whole"), "utf8"), "x".repeat(3000));
 });

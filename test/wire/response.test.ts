@@ -224,7 +224,12 @@ test("a key is known in any case", () => {
   assert.equal(responseKeyOf("constructor"), undefined);
 });
 
-test("an answer is written as key=value and CRLF, and as the examples print it when asked to", () => {
+/** An answer with ` = ` after Response, Bucket and BucketTable, as the specification's examples print them. */
+function spaceOut(answer: Buffer): Buffer {
+  return Buffer.from(answer.toString("latin1").replace(/^(Response|Bucket(?:Table)?)=/gm, "$1 = "), "latin1");
+}
+
+test("an answer is written as key=value and CRLF", () => {
   const lines: ResponseLine[] = [
     ["Response", ""],
     ["Bucket", "5"],
@@ -236,7 +241,7 @@ test("an answer is written as key=value and CRLF, and as the examples print it w
     "Response=\r\nBucket=5\r\nBucketTable=6\r\nGetFile=\x80\r\n",
   );
   assert.equal(
-    encodeResponse(lines, { spaced: true }).toString("latin1"),
+    spaceOut(encodeResponse(lines)).toString("latin1"),
     "Response = \r\nBucket = 5\r\nBucketTable = 6\r\nGetFile=\x80\r\n",
   );
 });
@@ -292,7 +297,8 @@ test("every answer that is written is read back, in any order of its lines, spac
   });
   fc.assert(
     fc.property(written, ({ response, order, spaced }) => {
-      assert.deepEqual(parseResponse(encodeResponse(order, { spaced })), {
+      const answer = encodeResponse(order);
+      assert.deepEqual(parseResponse(spaced ? spaceOut(answer) : answer), {
         response,
         keysFound: order.length,
         warnings: [],

@@ -37,117 +37,95 @@ export const FLAG_RESERVE_PRESENT = 0x0004;
 /** typeCompress, low nibble. */
 export const COMPRESSION = { none: 0, mszip: 1, quantum: 2, lzx: 3 } as const;
 
-export const ATTRIBUTE = {
-  readOnly: 0x01,
-  hidden: 0x02,
-  system: 0x04,
-  archive: 0x20,
-  exec: 0x40,
-  nameIsUtf8: 0x80,
-} as const;
+/** A file's attributes, of DOS: "archive", which all files are given; and the cabinet's mark of a name in UTF-8. */
+export const ATTRIBUTE = { archive: 0x20, nameIsUtf8: 0x80 } as const;
 
-/** The fields of a CFHEADER that a single, unsplit cabinet does not fix. */
-export type NewHeader = {
-  readonly cabinetSize: number;
-  readonly filesOffset: number;
-  readonly folderCount: number;
-  readonly fileCount: number;
-};
+/** The fields of a structure in their order, each with its width in bytes. All are unsigned and little-endian. */
+type Layout = Readonly<Record<string, number>>;
+type Fields<L extends Layout> = { readonly [Field in keyof L]: number };
 
-export function encodeHeader(header: NewHeader): Buffer {
+export const HEADER = {
+  signature: 4,
+  reserved1: 4,
+  cabinetSize: 4,
+  reserved2: 4,
+  filesOffset: 4,
+  reserved3: 4,
+  minorVersion: 1,
+  majorVersion: 1,
+  folderCount: 2,
+  fileCount: 2,
+  flags: 2,
+  setId: 2,
+  /** This cabinet's place in its set, from 0. */
+  cabinetIndex: 2,
+} as const satisfies Layout;
+
+export const FOLDER = {
+  /** Offset of the folder's first CFDATA in the cabinet. */
+  dataOffset: 4,
+  blockCount: 2,
+  /** typeCompress, whole: the method is its low nibble. */
+  compression: 2,
+} as const satisfies Layout;
+
+/** CFFILE without its name. */
+export const FILE = {
+  size: 4,
+  /** Offset of the file's first byte in its folder's uncompressed stream. */
+  folderOffset: 4,
+  folderIndex: 2,
+  date: 2,
+  time: 2,
+  attributes: 2,
+} as const satisfies Layout;
+
+/** CFDATA without its reserve and its payload. */
+export const DATA_HEADER = { checksum: 4, size: 2, uncompressedSize: 2 } as const satisfies Layout;
+
+export type Header = Fields<typeof HEADER>;
+export type Folder = Fields<typeof FOLDER>;
+
+/** Writes the fields to `target`, from `at` on; where they end. */
+export function writeFields<L extends Layout>(layout: L, fields: Fields<L>, target: Buffer, at = 0): number {
+  let end = at;
+  for (const field in layout) end = target.writeUIntLE(fields[field], end, layout[field] as number);
+  return end;
+}
+
+/** The fields that `bytes` begins with. */
+export function readFields<L extends Layout>(layout: L, bytes: Buffer): Fields<L> {
+  let at = 0;
+  const values = Object.entries(layout).map(([field, width]) => {
+    at += width;
+    return [field, bytes.readUIntLE(at - width, width)];
+  });
+  return Object.fromEntries(values);
+}
+
+/** The CFHEADER of a cabinet that is not split. */
+export function encodeHeader(
+  header: Pick<Header, "cabinetSize" | "filesOffset" | "folderCount" | "fileCount">,
+): Buffer {
   const bytes = Buffer.alloc(HEADER_SIZE);
-  bytes.writeUInt32LE(SIGNATURE, 0);
-  bytes.writeUInt32LE(header.cabinetSize, 8);
-  bytes.writeUInt32LE(header.filesOffset, 16);
-  bytes.writeUInt8(3, 24);
-  bytes.writeUInt8(1, 25);
-  bytes.writeUInt16LE(header.folderCount, 26);
-  bytes.writeUInt16LE(header.fileCount, 28);
+  const version = { majorVersion: 1, minorVersion: 3 };
+  const zeros = { reserved1: 0, reserved2: 0, reserved3: 0, flags: 0, setId: 0, cabinetIndex: 0 };
+  writeFields(HEADER, { signature: SIGNATURE, ...version, ...zeros, ...header }, bytes);
   return bytes;
 }
-
-export type Header = NewHeader & {
-  readonly reserved: readonly [number, number, number];
-  readonly majorVersion: number;
-  readonly minorVersion: number;
-  readonly flags: number;
-  readonly setId: number;
-  /** This cabinet's place in its set, from 0. */
-  readonly cabinetIndex: number;
-};
-
-export function decodeHeader(bytes: Buffer): Header {
-  return {
-    reserved: [bytes.readUInt32LE(4), bytes.readUInt32LE(12), bytes.readUInt32LE(20)],
-    cabinetSize: bytes.readUInt32LE(8),
-    filesOffset: bytes.readUInt32LE(16),
-    minorVersion: bytes.readUInt8(24),
-    majorVersion: bytes.readUInt8(25),
-    folderCount: bytes.readUInt16LE(26),
-    fileCount: bytes.readUInt16LE(28),
-    flags: bytes.readUInt16LE(30),
-    setId: bytes.readUInt16LE(32),
-    cabinetIndex: bytes.readUInt16LE(34),
-  };
-}
-
-export type Folder = {
-  /** Offset of the folder's first CFDATA in the cabinet. */
-  dataOffset: number;
-  blockCount: number;
-  /** typeCompress, whole: the method is its low nibble. */
-  compression: number;
-};
 
 export function encodeFolder(folder: Folder): Buffer {
   const bytes = Buffer.alloc(FOLDER_SIZE);
-  bytes.writeUInt32LE(folder.dataOffset, 0);
-  bytes.writeUInt16LE(folder.blockCount, 4);
-  bytes.writeUInt16LE(folder.compression, 6);
+  writeFields(FOLDER, folder, bytes);
   return bytes;
 }
-
-export function decodeFolder(bytes: Buffer): Folder {
-  return {
-    dataOffset: bytes.readUInt32LE(0),
-    blockCount: bytes.readUInt16LE(4),
-    compression: bytes.readUInt16LE(6),
-  };
-}
-
-export type FileRecord = {
-  size: number;
-  /** Offset of the file's first byte in its folder's uncompressed stream. */
-  folderOffset: number;
-  folderIndex: number;
-  date: number;
-  time: number;
-  attributes: number;
-};
 
 /** A CFFILE: the fixed part, then the name's bytes and their terminator. */
-export function encodeFileRecord(record: FileRecord, name: Buffer): Buffer {
+export function encodeFileRecord(record: Fields<typeof FILE>, name: Buffer): Buffer {
   const bytes = Buffer.allocUnsafe(FILE_SIZE + name.length + 1);
-  bytes.writeUInt32LE(record.size, 0);
-  bytes.writeUInt32LE(record.folderOffset, 4);
-  bytes.writeUInt16LE(record.folderIndex, 8);
-  bytes.writeUInt16LE(record.date, 10);
-  bytes.writeUInt16LE(record.time, 12);
-  bytes.writeUInt16LE(record.attributes, 14);
-  name.copy(bytes, FILE_SIZE);
-  bytes.writeUInt8(0, FILE_SIZE + name.length);
+  const end = writeFields(FILE, record, bytes) + name.copy(bytes, FILE_SIZE);
+  bytes.writeUInt8(0, end);
   return bytes;
-}
-
-export function decodeFileRecord(bytes: Buffer): FileRecord {
-  return {
-    size: bytes.readUInt32LE(0),
-    folderOffset: bytes.readUInt32LE(4),
-    folderIndex: bytes.readUInt16LE(8),
-    date: bytes.readUInt16LE(10),
-    time: bytes.readUInt16LE(12),
-    attributes: bytes.readUInt16LE(14),
-  };
 }
 
 /**

@@ -2,14 +2,13 @@
  * Entry bodies of every kind as one thing to read from: bytes, a stream, an opened file. Hides how each is read and
  * closed, and that a stream may never answer.
  */
-import { close, closeSync, read, readSync } from "node:fs";
+import { read, readSync } from "node:fs";
 import { promisify } from "node:util";
 import { abortable } from "../../bytes.ts";
 import type { EntryBody, OpenedFile } from "./entry.ts";
 import { ArchiveError } from "./error.ts";
 
 const readAsync = promisify(read);
-const closeAsync = promisify(close);
 
 /** Up to here a read from a file is done at once: handing it to a thread costs more than it takes. */
 const SMALL_READ = 64 * 1024;
@@ -46,7 +45,6 @@ function bytesBody(bytes: Buffer): Body {
 }
 
 function fileBody({ handle, size }: OpenedFile): Body {
-  const descriptor = typeof handle === "number" ? handle : handle.fd;
   let at = 0;
   let ended = size === 0;
   const count = (bytes: number): number => {
@@ -59,15 +57,11 @@ function fileBody({ handle, size }: OpenedFile): Body {
     read(target) {
       const wanted = Math.min(target.length, size - at);
       if (ended || wanted === 0) return 0;
-      if (wanted <= SMALL_READ) return count(readSync(descriptor, target, 0, wanted, at));
-      return readAsync(descriptor, target, 0, wanted, at).then(({ bytesRead }) => count(bytesRead));
+      if (wanted <= SMALL_READ) return count(readSync(handle.fd, target, 0, wanted, at));
+      return readAsync(handle.fd, target, 0, wanted, at).then(({ bytesRead }) => count(bytesRead));
     },
     ended: () => ended,
-    close(): void | Promise<void> {
-      if (typeof handle !== "number") return handle.close().catch(() => undefined);
-      if (size > SMALL_READ) return closeAsync(handle).catch(() => undefined);
-      closeSync(handle);
-    },
+    close: () => handle.close().catch(() => undefined),
   };
 }
 

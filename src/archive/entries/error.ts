@@ -39,3 +39,8 @@ export class ArchiveError extends Error {
     this.offset = details.offset;
   }
 }
+
+/** A reader's verdict on what the format does not allow, at that byte of the cabinet. */
+export function corrupt(message: string, offset: number): ArchiveError {
+  return new ArchiveError("CAB_CORRUPT", message, { offset });
+}

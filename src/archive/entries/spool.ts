@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, constants, openSync, read, unlinkSync, write } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { messageOf } from "../../errors.ts";
 import { ArchiveError } from "./error.ts";
 
 const readAsync = promisify(read);
@@ -92,8 +93,7 @@ export class Spool {
       await this.#writeAt(bytes, this.#size);
     } catch (error) {
       if (error instanceof ArchiveError) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
-      const message = `cannot write the temporary file in ${this.#directory}: ${reason}`;
+      const message = `cannot write the temporary file in ${this.#directory}: ${messageOf(error)}`;
       throw new ArchiveError("CAB_WRITE_FAILED", message, { cause: error });
     }
   }

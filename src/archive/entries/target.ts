@@ -5,18 +5,34 @@
 import { constants } from "node:fs";
 import { type FileHandle, lstat, mkdir, open, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { messageOf } from "../../errors.ts";
 import { ArchiveError } from "./error.ts";
 import { whyUnsafe } from "./names.ts";
 
+/** A file of an archive as a folder needs it. `offset` is its place in the archive, if that is known. */
+type ArchivedFile = { readonly name: string; readonly time: Date | null; readonly offset?: number };
+
 /**
- * Writes one file of an archive below `directory`, which exists. Folders in its name, separated by `\` or `/`, are made.
- * A file that fails on the way is removed again.
- * @throws {ArchiveError} CAB_BAD_NAME when the name is unsafe, is taken, or leads through a link; CAB_WRITE_FAILED.
- *   `offset` is the place of the name in the archive, if that is known.
+ * Writes an archive's files below `directory`, which exists; those that were written. Folders in their names, separated
+ * by `\` or `/`, are made. Stops at the first that is wrong, which is removed again; files before it stay, whole.
+ * @throws {ArchiveError} CAB_BAD_NAME when a name is unsafe, is taken, or leads through a link; CAB_WRITE_FAILED.
+ * @throws what reading `files` throws.
  */
-export async function extractFile(
+export async function extractFiles<File extends ArchivedFile>(
+  files: AsyncIterable<{ readonly file: File; readonly content: AsyncIterable<Uint8Array> }>,
   directory: string,
-  file: { readonly name: string; readonly time: Date | null; readonly offset?: number },
+): Promise<readonly File[]> {
+  const extracted: File[] = [];
+  for await (const { file, content } of files) {
+    await extractFile(directory, file, content);
+    extracted.push(file);
+  }
+  return extracted;
+}
+
+async function extractFile(
+  directory: string,
+  file: ArchivedFile,
   content: AsyncIterable<Uint8Array>,
 ): Promise<void> {
   const parts = safeParts(file);
@@ -34,16 +50,14 @@ export async function extractFile(
   await handle.close();
 }
 
-type Named = { readonly name: string; readonly offset?: number };
-
-function safeParts(file: Named): string[] {
+function safeParts(file: ArchivedFile): string[] {
   const reason = whyUnsafe(file.name);
   if (reason !== null) throw badName(file, reason);
   return file.name.split(/[\\/]/);
 }
 
 /** One after another, so that none of them is reached through a link. */
-async function makeFolders(directory: string, parts: readonly string[], file: Named): Promise<void> {
+async function makeFolders(directory: string, parts: readonly string[], file: ArchivedFile): Promise<void> {
   let path = directory;
   for (const part of parts) {
     path = join(path, part);
@@ -54,7 +68,7 @@ async function makeFolders(directory: string, parts: readonly string[], file: Na
   }
 }
 
-async function createFile(path: string, file: Named): Promise<FileHandle> {
+async function createFile(path: string, file: ArchivedFile): Promise<FileHandle> {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
   try {
     return await open(path, flags, 0o600);
@@ -72,12 +86,12 @@ async function writeChunk(handle: FileHandle, chunk: Uint8Array, name: string): 
   }
 }
 
-function badName({ name, offset }: Named, reason: string): ArchiveError {
+function badName({ name, offset }: ArchivedFile, reason: string): ArchiveError {
   const message = `${JSON.stringify(name)} cannot be extracted: ${reason}`;
   return new ArchiveError("CAB_BAD_NAME", message, offset === undefined ? {} : { offset });
 }
 
 function writeFailed(name: string, cause: unknown): ArchiveError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new ArchiveError("CAB_WRITE_FAILED", `cannot write ${JSON.stringify(name)}: ${reason}`, { cause });
+  const message = `cannot write ${JSON.stringify(name)}: ${messageOf(cause)}`;
+  return new ArchiveError("CAB_WRITE_FAILED", message, { cause });
 }

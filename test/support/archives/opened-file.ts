@@ -4,9 +4,9 @@ import type { OpenedFile } from "../../../src/archive/entries/entry.ts";
 
 /** Does not wait for what is no regular file (a pipe nobody writes to), but throws. */
 export function openFile(path: string): OpenedFile {
-  const handle = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  const facts = fstatSync(handle);
-  if (facts.isFile()) return { handle, size: facts.size };
-  closeSync(handle);
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const facts = fstatSync(fd);
+  if (facts.isFile()) return { handle: { fd, close: async () => closeSync(fd) }, size: facts.size };
+  closeSync(fd);
   throw new Error(`${path} is not a regular file`);
 }

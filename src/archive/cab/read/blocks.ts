@@ -3,9 +3,16 @@
  * history, and all that can be wrong with a block. Memory is a few blocks, whatever the cabinet claims.
  */
 import { inflateRawSync } from "node:zlib";
-import { ArchiveError } from "../../entries/error.ts";
+import { ArchiveError, corrupt } from "../../entries/error.ts";
 import { blockChecksum, xorWords } from "../checksum.ts";
-import { BLOCK_SIZE, DATA_HEADER_SIZE, MAX_BLOCK_DATA, STORED_OVERHEAD } from "../format.ts";
+import {
+  BLOCK_SIZE,
+  DATA_HEADER,
+  DATA_HEADER_SIZE,
+  MAX_BLOCK_DATA,
+  readFields,
+  STORED_OVERHEAD,
+} from "../format.ts";
 import { Cursor, type Source } from "./source.ts";
 import type { Cabinet, CabinetFolder } from "./tables.ts";
 
@@ -18,18 +25,16 @@ type Block = {
   readonly uncompressedSize: number;
 };
 
-/** Where a folder's data ends. */
-export type FolderEnd = { readonly offset: number };
-
 /**
- * The uncompressed bytes of a folder, block by block. A chunk is good until the next one is asked for.
+ * The uncompressed bytes of a folder, block by block, and the offset at which its data ends. A chunk is good until the
+ * next one is asked for.
  * @throws {ArchiveError} CAB_UNSUPPORTED, CAB_TRUNCATED, CAB_CORRUPT, CAB_CHECKSUM, with the offset of the block.
  */
 export async function* readFolder(
   source: Source,
   { blockReserve }: Cabinet,
   folder: CabinetFolder,
-): AsyncGenerator<Buffer, FolderEnd> {
+): AsyncGenerator<Buffer, number> {
   const { compression } = folder;
   if (compression !== "none" && compression !== "mszip") {
     const message = `a folder is compressed with ${compression === "lzx" ? "LZX" : "Quantum"}, which is not supported`;
@@ -42,14 +47,13 @@ export async function* readFolder(
     checkBlock(block, blockReserve);
     yield compression === "none" ? storedContent(block) : inflater.inflate(block);
   }
-  return { offset: cursor.offset };
+  return cursor.offset;
 }
 
 async function readBlock(cursor: Cursor, reserve: number): Promise<Block> {
   const { offset } = cursor;
   const head = await cursor.take(DATA_HEADER_SIZE, "the head of a block");
-  const size = head.readUInt16LE(4);
-  const uncompressedSize = head.readUInt16LE(6);
+  const { checksum, size, uncompressedSize } = readFields(DATA_HEADER, head);
   if (uncompressedSize === 0) throw corrupt("a block that goes on in another cabinet", offset);
   if (uncompressedSize > BLOCK_SIZE) {
     throw corrupt(
@@ -59,7 +63,6 @@ async function readBlock(cursor: Cursor, reserve: number): Promise<Block> {
   }
   if (size > MAX_BLOCK_DATA)
     throw corrupt(`a block of ${size} bytes; at most ${MAX_BLOCK_DATA} are allowed`, offset);
-  const checksum = head.readUInt32LE(0);
   const bytes = await cursor.take(reserve + size, "a block");
   return { offset, checksum, bytes, payload: bytes.subarray(reserve), uncompressedSize };
 }
@@ -165,8 +168,4 @@ function inflateBytes(deflated: Buffer, history: Buffer | null, size: number, of
 function joinHistory(history: Buffer | null, content: Buffer): Buffer {
   if (history === null || content.length === BLOCK_SIZE) return content;
   return Buffer.concat([history, content]).subarray(-BLOCK_SIZE);
-}
-
-function corrupt(message: string, offset: number): ArchiveError {
-  return new ArchiveError("CAB_CORRUPT", message, { offset });
 }

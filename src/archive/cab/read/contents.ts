@@ -4,8 +4,8 @@
  * cabinet is refused: a table that was changed would otherwise give wrong contents that look right.
  */
 
-import { ArchiveError } from "../../entries/error.ts";
-import { extractFile } from "../../entries/target.ts";
+import { ArchiveError, corrupt } from "../../entries/error.ts";
+import { extractFiles } from "../../entries/target.ts";
 import { readFolder } from "./blocks.ts";
 import type { Source } from "./source.ts";
 import { type Cabinet, type CabinetFile, type CabinetFolder, inDataOrder } from "./tables.ts";
@@ -13,7 +13,6 @@ import { type Cabinet, type CabinetFile, type CabinetFolder, inDataOrder } from 
 export type ReadLimits = {
   /** Uncompressed bytes of all files together that are accepted; no bound when left out. */
   readonly maxBytes?: number;
-  readonly signal?: AbortSignal;
 };
 
 /** A chunk of the content is good until the next one is asked for. */
@@ -35,15 +34,15 @@ export async function* readContents(
   const bounds = dataBounds(cabinet);
   let at = 0;
   for (const [index, folder] of cabinet.folders.entries()) {
-    const stretch = new Stretch(readFolder(source, cabinet, folder), limits.signal);
+    const reader = new FolderReader(readFolder(source, cabinet, folder));
     for (let file = files[at]; file !== undefined && file.folderIndex === index; file = files[++at]) {
-      const content = stretch.take(file);
+      const content = reader.take(file);
       yield { file, content };
       for await (const _ of content);
     }
-    const end = await stretch.end(folder);
+    const end = await reader.end(folder);
     if (end > (bounds.get(folder.dataOffset) ?? end)) {
-      throw new ArchiveError("CAB_CORRUPT", "a folder's data runs into another's", { offset: folder.offset });
+      throw corrupt("a folder's data runs into another's", folder.offset);
     }
   }
 }
@@ -57,24 +56,19 @@ export async function verifyCabinet(
   cabinet: Cabinet,
   limits: ReadLimits = {},
 ): Promise<void> {
-  for await (const { content } of readContents(source, cabinet, limits)) for await (const _ of content);
+  for await (const _ of readContents(source, cabinet, limits));
 }
 
 /**
- * Extracts all files below `directory`, which exists. Stops at the first that is wrong; files before it stay, whole.
- * @throws what `readContents` and `extractFile` throw.
+ * Extracts all files below `directory`, as `extractFiles` does.
+ * @throws what `readContents` and `extractFiles` throw.
  */
-export async function extractCabinet(
+export function extractCabinet(
   source: Source,
   cabinet: Cabinet,
   directory: string,
 ): Promise<readonly CabinetFile[]> {
-  const extracted: CabinetFile[] = [];
-  for await (const { file, content } of readContents(source, cabinet)) {
-    await extractFile(directory, file, content);
-    extracted.push(file);
-  }
-  return extracted;
+  return extractFiles(readContents(source, cabinet), directory);
 }
 
 function checkTotal({ files }: Cabinet, maxBytes: number | undefined): void {
@@ -98,24 +92,21 @@ function dataBounds({ folders }: Cabinet): Map<number, number> {
 }
 
 /** The bytes of one folder, handed out file by file. */
-class Stretch {
+class FolderReader {
   readonly #blocks: ReturnType<typeof readFolder>;
-  readonly #signal: AbortSignal | undefined;
   #rest: Buffer = Buffer.alloc(0);
   /** Offset in the folder of the next byte. */
   #offset = 0;
 
-  constructor(blocks: ReturnType<typeof readFolder>, signal: AbortSignal | undefined) {
+  constructor(blocks: ReturnType<typeof readFolder>) {
     this.#blocks = blocks;
-    this.#signal = signal;
   }
 
   /** The file's bytes, which are the next ones. */
   async *take(file: CabinetFile): AsyncGenerator<Buffer> {
     if (file.folderOffset !== this.#offset && file.size > 0) {
       const gap = file.folderOffset - this.#offset;
-      const message = `${gap} bytes before ${JSON.stringify(file.name)} belong to no file`;
-      throw new ArchiveError("CAB_CORRUPT", message, { offset: file.offset });
+      throw corrupt(`${gap} bytes before ${JSON.stringify(file.name)} belong to no file`, file.offset);
     }
     for (let left = file.size; left > 0; ) {
       if (this.#rest.length === 0) await this.#nextBlock(file);
@@ -130,18 +121,16 @@ class Stretch {
   /** Offset in the cabinet of the first byte after the folder's data, all of which has been taken. */
   async end(folder: CabinetFolder): Promise<number> {
     const step = await this.#blocks.next();
-    if (this.#rest.length === 0 && step.done === true) return step.value.offset;
-    const message = `from byte ${this.#offset} of a folder on, its data belongs to no file`;
-    throw new ArchiveError("CAB_CORRUPT", message, { offset: folder.offset });
+    if (this.#rest.length === 0 && step.done === true) return step.value;
+    throw corrupt(`from byte ${this.#offset} of a folder on, its data belongs to no file`, folder.offset);
   }
 
   async #nextBlock(file: CabinetFile): Promise<void> {
-    this.#signal?.throwIfAborted();
     const step = await this.#blocks.next();
     if (step.done !== true) this.#rest = step.value;
     else {
       const message = `the data of ${JSON.stringify(file.name)} ends at byte ${this.#offset} of its folder, too early`;
-      throw new ArchiveError("CAB_CORRUPT", message, { offset: file.offset });
+      throw corrupt(message, file.offset);
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Where a cabinet is read from, a file at any place in it; and a place in it that moves on. */
+/** What a cabinet is read from: a file, read at any offset or, by a cursor, from one offset on. */
 import { type FileHandle, open } from "node:fs/promises";
 import { ArchiveError } from "../../entries/error.ts";
 
@@ -49,6 +49,11 @@ export class Cursor {
     this.offset = offset;
   }
 
+  /** Bytes of the source. */
+  get size(): number {
+    return this.#source.size;
+  }
+
   /**
    * The next `length` bytes, 64 KiB at most; good until more are asked for.
    * @throws {ArchiveError} CAB_TRUNCATED when the source ends before; `what` says what was being read.
@@ -56,7 +61,7 @@ export class Cursor {
   async take(length: number, what: string): Promise<Buffer> {
     const bytes = await this.peek(length);
     if (bytes.length < length) {
-      const missing = `the file ends at byte ${this.#source.size}, inside ${what} of ${length} bytes`;
+      const missing = `the file ends at byte ${this.size}, inside ${what} of ${length} bytes`;
       throw new ArchiveError("CAB_TRUNCATED", missing, { offset: this.offset });
     }
     this.skip(length);
@@ -65,7 +70,7 @@ export class Cursor {
 
   /** The next `length` bytes, which stay the next; fewer where the source ends. Good until more are asked for. */
   async peek(length: number): Promise<Buffer> {
-    if (this.#ahead.length < length && this.offset + this.#ahead.length < this.#source.size) {
+    if (this.#ahead.length < length && this.offset + this.#ahead.length < this.size) {
       await this.#readAhead(length);
     }
     return this.#ahead.subarray(0, length);

@@ -3,24 +3,26 @@
  * its first data block. Nothing is believed: every count and offset is checked against the bytes that are there before
  * anything is made of it. What other writers do differently without doing harm is a warning, not an error.
  */
-import { ArchiveError } from "../../entries/error.ts";
+import { ArchiveError, corrupt } from "../../entries/error.ts";
 import {
   ATTRIBUTE,
   BLOCK_SIZE,
   COMPRESSION,
   decodeDosTime,
-  decodeFileRecord,
-  decodeFolder,
-  decodeHeader,
+  FILE,
   FILE_SIZE,
   FLAG_NEXT_CABINET,
   FLAG_PREV_CABINET,
   FLAG_RESERVE_PRESENT,
+  FOLDER,
   FOLDER_SIZE,
+  type Folder,
+  HEADER,
   HEADER_SIZE,
   type Header,
   MAX_FOLDERS,
   MAX_NAME_SIZE,
+  readFields,
   SIGNATURE,
 } from "../format.ts";
 import { Cursor, type Source } from "./source.ts";
@@ -75,15 +77,15 @@ const MAX_HEADER_RESERVE = 60_000;
 export async function readCabinet(source: Source): Promise<Cabinet> {
   const warnings: string[] = [];
   const cursor = new Cursor(source, 0);
-  const header = await readHeader(cursor, source.size, warnings);
+  const header = await readHeader(cursor, warnings);
   const reserve = await readReserve(cursor, header);
-  const folders = await readFolders(cursor, header, reserve.folder, source.size);
+  const folders = await readFolders(cursor, header, reserve.folder);
   if (header.filesOffset !== cursor.offset && header.fileCount > 0) {
     warnings.push(`the table of files starts at byte ${header.filesOffset}, not after the folders`);
   }
   const filesCursor = new Cursor(source, header.fileCount === 0 ? cursor.offset : header.filesOffset);
-  const files = await readFiles(filesCursor, header, folders, cursor.offset, source.size);
-  warnings.push(...(await whatFollows(filesCursor, header, folders, source.size)), ...namesTwice(files));
+  const files = await readFiles(filesCursor, header, folders, cursor.offset);
+  warnings.push(...(await whatFollows(filesCursor, header, folders)), ...namesTwice(files));
   checkOverlaps(files);
   return {
     size: header.cabinetSize,
@@ -96,10 +98,11 @@ export async function readCabinet(source: Source): Promise<Cabinet> {
   };
 }
 
-async function readHeader(cursor: Cursor, size: number, warnings: string[]): Promise<Header> {
+async function readHeader(cursor: Cursor, warnings: string[]): Promise<Header> {
+  const { size } = cursor;
   const start = await cursor.peek(HEADER_SIZE);
   if (start.length < 4 || start.readUInt32LE(0) !== SIGNATURE) throw notACabinet(start);
-  const header = decodeHeader(await cursor.take(HEADER_SIZE, "a header"));
+  const header = readFields(HEADER, await cursor.take(HEADER_SIZE, "a header"));
   if (header.cabinetSize < HEADER_SIZE) {
     throw corrupt(`the header says the cabinet has ${header.cabinetSize} bytes`, 8);
   }
@@ -125,10 +128,11 @@ function notACabinet(start: Buffer): ArchiveError {
 
 function unusualHeader(header: Header, size: number): string[] {
   const version = `${header.majorVersion}.${header.minorVersion}`;
+  const isUsed = header.reserved1 !== 0 || header.reserved2 !== 0 || header.reserved3 !== 0;
   const unknownFlags = header.flags & ~(FLAG_PREV_CABINET | FLAG_NEXT_CABINET | FLAG_RESERVE_PRESENT);
   return [
     ...(version === "1.3" ? [] : [`version ${version}, not 1.3`]),
-    ...(header.reserved.every((value) => value === 0) ? [] : ["reserved fields of the header are not 0"]),
+    ...(isUsed ? ["reserved fields of the header are not 0"] : []),
     ...(unknownFlags === 0 ? [] : [`unknown flags 0x${unknownFlags.toString(16)}`]),
     ...(size === header.cabinetSize ? [] : [`${size - header.cabinetSize} bytes after the cabinet's end`]),
   ];
@@ -153,7 +157,6 @@ async function readFolders(
   cursor: Cursor,
   { folderCount }: Header,
   reserve: number,
-  size: number,
 ): Promise<CabinetFolder[]> {
   if (folderCount > MAX_FOLDERS)
     throw corrupt(`${folderCount} folders; at most ${MAX_FOLDERS} are allowed`, 26);
@@ -162,8 +165,8 @@ async function readFolders(
   const starts = new Set<number>();
   while (folders.length < folderCount) {
     const { offset } = cursor;
-    const folder = decodeFolder(await cursor.take(FOLDER_SIZE + reserve, "a folder"));
-    checkFolder(folder, offset, end, size);
+    const folder = readFields(FOLDER, await cursor.take(FOLDER_SIZE + reserve, "a folder"));
+    checkFolder(folder, offset, end, cursor.size);
     if (folder.blockCount > 0) {
       if (starts.has(folder.dataOffset)) throw corrupt("two folders with the same data", offset);
       starts.add(folder.dataOffset);
@@ -174,7 +177,7 @@ async function readFolders(
 }
 
 function checkFolder(
-  { dataOffset, blockCount }: { dataOffset: number; blockCount: number },
+  { dataOffset, blockCount }: Folder,
   offset: number,
   tablesEnd: number,
   size: number,
@@ -200,12 +203,11 @@ async function readFiles(
   { fileCount, filesOffset }: Header,
   folders: readonly CabinetFolder[],
   tablesEnd: number,
-  size: number,
 ): Promise<CabinetFile[]> {
   if (fileCount === 0) return [];
   if (folders.length === 0) throw corrupt(`${fileCount} files, but no folder`, 26);
-  if (filesOffset < tablesEnd || filesOffset >= size) {
-    throw corrupt(`the table of files cannot start at byte ${filesOffset} of ${size}`, 16);
+  if (filesOffset < tablesEnd || filesOffset >= cursor.size) {
+    throw corrupt(`the table of files cannot start at byte ${filesOffset} of ${cursor.size}`, 16);
   }
   const files: CabinetFile[] = [];
   while (files.length < fileCount) files.push(await readFile(cursor, folders));
@@ -221,10 +223,9 @@ async function whatFollows(
   cursor: Cursor,
   { cabinetSize, fileCount, filesOffset }: Header,
   folders: readonly CabinetFolder[],
-  size: number,
 ): Promise<string[]> {
   const end = cursor.offset;
-  let next = cabinetSize >= end ? cabinetSize : size;
+  let next = cabinetSize >= end ? cabinetSize : cursor.size;
   for (const { dataOffset, blockCount } of folders) {
     if (blockCount === 0) continue;
     if (dataOffset >= filesOffset && dataOffset < end) {
@@ -247,7 +248,7 @@ async function whatFollows(
 
 async function readFile(cursor: Cursor, folders: readonly CabinetFolder[]): Promise<CabinetFile> {
   const { offset } = cursor;
-  const record = decodeFileRecord(await cursor.take(FILE_SIZE, "a file's record"));
+  const record = readFields(FILE, await cursor.take(FILE_SIZE, "a file's record"));
   const name = await readName(cursor, (record.attributes & ATTRIBUTE.nameIsUtf8) !== 0);
   const folder = folders[record.folderIndex];
   if (record.folderIndex >= MAX_FOLDERS) {
@@ -322,8 +323,4 @@ function checkOverlaps(files: readonly CabinetFile[]): void {
     }
     previous = file;
   }
-}
-
-function corrupt(message: string, offset: number): ArchiveError {
-  return new ArchiveError("CAB_CORRUPT", message, { offset });
 }

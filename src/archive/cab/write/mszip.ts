@@ -9,7 +9,7 @@
 import { constants } from "node:zlib";
 import type { Compression } from "../../entries/entry.ts";
 import { blockChecksum } from "../checksum.ts";
-import { BLOCK_SIZE, DATA_HEADER_SIZE, STORED_OVERHEAD } from "../format.ts";
+import { BLOCK_SIZE, DATA_HEADER, DATA_HEADER_SIZE, STORED_OVERHEAD, writeFields } from "../format.ts";
 import { type Deflate, openDeflate } from "./deflate.ts";
 
 const SIGNATURE = Buffer.from("CK");
@@ -51,10 +51,11 @@ export function worstSize(length: number): number {
 export function storeSegment(segment: Segment): number {
   let at = 0;
   for (const block of blocksOf(segment)) {
-    const checksum = blockChecksum(block, block.length);
+    const size = block.length;
+    const head = { checksum: blockChecksum(block, size), size, uncompressedSize: size };
     // The head may lie where the block begins: the block goes first.
     block.copy(segment.bytes, at + DATA_HEADER_SIZE);
-    at += writeHeader(segment.bytes, at, checksum, block.length, block.length) + block.length;
+    at = writeFields(DATA_HEADER, head, segment.bytes, at) + size;
   }
   return at;
 }
@@ -199,20 +200,7 @@ function writeBlock(deflatedSize: number | null, block: Buffer, out: Buffer, at:
     end += block.copy(payload, end);
   }
   const checksum = blockChecksum(payload.subarray(0, end), block.length);
-  const start = at + writeHeader(out, at, checksum, end, block.length);
+  const head = { checksum, size: end, uncompressedSize: block.length };
+  const start = writeFields(DATA_HEADER, head, out, at);
   return start + payload.copy(out, start, 0, end) - at;
-}
-
-/** Writes the head of a CFDATA; its size. */
-function writeHeader(
-  out: Buffer,
-  at: number,
-  checksum: number,
-  size: number,
-  uncompressedSize: number,
-): number {
-  out.writeUInt32LE(checksum, at);
-  out.writeUInt16LE(size, at + 4);
-  out.writeUInt16LE(uncompressedSize, at + 6);
-  return DATA_HEADER_SIZE;
 }

@@ -39,6 +39,7 @@ export class Segments {
   /** What the segments handed over and not yet spooled may take at worst. */
   #inFlight = 0;
   #failure: { readonly error: unknown } | null = null;
+  /** Nothing goes into the spool any more: something failed, or nobody wants it. */
   #stopped = false;
 
   /** Level 0 makes uncompressed folders. Waiting ends when `signal` aborts. */
@@ -69,7 +70,10 @@ export class Segments {
       await nextTurn();
       this.#handOver();
     }
-    this.#current ??= await this.#start();
+    if (this.#current === null) {
+      this.#current = await this.#takeFree();
+      this.#history.copy(this.#current);
+    }
     return this.#current.subarray(BLOCK_SIZE + this.#filled);
   }
 
@@ -112,12 +116,6 @@ export class Segments {
 
   get #folder(): OpenFolder {
     return this.#folders[this.#folders.length - 1] as OpenFolder;
-  }
-
-  async #start(): Promise<Buffer> {
-    const bytes = await this.#takeFree();
-    this.#history.copy(bytes);
-    return bytes;
   }
 
   async #takeFree(): Promise<Buffer> {
@@ -169,7 +167,7 @@ export class Segments {
   async #spoolSegment(folder: OpenFolder, encoding: Promise<number>, bytes: Buffer): Promise<void> {
     try {
       const size = await encoding;
-      if (this.#failure !== null || this.#stopped) return;
+      if (this.#stopped) return;
       folder.spoolOffset ??= this.#spool.size;
       await this.#spool.append(bytes.subarray(0, size));
     } catch (error) {

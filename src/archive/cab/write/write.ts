@@ -7,8 +7,8 @@
  * that cannot fit is `left-out`; the result says why. The last entry always finds room, for one file and 16 MiB, so
  * that it can be the one that tells what happened to the others.
  */
+import { Measure } from "../../../bytes.ts";
 import { type Archive, sealArchive } from "../../entries/archive.ts";
-import type { Body } from "../../entries/body.ts";
 import {
   absentEntry,
   type Compression,
@@ -17,9 +17,9 @@ import {
   type WriteOptions,
 } from "../../entries/entry.ts";
 import { ArchiveError } from "../../entries/error.ts";
-import { ContentHash } from "../../entries/hash.ts";
 import { MAX_SAFE_NAME_SIZE, UniqueNames } from "../../entries/names.ts";
-import { messageOf, openEntry, orderEntries } from "../../entries/order.ts";
+import { orderEntries } from "../../entries/order.ts";
+import { EntryReader, type Reading } from "../../entries/reading.ts";
 import { Spool } from "../../entries/spool.ts";
 import {
   ATTRIBUTE,
@@ -52,10 +52,6 @@ const ENTRY_OVERHEAD = FILE_SIZE + MAX_SAFE_NAME_SIZE + 1 + 1024;
  */
 const HALF_FOLDER = MAX_FOLDER_SIZE / 2;
 
-/** Attributes a caller may set: those all readers take. */
-const SETTABLE_ATTRIBUTES =
-  ATTRIBUTE.readOnly | ATTRIBUTE.hidden | ATTRIBUTE.system | ATTRIBUTE.archive | ATTRIBUTE.exec;
-
 /**
  * Writes a cabinet of `entries`, MSZIP-compressed or stored. Same entries, same bytes.
  * @throws {ArchiveError} CAB_WRITE_FAILED when the spool cannot be written.
@@ -77,24 +73,13 @@ export async function writeCabinet(
   }
 }
 
-/** A file of the cabinet, as its CFFILE will tell it. */
+/** A file of the cabinet, as its CFFILE will tell it: all of an entry, or a part of one that is split. */
 type PackedFile = {
   readonly folderIndex: number;
   readonly folderOffset: number;
   size: number;
   /** Of this file alone; null unless it may be one of several. */
-  readonly hash: ContentHash | null;
-};
-
-type Packed = {
-  /** One, or several if the body was split. */
-  readonly files: PackedFile[];
-  size: number;
-  readonly hash: ContentHash;
-  /** Why the end is missing. */
-  missing: string | null;
-  /** Whether it is missing because there was no more room. */
-  full: boolean;
+  readonly measure: Measure | null;
 };
 
 class CabinetWriter {
@@ -102,21 +87,33 @@ class CabinetWriter {
   readonly #options: WriteOptions;
   readonly #level: Compression;
   readonly #segments: Segments;
+  readonly #reader: EntryReader;
   readonly #names = new UniqueNames();
-  readonly #results: EntryResult[] = [];
   readonly #records: Buffer[] = [];
   #recordsSize = 0;
-  #bytesRead = 0;
+  /** Whether the entry being added is the last one, which may take the room that is kept for it. */
+  #isLast = false;
 
   constructor(spool: Spool, options: WriteOptions) {
     this.#spool = spool;
     this.#options = options;
     this.#level = options.compression ?? DEFAULT_LEVEL;
     this.#segments = new Segments(spool, this.#level, options.signal);
+    this.#reader = new EntryReader(options.signal);
   }
 
   async add(entry: Entry, isLast: boolean): Promise<void> {
-    this.#results.push(await this.#addEntry(entry, isLast));
+    this.#isLast = isLast;
+    if (this.#freeFiles === 0) {
+      const reason = `a cabinet holds at most ${MAX_FILES} files`;
+      this.#reader.results.push(absentEntry(entry, "left-out", reason));
+      return;
+    }
+    await this.#reader.add(entry, async (reading) => {
+      const tooLarge = await this.#whyTooLarge(reading.expected);
+      if (tooLarge !== null) return absentEntry(entry, "left-out", tooLarge);
+      return this.#record(entry, await this.#pack(reading), reading.finish());
+    });
   }
 
   /** The archive of everything added. */
@@ -124,7 +121,7 @@ class CabinetWriter {
     const folders = await this.#segments.finish();
     this.#options.signal?.throwIfAborted();
     const head = this.#encodeHead(folders);
-    const archive = await sealArchive(() => inOrder(head, this.#spool), this.#spool, this.#results);
+    const archive = await sealArchive(() => inOrder(head, this.#spool), this.#spool, this.#reader.results);
     this.#options.signal?.throwIfAborted();
     return archive;
   }
@@ -134,158 +131,99 @@ class CabinetWriter {
     await this.#spool.dispose();
   }
 
-  async #addEntry(entry: Entry, isLast: boolean): Promise<EntryResult> {
-    if (this.#freeFiles(isLast) === 0) {
-      return absentEntry(entry, "left-out", `a cabinet holds at most ${MAX_FILES} files`);
-    }
-    const body = await openEntry(entry, this.#results, this.#options.signal);
-    if ("wanted" in body) return body;
-    try {
-      const tooLarge = await this.#whyTooLarge(body, isLast);
-      if (tooLarge !== null) return absentEntry(entry, "left-out", tooLarge);
-      return this.#record(entry, await this.#pack(body, isLast));
-    } finally {
-      await body.close();
-    }
+  get #freeFiles(): number {
+    return MAX_FILES - this.#records.length - (this.#isLast ? 0 : 1);
   }
 
-  #freeFiles(isLast: boolean): number {
-    return MAX_FILES - this.#records.length - (isLast ? 0 : 1);
-  }
-
-  /** Why a body whose size is known need not be tried. */
-  async #whyTooLarge({ size }: Body, isLast: boolean): Promise<string | null> {
+  /** Why an entry whose size is known need not be tried. */
+  async #whyTooLarge(size: number | null): Promise<string | null> {
     if (size === null) return null;
     if (size > MAX_FOLDER_SIZE && this.#options.splitLarge !== true) {
       return `${size} bytes; a file in a cabinet has at most ${MAX_FOLDER_SIZE}`;
     }
     if (this.#level > 0) return null;
-    const left = await this.#roomFor(size, isLast);
+    const left = await this.#roomFor(size);
     return left < size
       ? `${size} bytes, not compressed; ${left} are left of the cabinet's ${MAX_CABINET_SIZE}`
       : null;
   }
 
   /** As many of `size` more bytes as surely fit into the cabinet. */
-  async #roomFor(size: number, isLast: boolean): Promise<number> {
-    if (this.#surplus(size, isLast) < 0) await this.#segments.settle();
-    return Math.max(0, size + Math.min(0, this.#surplus(size, isLast)));
+  async #roomFor(size: number): Promise<number> {
+    if (this.#surplus(size) < 0) await this.#segments.settle();
+    return Math.max(0, size + Math.min(0, this.#surplus(size)));
   }
 
   /** Bytes that are surely left of the cabinet when `size` more have been packed; negative when they may not fit. */
-  #surplus(size: number, isLast: boolean): number {
+  #surplus(size: number): number {
     const head =
       HEADER_SIZE + FOLDER_SIZE * (this.#segments.folderIndex + 2) + this.#recordsSize + ENTRY_OVERHEAD;
-    const kept = isLast ? 0 : LAST_ENTRY_RESERVE;
+    const kept = this.#isLast ? 0 : LAST_ENTRY_RESERVE;
     return MAX_CABINET_SIZE - kept - head - this.#segments.worstSize - worstSize(size);
   }
 
-  /** Puts what the body gives into the cabinet's data. */
-  async #pack(body: Body, isLast: boolean): Promise<Packed> {
+  /** Puts what is read into the cabinet's data: as one file, or as several if the entry is split. */
+  async #pack(reading: Reading): Promise<PackedFile[]> {
     const { folderSize } = this.#segments;
-    if (folderSize > 0 && folderSize + (body.size ?? HALF_FOLDER) > MAX_FOLDER_SIZE)
+    if (folderSize > 0 && folderSize + (reading.expected ?? HALF_FOLDER) > MAX_FOLDER_SIZE)
       this.#segments.startFolder();
-    const packed: Packed = {
-      files: [],
-      size: 0,
-      hash: new ContentHash(body.size),
-      missing: null,
-      full: false,
-    };
+    const files: PackedFile[] = [];
     do {
-      const file = await this.#packFile(body, packed, isLast);
-      if (file.size > 0 || packed.files.length === 0) packed.files.push(file);
-    } while (await this.#goesOn(body, packed, isLast));
-    if (packed.missing === null && body.size !== null && packed.size < body.size) {
-      packed.missing = `it shrank while it was read, from ${body.size} bytes to ${packed.size}`;
-    }
-    return packed;
+      const file = await this.#packFile(reading);
+      if (file.size > 0 || files.length === 0) files.push(file);
+    } while (await this.#goesOn(reading, files.length));
+    return files;
   }
 
-  /** Reads until the body ends or fails, the folder is full or the cabinet is. */
-  async #packFile(body: Body, packed: Packed, isLast: boolean): Promise<PackedFile> {
+  /** Reads until there is no more, the folder is full or the cabinet is. */
+  async #packFile(reading: Reading): Promise<PackedFile> {
     const segments = this.#segments;
     const { folderIndex, folderSize: folderOffset } = segments;
-    const hash = this.#splits(body) ? new ContentHash(null) : null;
-    const file = { folderIndex, folderOffset, size: 0, hash };
+    const measure = this.#splits(reading) ? new Measure() : null;
+    const file = { folderIndex, folderOffset, size: 0, measure };
     for (;;) {
       this.#options.signal?.throwIfAborted();
       const room = await segments.room();
       const wanted = Math.min(room.length, MAX_FOLDER_SIZE - segments.folderSize);
-      const bytes = await this.#read(body, room.subarray(0, await this.#roomFor(wanted, isLast)), packed);
+      const bytes = await reading.next(room.subarray(0, await this.#roomFor(wanted)));
       if (bytes.length === 0) return file;
-      packed.hash.update(bytes);
-      file.hash?.update(bytes);
+      file.measure?.add(bytes);
       segments.take(bytes.length);
       file.size += bytes.length;
-      packed.size += bytes.length;
-      this.#bytesRead += bytes.length;
-      this.#options.onProgress?.(this.#bytesRead);
     }
   }
 
-  /** The bytes read into the front of `target`; none at the end, or when `packed` tells why there are no more. */
-  async #read(body: Body, target: Buffer, packed: Packed): Promise<Buffer> {
-    if (target.length === 0) return target;
-    try {
-      return target.subarray(0, await body.read(target));
-    } catch (error) {
-      this.#options.signal?.throwIfAborted();
-      packed.missing = messageOf(error);
-      return target.subarray(0, 0);
-    }
+  #splits({ expected }: Reading): boolean {
+    return this.#options.splitLarge === true && (expected === null || expected > MAX_FOLDER_SIZE);
   }
 
-  #splits({ size }: Body): boolean {
-    return this.#options.splitLarge === true && (size === null || size > MAX_FOLDER_SIZE);
-  }
-
-  /** Whether another part follows, in a folder of its own; if the body ends here too early, `packed` tells why. */
-  async #goesOn(body: Body, packed: Packed, isLast: boolean): Promise<boolean> {
-    if (packed.missing !== null || (await this.#ended(body, packed))) return false;
+  /** Whether another part follows the `count` there are, in a folder of its own. */
+  async #goesOn(reading: Reading, count: number): Promise<boolean> {
+    if (await reading.ended()) return false;
     const folderIsFull = this.#segments.folderSize === MAX_FOLDER_SIZE;
-    if (folderIsFull && this.#splits(body) && this.#freeFiles(isLast) > packed.files.length) {
+    if (folderIsFull && this.#splits(reading) && this.#freeFiles > count) {
       this.#segments.startFolder();
       return true;
     }
-    packed.full = true;
-    packed.missing = folderIsFull
-      ? `it is larger than the ${packed.size} bytes there was room for in one folder of the cabinet`
-      : `the cabinet is full: it has at most ${MAX_CABINET_SIZE} bytes`;
+    reading.crowdOut(
+      folderIsFull
+        ? `it is larger than the ${reading.size} bytes there was room for in one folder of the cabinet`
+        : `the cabinet is full: it has at most ${MAX_CABINET_SIZE} bytes`,
+    );
     return false;
   }
 
-  async #ended(body: Body, packed: Packed): Promise<boolean> {
-    try {
-      return await body.ended();
-    } catch (error) {
-      this.#options.signal?.throwIfAborted();
-      packed.missing = messageOf(error);
-      return true;
-    }
-  }
-
-  /** Enters what was packed into the table of files. */
-  #record(entry: Entry, packed: Packed): EntryResult {
-    const { size, missing } = packed;
-    if (size === 0 && missing !== null)
-      return absentEntry(entry, packed.full ? "left-out" : "failed", missing);
-    const sha256 = packed.hash.digest();
-    const isSplit = packed.files.length > 1;
-    const parts = packed.files.map((file, index) => ({
+  /** Enters what was packed into the table of files, if there is anything of the entry. */
+  #record(entry: Entry, files: readonly PackedFile[], result: EntryResult): EntryResult {
+    const { sha256 } = result;
+    if (sha256 === null) return result;
+    const isSplit = files.length > 1;
+    const parts = files.map((file, index) => ({
       name: this.#encodeRecord(entry, isSplit ? partName(entry.name, index) : entry.name, file),
       size: file.size,
-      sha256: file.hash?.digest() ?? sha256,
+      sha256: file.measure?.finish().sha256 ?? sha256,
     }));
-    return {
-      name: parts[0]?.name ?? null,
-      wanted: entry.name,
-      size,
-      sha256,
-      state: missing === null ? "stored" : "cut",
-      reason: missing,
-      parts: isSplit ? parts : [],
-    };
+    return { ...result, name: parts[0]?.name ?? null, parts: isSplit ? parts : [] };
   }
 
   /** Adds a CFFILE; the name it got. */
@@ -293,15 +231,8 @@ class CabinetWriter {
     const name = this.#names.take(wanted);
     const bytes = Buffer.from(name);
     const isAscii = bytes.length === name.length;
-    const attributes = (entry.attributes ?? ATTRIBUTE.archive) & SETTABLE_ATTRIBUTES;
-    const record = encodeFileRecord(
-      {
-        ...file,
-        ...encodeDosTime(entry.time),
-        attributes: attributes | (isAscii ? 0 : ATTRIBUTE.nameIsUtf8),
-      },
-      bytes,
-    );
+    const attributes = ATTRIBUTE.archive | (isAscii ? 0 : ATTRIBUTE.nameIsUtf8);
+    const record = encodeFileRecord({ ...file, ...encodeDosTime(entry.time), attributes }, bytes);
     this.#records.push(record);
     this.#recordsSize += record.length;
     return name;

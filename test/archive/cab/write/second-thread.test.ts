@@ -81,9 +81,9 @@ async function writerWith(folder: string, thread: string): Promise<typeof writer
 }
 
 /** Entries until the second thread has surely come up and been handed a part of them. */
-function* entries(): Generator<Entry> {
+function entries(): Entry[] {
   const text = logText(2 * 1024 * 1024, 3);
-  for (let index = 0; index < 200; index++) yield entry(`${index}.log`, text);
+  return Array.from({ length: 200 }, (_, index) => entry(`${index}.log`, text));
 }
 
 const SAYS_UP = 'parentPort.postMessage("up");';
@@ -103,13 +103,14 @@ test("a second thread that never answers does not keep an abort waiting", async 
   const controller = new AbortController();
   const reason = new Error("enough");
   let begun = 0;
-  const writing = write(entries(), {
-    spoolDir: folder,
-    signal: controller.signal,
-    onProgress: (bytes) => {
-      begun = bytes;
+  const counted = entries().map((entry) => ({
+    ...entry,
+    open: () => {
+      begun++;
+      return entry.open([]);
     },
-  });
+  }));
+  const writing = write(counted, { spoolDir: folder, signal: controller.signal });
   const aborted = assert.rejects(writing, (error) => error === reason);
   // It stands still once every segment waits for those of the thread.
   for (let before = -1; begun === 0 || begun !== before; await sleep(300)) before = begun;
