@@ -3,6 +3,8 @@
  * it leads to. The message says what is wrong and where, with value and bound; the hint says what to do next.
  */
 
+import { messageOf } from "./printable.ts";
+
 /** The verdict of the whole process, as every command returns it. */
 export const EXIT = {
   /** Delivered, or the command did what was asked. */
@@ -113,9 +115,4 @@ export function asCerError(thrown: unknown): CerError {
     hint: "This is a defect of cer. Please report it with the output of the same command and --verbose.",
     cause: thrown,
   });
-}
-
-/** What an error of any kind says. */
-export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -61,7 +61,8 @@ test("the imports are found", () => {
 
 /** The rooms of the house, the lowest first: no arrow runs up. A file at the top of src/ is a room of its own. */
 const ROOMS = [
-  ["errors.ts", "printable.ts", "bytes.ts", "names.ts", "context.ts", "wire/undici.d.ts"],
+  ["printable.ts", "bytes.ts", "names.ts", "context.ts", "wire/undici.d.ts"],
+  ["errors.ts"],
   ["json.ts", "system", "archive/entries"],
   ["event.ts", "archive/cab", "wql"],
   ["wire", "archive/cab/write", "archive/cab/read", "collect/redact", "collect/wmi/cim"],
@@ -107,11 +108,11 @@ test("no file leads back to itself by its imports, those of types among them", (
 
 /** Each of these rooms, and all whose values it knows beside its own. Types it may name of whatever lies below it. */
 const KNOWS: Readonly<Record<string, readonly string[]>> = {
-  "archive/entries": ["bytes.ts", "errors.ts", "names.ts"],
+  "archive/entries": ["bytes.ts", "names.ts", "printable.ts"],
   "archive/cab": [],
   "archive/cab/write": ["archive/cab", "archive/entries", "bytes.ts"],
   "archive/cab/read": ["archive/cab", "archive/entries"],
-  archive: ["archive/cab/read", "archive/entries", "errors.ts"],
+  archive: ["archive/cab/read", "archive/entries", "errors.ts", "printable.ts"],
   wire: ["errors.ts", "printable.ts"],
   wql: ["names.ts", "printable.ts"],
   consent: ["wql", "errors.ts", "names.ts", "printable.ts"],

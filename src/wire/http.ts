@@ -10,7 +10,8 @@ import { setFlagsFromString } from "node:v8";
 import type { Dispatcher } from "undici";
 import buildConnector from "undici/lib/core/connect.js";
 import Client from "undici/lib/dispatcher/client.js";
-import { CerError, messageOf } from "../errors.ts";
+import { CerError } from "../errors.ts";
+import { messageOf } from "../printable.ts";
 import {
   formatUrl,
   MAX_REPLY_SIZE,

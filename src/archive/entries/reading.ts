@@ -3,7 +3,7 @@
  * what became of each. Hides that opening one may fail, decline, or never answer, and that reading it may break off.
  */
 import { abortable, Measure } from "../../bytes.ts";
-import { messageOf } from "../../errors.ts";
+import { messageOf } from "../../printable.ts";
 import { type Body, openBody } from "./body.ts";
 import { absentEntry, type Entry, type EntryBody, type EntryResult } from "./entry.ts";
 

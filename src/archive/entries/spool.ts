@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, constants, openSync, read, unlinkSync, write } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { messageOf } from "../../errors.ts";
+import { messageOf } from "../../printable.ts";
 import { ArchiveError } from "./error.ts";
 
 const readAsync = promisify(read);

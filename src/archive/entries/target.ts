@@ -5,7 +5,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, lstat, mkdir, open, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { messageOf } from "../../errors.ts";
+import { messageOf } from "../../printable.ts";
 import { ArchiveError } from "./error.ts";
 import { whyUnsafe } from "./names.ts";
 
