@@ -95,12 +95,14 @@ export function writeFields<L extends Layout>(layout: L, fields: Fields<L>, targ
 
 /** The fields that `bytes` begins with. */
 export function readFields<L extends Layout>(layout: L, bytes: Buffer): Fields<L> {
+  const fields = {} as { -readonly [Field in keyof L]: number };
   let at = 0;
-  const values = Object.entries(layout).map(([field, width]) => {
+  for (const field in layout) {
+    const width = layout[field] as number;
+    fields[field] = bytes.readUIntLE(at, width);
     at += width;
-    return [field, bytes.readUIntLE(at - width, width)];
-  });
-  return Object.fromEntries(values);
+  }
+  return fields;
 }
 
 /** The CFHEADER of a cabinet that is not split. */
