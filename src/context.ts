@@ -1,4 +1,4 @@
-/** What `main.ts` hands to a command: the process, as far as a command may see it. */
+/** The process as far as the program may see it: `main.ts` hands it to a command, and the command on. */
 
 export type Context = {
   readonly platform: NodeJS.Platform;

@@ -18,10 +18,11 @@
  * process meets the program, and nowhere else: a command gets what it needs as a `Context`, returns its exit code, and
  * is loaded when it is called, because an installer's failure hook pays for every module it does not use.
  *
- * Rooms: wire/ what travels; config/ what is set, and by whom; consent/ what may leave the machine; collect/ what leaves
- * it; archive/ what carries it (archive/cab/ knows nothing of CER); journal/ what is kept until it is delivered;
- * delivery/ one report's way to the server; server/ the embedded server; commands/ one file per command. A room knows
- * those below it; test/architecture.test.ts has the order and holds all of this to account.
+ * Rooms, the highest first: commands/ one file per command; cli/ argv and the terminal; delivery/ one report's way to
+ * the server; server/ the embedded server; journal/ what is kept until it is delivered; collect/ what leaves the
+ * machine; config/ what is set, and by whom; consent/ what may leave; archive/ what carries it (archive/cab/ knows
+ * nothing of CER); event/ what happened, as people say it; wire/ what travels; wql/ the queries; system/ this machine
+ * and its programs. A room knows those below it; test/architecture.test.ts has the order and holds all to account.
  */
 
 import { homedir, tmpdir } from "node:os";

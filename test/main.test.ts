@@ -228,6 +228,21 @@ test("through a proxy: plain http is asked for by its whole URL", async () => {
   assert.deepEqual([transcript.code, transcript.stderr], [0, ""]);
 });
 
+test("smoke: all nine steps against the embedded server, which no proxy stands before", async () => {
+  const env = { http_proxy: "http://127.0.0.1:1", all_proxy: "ftp://no.proxy" };
+  for (const more of [{}, env]) {
+    const { code, stdout, stderr } = await cer(["smoke", "--json"], { env: more });
+    const { outcome, error, steps } = JSON.parse(stdout) as {
+      outcome: string;
+      error: unknown;
+      steps: object[];
+    };
+    assert.deepEqual([code, stderr, outcome, error, steps.length], [0, "", "uploaded", null, 9]);
+  }
+  const named = await cer(["smoke", "--server", "cer.example", "--json"], { env });
+  assert.match(JSON.parse(named.stdout).error.message, /through the proxy 127\.0\.0\.1:1/);
+});
+
 test("a server that refuses or talks nonsense: exit code, error code, and no word of delivery", async () => {
   const dump = (path: string) => ok(`Bucket=5\r\niData=1\r\nDumpFile=${path}\r\n`);
   const cases: [name: string, faults: Fault[], exit: number, outcome: Outcome["outcome"], code: string][] = [

@@ -12,6 +12,7 @@ import { CerError } from "../errors.ts";
 import { messageOf } from "../printable.ts";
 import { type Archive, sealArchive } from "./entries/archive.ts";
 import type { Entry, WriteOptions } from "./entries/entry.ts";
+import { ArchiveError } from "./entries/error.ts";
 import { UniqueNames } from "./entries/names.ts";
 import { orderEntries } from "./entries/order.ts";
 import { EntryReader, type Reading } from "./entries/reading.ts";
@@ -101,17 +102,27 @@ async function encodeHeader(name: string, size: number, time: Date): Promise<Buf
 async function* inPlace(pieces: readonly Piece[], spool: Spool): AsyncGenerator<Buffer> {
   const chunks = spool.read();
   let rest: Buffer = Buffer.alloc(0);
-  for (const { header, size } of pieces) {
-    yield header;
-    for (let left = size; left > 0; ) {
-      if (rest.length === 0) rest = (await chunks.next()).value as Buffer;
-      const chunk = rest.subarray(0, left);
-      rest = rest.subarray(chunk.length);
-      left -= chunk.length;
-      yield chunk;
+  try {
+    for (const { header, size } of pieces) {
+      yield header;
+      for (let left = size; left > 0; ) {
+        if (rest.length === 0) rest = await nextOf(chunks);
+        const chunk = rest.subarray(0, left);
+        rest = rest.subarray(chunk.length);
+        left -= chunk.length;
+        yield chunk;
+      }
     }
+    yield END_OF_TAR;
+  } finally {
+    await chunks.return(undefined);
   }
-  yield END_OF_TAR;
+}
+
+async function nextOf(chunks: AsyncGenerator<Buffer>): Promise<Buffer> {
+  const { done, value } = await chunks.next();
+  if (done === true) throw new ArchiveError("CAB_TRUNCATED", "the spool ends before the files that it holds");
+  return value;
 }
 
 export type TarFile = { readonly name: string; readonly size: number; readonly time: Date };

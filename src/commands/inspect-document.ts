@@ -20,7 +20,7 @@ export function describeDocument(bytes: Buffer, shown: string): Result {
       `${shown} is no cabinet, tar, level 1 report, manifest or receipt.`,
     );
   if (start.includes(`"${MANIFEST_FORMAT}"`)) return describeManifest(parseManifest(text));
-  const receipt = parseReceipt(bytes, shown);
+  const receipt = parseReceipt(bytes.toString(), shown);
   return {
     lines: formatReceipt(receipt, quote).trimEnd().split("\n"),
     json: { kind: "receipt", ...receipt },

@@ -13,7 +13,7 @@ import { resolveTerms } from "../config/terms.ts";
 import type { CollectionPlan } from "../consent/plan.ts";
 import type { Context } from "../context.ts";
 import { buildArchive, planFor } from "../delivery/build-archive.ts";
-import { parseAnswer } from "../delivery/reply.ts";
+import { parseAnswerBody } from "../delivery/reply.ts";
 import { CerError, EXIT, type ExitCode } from "../errors.ts";
 import { makeReport } from "../event/read.ts";
 import type { BuiltArchive } from "../journal/report.ts";
@@ -85,7 +85,7 @@ async function readAnswer(path: string, context: Context) {
       cause,
     });
   });
-  return parseAnswer(bytes, path, false);
+  return parseAnswerBody(bytes, path, false);
 }
 
 async function openFolder(folder: string): Promise<void> {

@@ -9,7 +9,7 @@ import { resolveDestination } from "../config/destination.ts";
 import { proxyFor } from "../config/proxy.ts";
 import { type Source, strongestSetting } from "../config/settings.ts";
 import { readSources } from "../config/sources.ts";
-import { encodeTerms, resolveTerms } from "../config/terms.ts";
+import { resolveTerms } from "../config/terms.ts";
 import type { Context } from "../context.ts";
 import type { DeliverOptions } from "../delivery/attempts.ts";
 import { deliverUnprotected } from "../delivery/deliver.ts";
@@ -45,8 +45,6 @@ export async function runSubmit(command: SubmitCommand, context: Context): Promi
     terms,
     imported: false,
     stored: made.event.files.map(({ path }) => path),
-    consent: { level: terms.policy.consent, setBy: terms.consentFrom },
-    settings: encodeTerms(terms),
   };
   const bar = openUploadBar(command.output, context);
   const options = deliverOptions(command, context, sources, bar.update);

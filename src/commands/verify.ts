@@ -16,7 +16,7 @@ export async function runVerify(command: VerifyCommand, context: Context): Promi
   const archive = command.archive === null ? null : resolve(cwd, command.archive);
   if (archive !== null) await requireFile(archive, command.archive ?? "", Number.POSITIVE_INFINITY);
   const checks = await verifyReceipt(
-    await readFile(path),
+    await readFile(path, "utf8"),
     archive === null ? {} : { archive: { open: () => createReadStream(archive) } },
   );
   const isGood = checks.every(({ ok }) => ok);

@@ -25,7 +25,7 @@ export const ConfigSchema = v.strictObject({
   anonymize: v.exactOptional(v.boolean()),
   /** The journal's directory. */
   journal: v.exactOptional(v.string()),
-  /** Quick tries after the first. */
+  /** Quick attempts after the first. */
   retries: v.exactOptional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(10))),
   /** Hours in which the same event is not sent again. */
   duplicateHours: v.exactOptional(v.pipe(v.number(), v.minValue(0))),

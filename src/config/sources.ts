@@ -11,15 +11,17 @@ import { ConfigSchema, parsePort, type Settings, type Source } from "./settings.
 
 type Platform = Pick<Context, "platform" | "env" | "home">;
 
-/** The user's and the machine's configuration files, in this order, where the platform's conventions put them. */
-export function configFiles({ platform, env, home }: Platform): string[] {
-  if (platform === "win32")
-    return [
-      env["APPDATA"] ?? win32.join(home, "AppData", "Roaming"),
-      env["ProgramData"] ?? "C:\\ProgramData",
-    ].map((folder) => win32.join(folder, "cer", "config.json"));
-  if (platform === "darwin")
-    return [home, "/"].map((root) => posix.join(root, "Library/Application Support/cer/config.json"));
+/** The user's and the machine's configuration files, where the platform's conventions put them. */
+export function configFiles({ platform, env, home }: Platform): [user: string, machine: string] {
+  if (platform === "win32") {
+    const below = (folder: string) => win32.join(folder, "cer", "config.json");
+    const user = env["APPDATA"] ?? win32.join(home, "AppData", "Roaming");
+    return [below(user), below(env["ProgramData"] ?? "C:\\ProgramData")];
+  }
+  if (platform === "darwin") {
+    const below = (root: string) => posix.join(root, "Library/Application Support/cer/config.json");
+    return [below(home), below("/")];
+  }
   const given = env["XDG_CONFIG_HOME"];
   const user = given !== undefined && posix.isAbsolute(given) ? given : posix.join(home, ".config");
   return [posix.join(user, "cer/config.json"), "/etc/cer/config.json"];
@@ -34,7 +36,7 @@ export async function readSources(
   { settings, config }: { readonly settings: Settings; readonly config: string | null },
   platform: Platform,
 ): Promise<Source[]> {
-  const [user, machine] = configFiles(platform) as [string, string];
+  const [user, machine] = configFiles(platform);
   const files = [await readConfigFile(config ?? user, config !== null), await readConfigFile(machine, false)];
   return [
     { name: "the command line", settings },

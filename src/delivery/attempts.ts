@@ -23,6 +23,8 @@ export type AttemptOptions = {
   /** When the whole has to be over, in milliseconds since 1970; null for no limit. */
   readonly until: number | null;
   readonly confirm?: Confirm;
+  /** Null: none, whatever the environment names. */
+  readonly proxy?: null;
   readonly onStep?: (step: string) => void;
   readonly onUpload?: (sent: number, size: number) => void;
 };
@@ -42,10 +44,10 @@ export async function attemptWithRetries(
   const { now, random } = options.context;
   const policy = withinRun(options.retries);
   const firstAt = now();
-  for (let tries = 1; ; tries++) {
+  for (let attempts = 1; ; attempts++) {
     const { outcome, failure } = await attempt(report, store, options);
     if (failure === null) return { outcome, failed: null };
-    const failed = { failure, tries, firstAt, now: now(), random: random() };
+    const failed = { failure, attempts, firstAt, now: now(), random: random() };
     const next = nextAttempt(failed, policy);
     const isQuick = next.again && next.at - failed.now <= policy.maxDelay;
     // An installer waits: after a minute's silence the report can wait without it.
@@ -64,22 +66,24 @@ export async function attempt(
   store: ReportStore,
   options: AttemptOptions,
 ): Promise<ProtocolResult> {
-  const { context, until, idleTimeout, confirm } = options;
+  const { context, until, idleTimeout, confirm, onStep, onUpload } = options;
   const { origin } = report.destination;
-  const proxy = proxyFor(origin, context.env);
+  const proxy = options.proxy === null ? null : proxyFor(origin, context.env);
   const maxTime = until === null ? null : Math.max(1, until - context.now());
   const connectTimeout = Math.min(CONNECT_TIMEOUT, maxTime ?? CONNECT_TIMEOUT);
   const limit = new AbortController();
   const timer = maxTime === null ? undefined : setTimeout(() => limit.abort(outOfTime()), maxTime);
   const http = await openHttp(origin, { connectTimeout, idleTimeout, proxy });
   try {
+    const signal = AbortSignal.any([context.signal, limit.signal]);
     return await runProtocol(report, store, {
-      ...options,
       send: http.send,
       now: context.now,
       userAgent: `cer/${context.version}`,
-      signal: AbortSignal.any([context.signal, limit.signal]),
-      buildArchive: (response, signal) => buildArchive(response, report, { ...context, signal }, confirm),
+      signal,
+      buildArchive: (response) => buildArchive(response, report, { ...context, signal }, confirm),
+      ...(onStep && { onStep }),
+      ...(onUpload && { onUpload }),
     });
   } finally {
     clearTimeout(timer);

@@ -39,6 +39,7 @@ export function planFor(
 /**
  * Collects and packs. The archive is the caller's to dispose of.
  * @param confirm has the last word on every item where consent is "ask"
+ * @throws CerError CER_ARCHIVE when it cannot be made; the signal's reason
  */
 export async function buildArchive(
   response: Level1Response,

@@ -9,7 +9,13 @@ import { asCerError, type CerError } from "../errors.ts";
 import type { ClaimedReport } from "../journal/claimed-report.ts";
 import type { Answer } from "../journal/entry/documents.ts";
 import type { Receipt } from "../journal/entry/receipt.ts";
-import { type AttemptResult, type BuiltArchive, MemoryStore, type Report } from "../journal/report.ts";
+import {
+  type AttemptResult,
+  type BuiltArchive,
+  MemoryStore,
+  type Report,
+  type ReportStore,
+} from "../journal/report.ts";
 import { parseResponse } from "../wire/response.ts";
 import { type AttemptsResult, attemptWithRetries, type DeliverOptions } from "./attempts.ts";
 import { failedOutcome, type JournalNote, type Outcome } from "./outcome.ts";
@@ -48,7 +54,7 @@ export async function deliverClaimed(
   options: DeliverOptions,
 ): Promise<DeliveryResult> {
   const warnings = changedFiles(claimed);
-  const store = new ClaimedStore(claimed, warnings);
+  const store = new TolerantStore(claimed, warnings);
   try {
     const { outcome, failed } = await attemptClaimed(claimed, store, options);
     const { receipt, ...settled } =
@@ -69,7 +75,7 @@ export async function deliverClaimed(
 
 async function attemptClaimed(
   { record, level1, stored }: ClaimedReport,
-  store: ClaimedStore,
+  store: TolerantStore,
   options: DeliverOptions,
 ): Promise<AttemptsResult> {
   const { event, imported } = record;
@@ -82,39 +88,39 @@ async function attemptClaimed(
 
 function neverAttempted(error: CerError, now: number): AttemptsResult {
   const failure = { code: error.code, status: null, retryAfter: null, date: null };
-  return { outcome: failedOutcome(error), failed: { failure, tries: 1, firstAt: now, now, random: 0 } };
+  return { outcome: failedOutcome(error), failed: { failure, attempts: 1, firstAt: now, now, random: 0 } };
 }
 
-/** Keeps in the journal, and in memory where that fails: a disk that breaks down halfway does not end a delivery. */
-class ClaimedStore extends MemoryStore {
-  readonly #claimed: ClaimedReport;
+/** Keeps in the journal's store, and in memory where that fails: a disk that breaks down halfway ends no delivery. */
+class TolerantStore extends MemoryStore {
+  readonly #durable: ReportStore;
   readonly #warnings: string[];
 
-  constructor(claimed: ClaimedReport, warnings: string[]) {
+  constructor(durable: ReportStore, warnings: string[]) {
     super();
-    this.answer = claimed.answer;
-    this.archive = claimed.archive;
-    this.#claimed = claimed;
+    this.answer = durable.answer;
+    this.archive = durable.archive;
+    this.#durable = durable;
     this.#warnings = warnings;
   }
 
   override async keepAnswer(answer: Answer): Promise<void> {
     await super.keepAnswer(answer);
-    await this.#tolerate(() => this.#claimed.keepAnswer(answer));
+    await this.#tolerate(() => this.#durable.keepAnswer(answer));
   }
 
   override async keepArchive(archive: BuiltArchive): Promise<void> {
     await super.keepArchive(archive);
-    await this.#tolerate(() => this.#claimed.keepArchive(archive));
-    this.archive = this.#claimed.archive ?? archive;
+    await this.#tolerate(() => this.#durable.keepArchive(archive));
+    this.archive = this.#durable.archive ?? archive;
   }
 
   override async beginAttempt(level: 1 | 2): Promise<void> {
-    await this.#tolerate(() => this.#claimed.beginAttempt(level));
+    await this.#tolerate(() => this.#durable.beginAttempt(level));
   }
 
   override async endAttempt(result: AttemptResult): Promise<void> {
-    await this.#tolerate(() => this.#claimed.endAttempt(result));
+    await this.#tolerate(() => this.#durable.endAttempt(result));
   }
 
   async #tolerate(operation: () => Promise<void>): Promise<void> {
@@ -207,9 +213,14 @@ async function settleUndelivered(
   outcome: Outcome,
   failed: FailedAttempt,
 ): Promise<Settled> {
-  const { id, tries } = claimed;
-  const counted = { ...failed, tries: Math.max(1, tries.count), firstAt: tries.firstAt ?? failed.firstAt };
-  const decision = failed.failure.code === "CER_INTERRUPTED" ? AT_ONCE : nextAttempt(counted, BETWEEN_RUNS);
+  const { id, counted } = claimed;
+  const sinceRetry = {
+    ...failed,
+    attempts: Math.max(1, counted.count),
+    firstAt: counted.firstAt ?? failed.firstAt,
+  };
+  const decision =
+    failed.failure.code === "CER_INTERRUPTED" ? AT_ONCE : nextAttempt(sinceRetry, BETWEEN_RUNS);
   const settlement = decision.again
     ? ({ state: "pending", due: decision.at, reason: outcome.error?.message ?? null } as const)
     : ({ state: "abandoned", reason: decision.reason } as const);

@@ -1,11 +1,17 @@
 /** Sending what waits: every due report of the journal, one after the other. */
 
+import type { CerErrorCode } from "../errors.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { AttemptOptions } from "./attempts.ts";
 import { type DeliveryResult, deliverClaimed } from "./deliver.ts";
 
 /** What is true of a server for this run: there is no reaching it, so its other reports are not tried. */
-const SERVER_IS_AWAY = new Set(["CER_UNREACHABLE", "CER_TIMEOUT", "CER_TLS", "CER_PROXY"]);
+const SERVER_IS_AWAY: ReadonlySet<CerErrorCode | undefined> = new Set([
+  "CER_UNREACHABLE",
+  "CER_TIMEOUT",
+  "CER_TLS",
+  "CER_PROXY",
+]);
 
 /**
  * Sends what is due until all is tried, the time is over or the program is to stop. Each delivery is handed over as it
@@ -24,7 +30,7 @@ export async function* flushDue(journal: Journal, options: AttemptOptions): Asyn
       continue;
     }
     const delivery = await deliverClaimed(claimed, { ...options, retries: 0 });
-    if (SERVER_IS_AWAY.has(delivery.outcome.error?.code ?? "")) away.add(server);
+    if (SERVER_IS_AWAY.has(delivery.outcome.error?.code)) away.add(server);
     yield delivery;
   }
 }

@@ -1,5 +1,6 @@
 /** A fresh report: kept in the journal before anything is sent, unless the same one is there already. */
 
+import { encodeTerms } from "../config/terms.ts";
 import { CerError } from "../errors.ts";
 import type { Added, AddOptions, NewReport } from "../journal/admission.ts";
 import { isDue } from "../journal/entry/layout.ts";
@@ -14,16 +15,20 @@ const LOOKS = 3;
 
 /**
  * A report that this one seems to repeat may be delivered, dropped or found damaged meanwhile: then all is asked anew.
- * @throws CerError CER_JOURNAL_FULL, CER_ENTRY_BUSY, and as of `deliverClaimed`
+ * @throws CerError CER_JOURNAL_FULL, CER_JOURNAL_UNAVAILABLE, CER_ENTRY_BUSY, and as of `deliverClaimed`; the system's
+ *   errors when the journal cannot be listed
  */
 export async function keepAndDeliver(
-  report: Report & NewReport,
+  report: Report & Pick<NewReport, "timeGiven">,
   journal: Journal,
   adding: AddOptions,
   options: DeliverOptions,
 ): Promise<DeliveryResult> {
+  const { terms } = report;
+  const consent = { level: terms.policy.consent, setBy: terms.consentFrom };
+  const kept = { ...report, consent, settings: encodeTerms(terms) };
   for (let look = 0; look < LOOKS; look++) {
-    const added = await journal.add(report, adding);
+    const added = await journal.add(kept, adding);
     if (added.outcome === "kept") return deliverClaimed(added.claimed, options);
     if (added.outcome === "unprotected") return deliverUnprotected(report, added.why, options);
     const result = await notSent(added, journal, options);

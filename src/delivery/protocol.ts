@@ -11,7 +11,7 @@ import { parseDumpPath } from "../wire/dump-path.ts";
 import { formatUrl, type Reply, type Request, type Send, type SendOptions } from "../wire/exchange.ts";
 import type { Level1Response, ParsedResponse } from "../wire/response.ts";
 import { describeError, NOTHING_EXCHANGED, type Outcome } from "./outcome.ts";
-import { judgeLevel1, judgeLevel2, parseAnswer } from "./reply.ts";
+import { judgeLevel1, judgeLevel2, parseAnswerBody } from "./reply.ts";
 import type { Failure } from "./retry.ts";
 
 /** What became of level 2's data: an archive, or nothing to send and why. */
@@ -21,8 +21,8 @@ export type Built =
 
 export type ProtocolOptions = {
   readonly send: Send;
-  /** Collects what the answer asks for, as far as the terms go, and makes the archive; stops with the signal. */
-  buildArchive(response: Level1Response, signal: AbortSignal): Promise<Built>;
+  /** Collects what the answer asks for, as far as the terms go, and makes the archive; stops with the signal, too. */
+  buildArchive(response: Level1Response): Promise<Built>;
   now(): number;
   readonly userAgent: string;
   readonly signal: AbortSignal;
@@ -103,7 +103,7 @@ class ProtocolRun {
     const url = formatUrl(destination.origin, destination.path);
     const tell = (status: number) => this.#set({ level1: { url, status, bytes: level1.length } });
     const { answer } = this.#store;
-    const parsed = answer === null ? await this.#post(url, tell) : parseAnswer(answer.body, url, false);
+    const parsed = answer === null ? await this.#post(url, tell) : parseAnswerBody(answer.body, url, false);
     if (answer !== null) tell(answer.status);
     const { response, warnings } = parsed;
     const { bucket, bucketTable, responseUrl } = response;
@@ -134,24 +134,15 @@ class ProtocolRun {
   async #archiveFor(response: Level1Response): Promise<ReportArchive | null> {
     if (this.#store.archive === null) {
       this.#options.onStep?.("collecting");
-      const built = await this.#options.buildArchive(response, this.#options.signal);
+      const built = await this.#options.buildArchive(response);
       if (built.archive === null) {
         this.#note(built);
         return null;
       }
       this.#note(built.archive.about);
-      await this.#keep(built.archive);
+      await this.#store.keepArchive(built.archive);
     } else this.#note(this.#store.archive.about);
     return this.#store.archive;
-  }
-
-  async #keep(archive: BuiltArchive): Promise<void> {
-    try {
-      await this.#store.keepArchive(archive);
-    } catch (thrown) {
-      await archive.dispose();
-      throw thrown;
-    }
   }
 
   #note(about: { declined: readonly Declined[]; warnings: readonly string[] }): void {

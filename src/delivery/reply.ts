@@ -11,7 +11,7 @@ import { type ParsedResponse, parseResponse } from "../wire/response.ts";
 /** @throws CerError CER_REDIRECT, CER_AUTH, CER_STATUS, CER_NOT_CER */
 export function judgeLevel1(reply: Reply, url: string): ParsedResponse {
   judgeStatus(reply, url, "the report");
-  return parseAnswer(reply.body, url, reply.truncated);
+  return parseAnswerBody(reply.body, url, reply.truncated);
 }
 
 /** @throws CerError CER_REDIRECT, CER_AUTH, CER_STATUS */
@@ -24,7 +24,7 @@ export function judgeLevel2(reply: Reply, url: string): void {
  * key of the protocol is none, whatever the status.
  * @throws CerError CER_NOT_CER
  */
-export function parseAnswer(body: Buffer, url: string, truncated: boolean): ParsedResponse {
+export function parseAnswerBody(body: Buffer, url: string, truncated: boolean): ParsedResponse {
   const refuse = (what: string): never => {
     throw new CerError("CER_NOT_CER", `${url} answered with ${what}, which is not a CER answer.`, {
       hint: "A login page, a proxy or another web server may be in the way; check host, port and path.",

@@ -1,6 +1,6 @@
 /**
- * Whether a failed report is tried again, and when. Pure: the failure, the tries so far, the clock and chance are
- * arguments. Exponential with full jitter; a server's Retry-After is obeyed within bounds; tries and age are capped;
+ * Whether a failed report is tried again, and when. Pure: the failure, the attempts so far, the clock and chance are
+ * arguments. Exponential with full jitter; a server's Retry-After is obeyed within bounds; attempts and age are capped;
  * the clock may jump either way.
  */
 
@@ -15,9 +15,9 @@ export type Failure = {
 };
 
 export type RetryPolicy = {
-  /** Tries in all, the first among them. */
-  readonly maxTries: number;
-  /** Milliseconds since the first try after which no other follows. */
+  /** Attempts in all, the first among them. */
+  readonly maxAttempts: number;
+  /** Milliseconds since the first attempt after which no other follows. */
   readonly maxAge: number;
   /** Milliseconds the first wait is at most; each following one at most twice as long as the one before. */
   readonly baseDelay: number;
@@ -31,19 +31,19 @@ const DAY = 24 * HOUR;
 
 /** Between runs: from the journal. */
 export const BETWEEN_RUNS: RetryPolicy = {
-  maxTries: 200,
+  maxAttempts: 200,
   maxAge: 30 * DAY,
   baseDelay: 60 * SECOND,
   maxDelay: 6 * HOUR,
 };
 
-/** Within one run of submit, which an installer waits for: `retries` more tries after the first. */
+/** Within one run of submit, which an installer waits for: `retries` more attempts after the first. */
 export function withinRun(retries: number): RetryPolicy {
-  return { maxTries: retries + 1, maxAge: 60 * SECOND, baseDelay: SECOND, maxDelay: 10 * SECOND };
+  return { maxAttempts: retries + 1, maxAge: 60 * SECOND, baseDelay: SECOND, maxDelay: 10 * SECOND };
 }
 
 /** Age alone ends nothing tried fewer times than this: the clock may have jumped, the machine been off. */
-const MIN_TRIES = 3;
+const MIN_ATTEMPTS = 3;
 
 const TRANSIENT_STATUS = new Set([408, 425, 429]);
 /** The server errors that say "never": not implemented, HTTP version not supported. */
@@ -77,7 +77,7 @@ export function classify(failure: Pick<Failure, "code" | "status">): "transient"
 export type FailedAttempt = {
   readonly failure: Failure;
   /** Attempts made so far, the failed one among them. */
-  readonly tries: number;
+  readonly attempts: number;
   /** When the first of them began, in milliseconds since 1970. */
   readonly firstAt: number;
   readonly now: number;
@@ -85,26 +85,26 @@ export type FailedAttempt = {
   readonly random: number;
 };
 
-export type Decision =
+export type RetryDecision =
   | { readonly again: true /** Milliseconds since 1970. */; readonly at: number }
   | { readonly again: false; readonly why: "permanent" | "tries" | "age"; readonly reason: string };
 
-export function nextAttempt(failed: FailedAttempt, policy: RetryPolicy): Decision {
-  const { failure, tries, firstAt, now, random } = failed;
+export function nextAttempt(failed: FailedAttempt, policy: RetryPolicy): RetryDecision {
+  const { failure, attempts, firstAt, now, random } = failed;
   const shown = failure.status === null ? failure.code : `${failure.code} (status ${failure.status})`;
   if (classify(failure) === "permanent")
     return { again: false, why: "permanent", reason: `${shown} will not change by trying again` };
-  if (tries >= policy.maxTries)
-    return { again: false, why: "tries", reason: `${shown} after ${tries} tries, the bound` };
+  if (attempts >= policy.maxAttempts)
+    return { again: false, why: "tries", reason: `${shown} after ${attempts} tries, the bound` };
   const age = Math.max(0, now - firstAt);
-  if (age > policy.maxAge && tries >= Math.min(MIN_TRIES, policy.maxTries))
+  if (age > policy.maxAge && attempts >= Math.min(MIN_ATTEMPTS, policy.maxAttempts))
     return {
       again: false,
       why: "age",
       reason: `${shown} after ${formatSpan(age)}, the bound is ${formatSpan(policy.maxAge)}`,
     };
   const asked = parseRetryAfter(failure.retryAfter, failure.date, now);
-  const ceiling = Math.min(policy.maxDelay, policy.baseDelay * 2 ** (tries - 1));
+  const ceiling = Math.min(policy.maxDelay, policy.baseDelay * 2 ** (attempts - 1));
   const delay = asked === null ? random * ceiling : Math.min(asked, DAY);
   return { again: true, at: now + Math.round(delay) };
 }

@@ -17,7 +17,7 @@ import {
   eventIdentity,
   eventSignature,
 } from "./duplicates.ts";
-import type { Consent, EntryRecord } from "./entry/documents.ts";
+import type { AgreedConsent, EntryRecord } from "./entry/documents.ts";
 import { entryBytes, writeEntry } from "./entry/entry.ts";
 import {
   entryPath,
@@ -37,7 +37,7 @@ import { deleteEntry, type JournalContext, listEntries, moveEntry, syncStates } 
 export type NewReport = Pick<Report, "event" | "level1" | "destination"> & {
   /** The event named its own time; it was not filled in. */
   readonly timeGiven: boolean;
-  readonly consent: Consent;
+  readonly consent: AgreedConsent;
   /** Its terms, as they are kept: the journal does not look at them. */
   readonly settings: Json;
 };
@@ -87,7 +87,7 @@ async function keep(journal: JournalContext, report: NewReport, options: AddOpti
     level1,
     destination,
     consent,
-    settings: settings as Json,
+    settings: settings,
     id,
     createdAt,
     identity,

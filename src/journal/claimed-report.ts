@@ -1,5 +1,5 @@
 /**
- * An entry this process has claimed: the report, what survives between tries, and the ways to let go of it. Nobody else
+ * An entry this process has claimed: the report, what survives between attempts, and the ways to let go of it. Nobody else
  * touches it meanwhile; should another process have taken it over (this one was held to be dead), every operation
  * says so instead of writing.
  */
@@ -97,7 +97,7 @@ export class ClaimedReport implements ReportStore {
   }
 
   /** Attempts that count against the policy, and when the first of them began (null: there is none). */
-  get tries(): { readonly count: number; readonly firstAt: number | null } {
+  get counted(): { readonly count: number; readonly firstAt: number | null } {
     const { attempts, countedFrom } = this.#progress;
     const counted = attempts.filter(({ startedAt }) => startedAt >= countedFrom);
     return { count: counted.length, firstAt: counted[0]?.startedAt ?? null };

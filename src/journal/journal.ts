@@ -1,7 +1,7 @@
 /**
  * The journal: a report reaches the disk before the first byte reaches the network, and leaves it when its receipt has
- * been written. A state is a directory, a step is a rename (layout.ts); claims are exclusive among processes and end
- * with their owner (owner.ts); what an entry holds is entry.ts's business, what gives way limits.ts's.
+ * been written. A state is a directory, a step is a rename (entry/layout.ts); claims are exclusive among processes
+ * and end with their owner (disk/owner.ts); what an entry holds is entry/'s business, what gives way limits.ts's.
  */
 
 import { asCerError, CerError } from "../errors.ts";
@@ -129,7 +129,7 @@ export class Journal {
       listed,
       record: await read("entry.json", parseEntry),
       progress: await read("progress.json", parseProgress),
-      receipt: await read("receipt.json", (text) => parseReceipt(Buffer.from(text))),
+      receipt: await read("receipt.json", parseReceipt),
       time: isTimed ? parseTime(listed.label.mark) : null,
     };
   }

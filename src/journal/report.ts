@@ -22,7 +22,7 @@ export type Report = {
   readonly stored: readonly string[];
 };
 
-/** An archive in a temporary file, which is its owner's to dispose of. */
+/** An archive in a temporary file, until it is disposed of. */
 export type BuiltArchive = ReportArchive & {
   readonly manifest: Buffer;
   dispose(): Promise<void>;
@@ -31,13 +31,16 @@ export type BuiltArchive = ReportArchive & {
 /** How an attempt ended. */
 export type AttemptResult = Pick<Attempt, "status" | "errorCode" | "peer">;
 
-/** What survives between the attempts. What is kept is kept, as durable as the store is, when the promise resolves. */
+/** What survives between the attempts. When a promise resolves, what was given is as durable as the store is. */
 export type ReportStore = {
   /** The level 1 reply, as it came. */
   readonly answer: Answer | null;
   readonly archive: ReportArchive | null;
   keepAnswer(answer: Answer): Promise<void>;
-  /** Afterwards `archive` has the same bytes, for as long as the store. */
+  /**
+   * Takes the archive over, also when this fails: it is disposed of with the store. Afterwards `archive` has the same
+   * bytes, for as long as the store.
+   */
   keepArchive(archive: BuiltArchive): Promise<void>;
   /** To be called before the first byte leaves. */
   beginAttempt(level: 1 | 2): Promise<void>;
@@ -64,7 +67,7 @@ export class MemoryStore implements ReportStore {
 
   async endAttempt(_result: AttemptResult): Promise<void> {}
 
-  /** Gives up the temporary files. */
+  /** Disposes of all archives that it took over. */
   async dispose(): Promise<void> {
     for (const archive of this.#built) await archive.dispose();
   }

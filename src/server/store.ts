@@ -43,7 +43,7 @@ export type ReceivedArchive = {
   readonly sha256: string;
 };
 
-export type KeptArchive = {
+export type TakenArchive = {
   /** For a second archive: whether it is the first one again, byte for byte. */
   readonly verdict: "kept" | "same" | "different";
   /** The report's archive. */
@@ -172,7 +172,7 @@ export class Store {
     report: StoredReport,
     archive: ReceivedArchive,
     format: ArchiveFormat,
-  ): Promise<KeptArchive> {
+  ): Promise<TakenArchive> {
     const before = this.#keeping.get(report.guid) ?? Promise.resolve();
     const keep = () => this.#keepFirst(report, archive, format);
     const kept = before.then(keep, keep);
@@ -188,7 +188,7 @@ export class Store {
     report: StoredReport,
     archive: ReceivedArchive,
     format: ArchiveFormat,
-  ): Promise<KeptArchive> {
+  ): Promise<TakenArchive> {
     const earlier = await findArchive(report.folder);
     if (earlier !== null) {
       const { sha256 } = await measure(createReadStream(earlier));

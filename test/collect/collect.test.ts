@@ -392,3 +392,43 @@ for (const consent of ["safe", "all"] as const)
     );
     assert.ok((files.get("manifest.json")?.length ?? 0) < 1024 * 1024);
   });
+
+test("a key of the registry is stored as one file, or as one for each view where there are two", async () => {
+  const facts = { platform: "win32", env: { SystemRoot: "C:\\Windows" }, home: "C:\\Users\\u" } as const;
+  const lines = ["iData=1", "RegKey=HKLM\\Software\\One", "RegTree=HKCU\\Software\\A b\\Two"];
+  const { response } = parseResponse(Buffer.from(lines.join("\r\n")));
+  const policy: Policy = { ...DEFAULT_POLICY, consent: "all" };
+  const event = eventWith();
+  const views: Record<string, Buffer[]> = {
+    RegKey: [Buffer.from("one", "utf16le")],
+    RegTree: [Buffer.from("two", "utf16le"), Buffer.from("two, 32-bit", "utf16le")],
+  };
+  const collection = collectEntries(planCollection(response, event, policy, facts), {
+    event,
+    policy,
+    facts,
+    stored: [],
+    report: Buffer.from("report"),
+    bucket: null,
+    bucketTable: null,
+    version: "0.1.0",
+    redact: null,
+    signal: new AbortController().signal,
+    itemTimeMs: 5000,
+    totalTimeMs: 20_000,
+    queryWmi: UNUSED,
+    collectRegistry: async (_, kind) => ({ ok: true, files: views[kind] ?? [], note: null }),
+  });
+  const archive = await writeCabinet(collection.entries, { spoolDir: dir });
+  const files = await unpack(await readAll(archive.open()));
+  await archive.dispose();
+  const named = files.filter(([name]) => name.endsWith(".reg"));
+  assert.deepEqual(
+    named.map(([name, body]) => [name, body.toString("utf16le")]),
+    [
+      ["regkey-1-HKEY_LOCAL_MACHINE_Software_One.reg", "one"],
+      ["regtree-1-HKEY_CURRENT_USER_Software_A_b_Two.reg", "two"],
+      ["regtree-1-HKEY_CURRENT_USER_Software_A_b_Two.32-bit.reg", "two, 32-bit"],
+    ],
+  );
+});

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readdirSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
-import { type DeliveryResult, deliverClaimed } from "../../src/delivery/deliver.ts";
+import { type DeliveryResult, deliverClaimed, deliverUnprotected } from "../../src/delivery/deliver.ts";
+import { keepAndDeliver } from "../../src/delivery/keep-and-deliver.ts";
 import { CerError } from "../../src/errors.ts";
 import type { Disk } from "../../src/journal/disk/disk.ts";
-import { keepReport, NOON, type TestContext, withContext } from "../support/context.ts";
-import { hastyDisk } from "../support/journal/samples.ts";
+import { attachedReport, keepReport, type TestContext, withContext } from "../support/context.ts";
+import { FORCED, hastyDisk, NOON } from "../support/journal/samples.ts";
 import {
   answer,
   busy,
@@ -35,36 +38,36 @@ const SILENCE = neverAnswer();
 const THEN = "Tue, 24 Nov 2026 09:00:00 GMT";
 const AFTER = "Tue, 24 Nov 2026 09:00:04 GMT";
 
-/** With quick tries, on a stage of its own. */
+/** With quick tries, on a here of its own. */
 async function deliverTo(
-  stage: TestContext,
+  here: TestContext,
   port: number,
   { retries = 2, idleTimeout = 5000, until = null as number | null } = {},
 ): Promise<DeliveryResult> {
-  const journal = await stage.openJournal();
+  const journal = await here.openJournal();
   try {
-    const claimed = await keepReport(journal, stage, port);
-    return await deliverClaimed(claimed, { context: stage.context, idleTimeout, until, retries });
+    const claimed = await keepReport(journal, here, port);
+    return await deliverClaimed(claimed, { context: here.context, idleTimeout, until, retries });
   } finally {
     await journal.close();
   }
 }
 
-/** A server that plays these faults, and a stage; both are gone afterwards. */
+/** A server that plays these faults, and a here; both are gone afterwards. */
 async function against(
   faults: readonly Fault[],
-  play: (server: ScriptedServer, stage: TestContext) => Promise<void>,
+  play: (server: ScriptedServer, here: TestContext) => Promise<void>,
 ): Promise<void> {
   const server = await startScripted(faults);
   try {
-    await withContext((stage) => play(server, stage));
+    await withContext((here) => play(server, here));
   } finally {
     await server.close();
   }
 }
 
-async function states(stage: TestContext): Promise<string[]> {
-  const journal = await stage.openJournal();
+async function states(here: TestContext): Promise<string[]> {
+  const journal = await here.openJournal();
   const listed = await journal.list(["new", "pending", "claimed", "done", "abandoned"]);
   return listed.map(({ state }) => state);
 }
@@ -147,12 +150,12 @@ for (const { title, fault, seen, waits } of TRANSIENT)
       const failing = [fault, fault];
       await against(
         level === 1 ? [...failing, ASKS, TAKES] : [ASKS, ...failing, TAKES],
-        async (server, stage) => {
+        async (server, here) => {
           const idleTimeout = fault === SILENCE ? 400 : 10_000;
-          const delivery = await deliverTo(stage, server.port, { idleTimeout });
+          const delivery = await deliverTo(here, server.port, { idleTimeout });
           assert.equal(delivery.outcome.outcome, "uploaded", delivery.outcome.error?.message);
           assert.equal(delivery.outcome.journal?.state, "done");
-          assert.deepEqual(stage.slept, waits);
+          assert.deepEqual(here.slept, waits);
           const failed = [`${level} ${seen}`, `${level} ${seen}`];
           assert.deepEqual(
             attemptsOf(delivery),
@@ -161,7 +164,7 @@ for (const { title, fault, seen, waits } of TRANSIENT)
           assertSameBytes(server.requests, "POST");
           assertSameBytes(server.requests, "PUT");
           if (level === 2) assert.equal(methodsOf(server).filter((method) => method === "POST").length, 1);
-          assert.deepEqual(await states(stage), ["done"]);
+          assert.deepEqual(await states(here), ["done"]);
         },
       );
     });
@@ -176,10 +179,10 @@ for (const [title, fault, code] of [
   ["an answer without end", flood(), "CER_NOT_CER"],
 ] as const)
   test(`${title} is tried again: it was not the server that spoke`, async () => {
-    await against([fault, ASKS, TAKES], async (server, stage) => {
-      const { outcome, receipt } = await deliverTo(stage, server.port);
+    await against([fault, ASKS, TAKES], async (server, here) => {
+      const { outcome, receipt } = await deliverTo(here, server.port);
       assert.equal(outcome.outcome, "uploaded", outcome.error?.message);
-      assert.deepEqual(stage.slept, [500]);
+      assert.deepEqual(here.slept, [500]);
       assert.equal(receipt?.attempts[0]?.errorCode, code);
     });
   });
@@ -192,15 +195,15 @@ for (const [title, fault, code] of [
 ] as const)
   for (const level of [1, 2] as const)
     test(`${title} at level ${level} gives the report up, kept for a person to read`, async () => {
-      await against(level === 1 ? [fault] : [ASKS, fault], async (server, stage) => {
-        const { outcome, receipt } = await deliverTo(stage, server.port);
+      await against(level === 1 ? [fault] : [ASKS, fault], async (server, here) => {
+        const { outcome, receipt } = await deliverTo(here, server.port);
         assert.equal(outcome.outcome, "refused");
         assert.equal(outcome.error?.code, code);
         assert.equal(outcome.journal?.state, "abandoned");
         assert.equal(receipt, null);
-        assert.deepEqual(stage.slept, []);
+        assert.deepEqual(here.slept, []);
         assert.equal(server.requests.length, level);
-        const journal = await stage.openJournal();
+        const journal = await here.openJournal();
         const [listed] = await journal.list();
         assert.ok(listed?.state === "abandoned");
         const { progress } = await journal.show(listed);
@@ -210,75 +213,75 @@ for (const [title, fault, code] of [
 
 test("a server that refuses connections is tried three times, then the report waits for its time", async () => {
   const port = await refusingPort();
-  await withContext(async (stage) => {
-    const { outcome } = await deliverTo(stage, port);
+  await withContext(async (here) => {
+    const { outcome } = await deliverTo(here, port);
     assert.equal(outcome.outcome, "deferred");
     assert.equal(outcome.error?.code, "CER_UNREACHABLE");
-    assert.deepEqual(stage.slept, [500, 1000]);
+    assert.deepEqual(here.slept, [500, 1000]);
     // The third failure of the patient policy: half of four minutes.
     assert.equal(outcome.journal?.at, new Date(NOON + 1500 + 120_000).toISOString());
-    assert.deepEqual(await states(stage), ["pending"]);
+    assert.deepEqual(await states(here), ["pending"]);
   });
 });
 
 test("a Retry-After of a day is obeyed, and no installer waits for it", async () => {
-  await against([busy("86400")], async (server, stage) => {
-    const { outcome } = await deliverTo(stage, server.port);
+  await against([busy("86400")], async (server, here) => {
+    const { outcome } = await deliverTo(here, server.port);
     assert.equal(outcome.outcome, "deferred");
-    assert.deepEqual(stage.slept, []);
+    assert.deepEqual(here.slept, []);
     assert.equal(server.requests.length, 1);
     assert.equal(outcome.journal?.at, new Date(NOON + 86_400_000).toISOString());
   });
 });
 
 test("no quick try begins after the time given for the whole", async () => {
-  await against([answer(503)], async (server, stage) => {
-    const { outcome } = await deliverTo(stage, server.port, { until: NOON + 600, retries: 10 });
+  await against([answer(503)], async (server, here) => {
+    const { outcome } = await deliverTo(here, server.port, { until: NOON + 600, retries: 10 });
     assert.equal(outcome.outcome, "deferred");
     // After 500 ms one more; the next would come after another 1000.
-    assert.deepEqual(stage.slept, [500]);
+    assert.deepEqual(here.slept, [500]);
     assert.equal(server.requests.length, 2);
   });
 });
 
 test("the time given for the whole ends an exchange that is under way", async () => {
-  await against([neverAnswer()], async (server, stage) => {
-    const { outcome } = await deliverTo(stage, server.port, { until: NOON + 200 });
+  await against([neverAnswer()], async (server, here) => {
+    const { outcome } = await deliverTo(here, server.port, { until: NOON + 200 });
     assert.equal(outcome.outcome, "deferred");
     assert.equal(outcome.error?.message, "The time given for the whole was over.");
   });
 });
 
 test("tries that took a minute are no quick tries any more", async () => {
-  await against([answer(503)], async (server, stage) => {
-    const context = { ...stage.context, now: () => (stage.clock.now += 40_000) };
-    const { outcome } = await deliverTo({ ...stage, context }, server.port);
+  await against([answer(503)], async (server, here) => {
+    const context = { ...here.context, now: () => (here.clock.now += 40_000) };
+    const { outcome } = await deliverTo({ ...here, context }, server.port);
     assert.equal(outcome.outcome, "deferred");
-    assert.ok(stage.slept.length <= 1);
+    assert.ok(here.slept.length <= 1);
   });
 });
 
 test("a report that was interrupted waits, due at once, whatever its number of tries", async () => {
-  await against([neverAnswer()], async (server, stage) => {
+  await against([neverAnswer()], async (server, here) => {
     const reason = new CerError("CER_INTERRUPTED", "Stopped by SIGINT.");
-    setTimeout(() => stage.stop.abort(reason), 200);
-    const { outcome } = await deliverTo(stage, server.port);
+    setTimeout(() => here.stop.abort(reason), 200);
+    const { outcome } = await deliverTo(here, server.port);
     assert.equal(outcome.outcome, "deferred");
     assert.equal(outcome.error?.code, "CER_INTERRUPTED");
     assert.deepEqual([outcome.journal?.state, outcome.journal?.at], ["pending", null]);
-    assert.deepEqual(await states(stage), ["pending"]);
+    assert.deepEqual(await states(here), ["pending"]);
   });
 });
 
 test("given up at level 2 and retried by hand, the archive goes as it was and level 1 not again", async () => {
-  await against([ASKS, answer(404), TAKES], async (server, stage) => {
-    assert.equal((await deliverTo(stage, server.port)).outcome.journal?.state, "abandoned");
-    const journal = await stage.openJournal();
+  await against([ASKS, answer(404), TAKES], async (server, here) => {
+    assert.equal((await deliverTo(here, server.port)).outcome.journal?.state, "abandoned");
+    const journal = await here.openJournal();
     const [listed] = await journal.list();
     const claimed = await journal.claim(await journal.retry(listed?.label.id ?? ""));
     assert.ok(claimed !== null);
     const { outcome } = await deliverClaimed(claimed, {
-      context: stage.context,
+      context: here.context,
       idleTimeout: 5000,
       until: null,
       retries: 0,
@@ -320,14 +323,14 @@ for (const [title, code, verbs] of [
 ] as const)
   test(`a disk that ${title} at any change during the tries does not keep the report from arriving, once`, async () => {
     for (let left = 0, isOver = false; !isOver; left++) {
-      await against([ASKS, answer(503), TAKES], async (server, stage) => {
+      await against([ASKS, answer(503), TAKES], async (server, here) => {
         const { disk, state } = failingDisk(code, new Set(verbs));
         const warned: string[] = [];
-        const journal = await stage.openJournal({ disk, warn: (problem) => warned.push(problem) });
-        const claimed = await keepReport(journal, stage, server.port);
+        const journal = await here.openJournal({ disk, warn: (problem) => warned.push(problem) });
+        const claimed = await keepReport(journal, here, server.port);
         Object.assign(state, { left, changes: 0 });
         const { outcome, receipt } = await deliverClaimed(claimed, {
-          context: stage.context,
+          context: here.context,
           idleTimeout: 5000,
           until: null,
           retries: 2,
@@ -345,7 +348,47 @@ for (const [title, code, verbs] of [
         await journal.close().catch(() => {});
         // What the outcome says of the journal is so.
         const said = outcome.journal?.state === "done" ? ["done"] : ["claimed", "pending"];
-        assert.ok(said.includes((await states(stage))[0] ?? "nothing"), where);
+        assert.ok(said.includes((await states(here))[0] ?? "nothing"), where);
       });
+    }
+  });
+
+/** The temporary files that this process holds open, which have no name any more. */
+function spoolsOf({ directory }: TestContext): number {
+  const linkOf = (fd: string) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return "";
+    }
+  };
+  const links = readdirSync("/proc/self/fd").map(linkOf);
+  return links.filter((link) => link.startsWith(directory) && link.endsWith("(deleted)")).length;
+}
+
+for (const isKept of [false, true])
+  test(`an archive ${isKept ? "that the journal keeps" : "kept nowhere"} is sent again as it was, and its temporary file is given up in the end`, async () => {
+    const open: number[] = [];
+    const server = await startScripted((method, count) => {
+      if (method === "PUT") open.push(spoolsOf(here));
+      return method === "POST" ? ASKS : count === 1 ? answer(503) : TAKES;
+    });
+    let here = {} as TestContext;
+    try {
+      await withContext(async (test) => {
+        here = test;
+        const report = await attachedReport(test, server.port, "1603", randomBytes(4 * 1024 * 1024));
+        const options = { context: test.context, idleTimeout: 5000, until: null, retries: 1 };
+        const journal = await test.openJournal();
+        const { outcome } = isKept
+          ? await keepAndDeliver(report, journal, FORCED, options)
+          : await deliverUnprotected(report, new CerError("CER_JOURNAL_UNAVAILABLE", "no"), options);
+        await journal.close();
+        assert.equal(outcome.outcome, "uploaded", outcome.error?.message);
+        assertSameBytes(server.requests, "PUT");
+        assert.deepEqual([open, spoolsOf(test)], [[1, 1], 0]);
+      });
+    } finally {
+      await server.close();
     }
   });

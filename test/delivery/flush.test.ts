@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { flushDue } from "../../src/delivery/flush.ts";
 import { CerError } from "../../src/errors.ts";
 import type { Journal } from "../../src/journal/journal.ts";
-import { keepReport, NOON, type TestContext, withContext } from "../support/context.ts";
-import { FORCED, mustAdd, sampleReport } from "../support/journal/samples.ts";
+import { keepReport, type TestContext, withContext } from "../support/context.ts";
+import { FORCED, mustAdd, NOON, sampleReport } from "../support/journal/samples.ts";
 import {
   answer,
   busy,
@@ -18,18 +18,18 @@ import {
 const TAKES = ok("Bucket=7\r\n");
 
 /** Reports for these ports, waiting, each a second younger than the one before. */
-async function keepWaiting(journal: Journal, stage: TestContext, ports: readonly number[]): Promise<void> {
+async function keepWaiting(journal: Journal, here: TestContext, ports: readonly number[]): Promise<void> {
   for (const [index, port] of ports.entries()) {
-    const claimed = await keepReport(journal, stage, port, `${index}`);
+    const claimed = await keepReport(journal, here, port, `${index}`);
     await claimed.settle({ state: "pending", due: null, reason: "it was too early" });
-    stage.clock.now += 1000;
+    here.clock.now += 1000;
   }
 }
 
 /** What became of each, in the order in which they were sent. */
-async function flush(journal: Journal, stage: TestContext, until: number | null = null): Promise<string[]> {
+async function flush(journal: Journal, here: TestContext, until: number | null = null): Promise<string[]> {
   const ended: string[] = [];
-  for await (const { outcome } of flushDue(journal, { context: stage.context, idleTimeout: 5000, until }))
+  for await (const { outcome } of flushDue(journal, { context: here.context, idleTimeout: 5000, until }))
     ended.push(`${outcome.outcome} ${outcome.error?.code ?? ""}`.trim());
   return ended;
 }
@@ -41,13 +41,13 @@ async function reasons(journal: Journal): Promise<(string | null | undefined)[]>
 
 async function against(
   faults: readonly Fault[],
-  play: (port: number, requests: () => number, stage: TestContext, journal: Journal) => Promise<void>,
+  play: (port: number, requests: () => number, here: TestContext, journal: Journal) => Promise<void>,
 ): Promise<void> {
   const server = await startScripted(faults);
   try {
-    await withContext(async (stage) => {
-      const journal = await stage.openJournal();
-      await play(server.port, () => server.requests.length, stage, journal);
+    await withContext(async (here) => {
+      const journal = await here.openJournal();
+      await play(server.port, () => server.requests.length, here, journal);
       await journal.close();
       // Nothing is left in the hands of a run that is over.
       assert.deepEqual(await journal.list(["claimed"]), []);
@@ -58,70 +58,70 @@ async function against(
 }
 
 test("what is due is sent, the oldest first; each is tried once", () =>
-  against([TAKES, answer(503), TAKES], async (port, requests, stage, journal) => {
-    await keepWaiting(journal, stage, [port, port, port]);
-    assert.deepEqual(await flush(journal, stage), ["reported", "deferred CER_STATUS", "reported"]);
+  against([TAKES, answer(503), TAKES], async (port, requests, here, journal) => {
+    await keepWaiting(journal, here, [port, port, port]);
+    assert.deepEqual(await flush(journal, here), ["reported", "deferred CER_STATUS", "reported"]);
     assert.equal(requests(), 3);
-    assert.deepEqual(await flush(journal, stage), []);
-    assert.deepEqual(stage.slept, []);
+    assert.deepEqual(await flush(journal, here), []);
+    assert.deepEqual(here.slept, []);
   }));
 
 test("a server that is away is tried once; its other reports stay as they are, those for another are sent", () =>
-  against([TAKES], async (port, requests, stage, journal) => {
+  against([TAKES], async (port, requests, here, journal) => {
     const away = await refusingPort();
-    await keepWaiting(journal, stage, [away, away, port, away]);
-    assert.deepEqual(await flush(journal, stage), ["deferred CER_UNREACHABLE", "reported"]);
+    await keepWaiting(journal, here, [away, away, port, away]);
+    assert.deepEqual(await flush(journal, here), ["deferred CER_UNREACHABLE", "reported"]);
     assert.equal(requests(), 1);
     const refused = `http://127.0.0.1:${away}: the connection was refused (ECONNREFUSED).`;
     assert.deepEqual(await reasons(journal), [refused, "it was too early", "it was too early"]);
     // They are still due.
-    assert.deepEqual(await flush(journal, stage), ["deferred CER_UNREACHABLE"]);
+    assert.deepEqual(await flush(journal, here), ["deferred CER_UNREACHABLE"]);
   }));
 
 test("a report whose settings cannot be read any more is given up, and holds up no other", () =>
-  against([TAKES], async (port, requests, stage, journal) => {
+  against([TAKES], async (port, requests, here, journal) => {
     const claimed = await mustAdd(journal, { ...sampleReport("odd"), settings: { rules: "none" } }, FORCED);
     await claimed.settle({ state: "pending", due: null, reason: null });
-    stage.clock.now += 1000;
-    await keepWaiting(journal, stage, [port]);
-    assert.deepEqual(await flush(journal, stage), ["failed CER_DAMAGED", "reported"]);
+    here.clock.now += 1000;
+    await keepWaiting(journal, here, [port]);
+    assert.deepEqual(await flush(journal, here), ["failed CER_DAMAGED", "reported"]);
     assert.equal(requests(), 1);
     assert.deepEqual((await journal.list()).map(({ state }) => state).sort(), ["abandoned", "done"]);
   }));
 
 test("a wrong proxy in the environment ends the flush, and costs no report a try", () =>
-  against([TAKES], async (port, requests, stage, journal) => {
-    await keepWaiting(journal, stage, [port, port]);
-    const context = { ...stage.context, env: { http_proxy: "ftp://proxy" } };
-    await assert.rejects(flush(journal, { ...stage, context }), { code: "CER_CONFIG" });
+  against([TAKES], async (port, requests, here, journal) => {
+    await keepWaiting(journal, here, [port, port]);
+    const context = { ...here.context, env: { http_proxy: "ftp://proxy" } };
+    await assert.rejects(flush(journal, { ...here, context }), { code: "CER_CONFIG" });
     await journal.close();
     assert.equal(requests(), 0);
     assert.equal((await journal.list(["pending"])).length, 2);
-    assert.deepEqual(await flush(journal, stage), ["reported", "reported"]);
+    assert.deepEqual(await flush(journal, here), ["reported", "reported"]);
   }));
 
 test("no report is begun after the time is over, and what was not begun is still due", () =>
-  against([TAKES], async (port, requests, stage, journal) => {
-    await keepWaiting(journal, stage, [port, port, port]);
+  against([TAKES], async (port, requests, here, journal) => {
+    await keepWaiting(journal, here, [port, port, port]);
     let looks = 0;
     // The clock reaches the end with the second report.
-    const context = { ...stage.context, now: () => NOON + 3000 + (requests() > 1 ? 10_000 : looks++) };
-    assert.deepEqual(await flush(journal, { ...stage, context }, NOON + 8000), ["reported", "reported"]);
-    assert.deepEqual(await flush(journal, stage), ["reported"]);
+    const context = { ...here.context, now: () => NOON + 3000 + (requests() > 1 ? 10_000 : looks++) };
+    assert.deepEqual(await flush(journal, { ...here, context }, NOON + 8000), ["reported", "reported"]);
+    assert.deepEqual(await flush(journal, here), ["reported"]);
     assert.equal(requests(), 3);
   }));
 
 test("stopped in the middle: the one under way is kept, the others stay as they are", () =>
-  against([TAKES, neverAnswer(), TAKES, TAKES], async (port, requests, stage, journal) => {
-    await keepWaiting(journal, stage, [port, port, port]);
+  against([TAKES, neverAnswer(), TAKES, TAKES], async (port, requests, here, journal) => {
+    await keepWaiting(journal, here, [port, port, port]);
     const watch = setInterval(() => {
-      if (requests() === 2) stage.stop.abort(new CerError("CER_INTERRUPTED", "Stopped by SIGTERM."));
+      if (requests() === 2) here.stop.abort(new CerError("CER_INTERRUPTED", "Stopped by SIGTERM."));
     }, 10);
-    assert.deepEqual(await flush(journal, stage), ["reported", "deferred CER_INTERRUPTED"]);
+    assert.deepEqual(await flush(journal, here), ["reported", "deferred CER_INTERRUPTED"]);
     clearInterval(watch);
     assert.deepEqual(await reasons(journal), ["Stopped by SIGTERM.", "it was too early"]);
-    const context = { ...stage.context, signal: new AbortController().signal };
-    assert.deepEqual(await flush(journal, { ...stage, context }), ["reported", "reported"]);
+    const context = { ...here.context, signal: new AbortController().signal };
+    assert.deepEqual(await flush(journal, { ...here, context }), ["reported", "reported"]);
   }));
 
 for (const [title, step] of [
@@ -129,11 +129,11 @@ for (const [title, step] of [
   ["a month back", -30 * 86_400_000],
 ] as const)
   test(`a clock that is set ${title} neither loses a report nor holds it back for good`, () =>
-    against([busy("600"), TAKES], async (port, requests, stage, journal) => {
-      await keepWaiting(journal, stage, [port]);
-      assert.deepEqual(await flush(journal, stage), ["deferred CER_STATUS"]);
-      stage.clock.now += step;
+    against([busy("600"), TAKES], async (port, requests, here, journal) => {
+      await keepWaiting(journal, here, [port]);
+      assert.deepEqual(await flush(journal, here), ["deferred CER_STATUS"]);
+      here.clock.now += step;
       await journal.prune();
-      assert.deepEqual(await flush(journal, stage), ["reported"]);
+      assert.deepEqual(await flush(journal, here), ["reported"]);
       assert.equal(requests(), 2);
     }));

@@ -11,11 +11,11 @@ import { ok, startScripted } from "../support/scripted-server.ts";
 test("a report that an earlier version packed is delivered by one PUT of the kept archive", async () => {
   const server = await startScripted([ok()]);
   try {
-    await withContext(async (stage) => {
-      stage.clock.now = LATER;
-      const root = join(stage.directory, "journal");
+    await withContext(async (here) => {
+      here.clock.now = LATER;
+      const root = join(here.directory, "journal");
       await copyKeptJournal(root);
-      const journal = await stage.openJournal();
+      const journal = await here.openJournal();
       const listed = await journal.find(ANSWERED);
       const path = entryPath(root, "pending", listed.label);
       const archive = await readFile(`${path}/archive`);
@@ -25,7 +25,7 @@ test("a report that an earlier version packed is delivered by one PUT of the kep
       const claimed = await journal.claim(listed);
       assert.ok(claimed !== null);
       const { outcome, receipt } = await deliverClaimed(claimed, {
-        context: stage.context,
+        context: here.context,
         idleTimeout: 5000,
         until: null,
         retries: 0,

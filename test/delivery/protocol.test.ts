@@ -120,15 +120,14 @@ async function play({ replies, store, example = "4.4", build }: Scene): Promise<
     now: () => NOW,
     userAgent: "cer/1.2.3",
     signal: new AbortController().signal,
-    buildArchive: async (response, signal) => {
+    buildArchive: async (response) => {
       played.log.push("built");
       played.builtFor.push(response);
-      if (build !== undefined) return build(response, signal);
-      return { archive: { ...ARCHIVE, dispose: async () => void played.log.push("disposed") } };
+      if (build !== undefined) return build(response);
+      return { archive: ARCHIVE };
     },
     onStep: (step) => played.steps.push(step),
   });
-  await memory.dispose();
   return { ...result, ...played };
 }
 
@@ -174,7 +173,7 @@ for (const section of ["4.1", "4.3", "4.4"] as const)
     });
     const level1 = printed(section);
     assert.deepEqual(played.sent, [post(level1), put(PATHS[section])]);
-    assert.deepEqual(played.log, ["POST", "answer kept", "built", "archive kept", "PUT", "disposed"]);
+    assert.deepEqual(played.log, ["POST", "answer kept", "built", "archive kept", "PUT"]);
     assert.deepEqual(
       played.builtFor.map(({ wql }) => wql),
       [["SELECT Family FROM Win32_Processor"]],
@@ -299,7 +298,7 @@ test("an answer that is none is not kept: the report was not delivered", async (
   }
 });
 
-test("a PUT that fails leaves what level 1 brought, the archive in the outcome, and disposes of it", async () => {
+test("a PUT that fails leaves what level 1 brought, and the archive in the outcome", async () => {
   const cases: [reply: Reply | Error, outcome: Outcome["outcome"], code: string, status: number | null][] = [
     [reply(500), "refused", "CER_STATUS", 500],
     [reply(301), "refused", "CER_REDIRECT", 301],
@@ -309,7 +308,7 @@ test("a PUT that fails leaves what level 1 brought, the archive in the outcome, 
   ];
   for (const [second, expected, code, status] of cases) {
     const { outcome, log } = await play({ replies: [reply(200, EXAMPLES["4.4"].answer), second] });
-    assert.deepEqual(log, ["POST", "answer kept", "built", "archive kept", "PUT", "disposed"]);
+    assert.deepEqual(log, ["POST", "answer kept", "built", "archive kept", "PUT"]);
     assert.deepEqual(
       [outcome.outcome, outcome.error?.code, outcome.bucket, outcome.level1?.status, outcome.level2?.status],
       [expected, code, "502", 200, status],
@@ -334,7 +333,7 @@ test("an answer once kept is never asked for again", async () => {
     store: { answer: { status: 200, body, receivedAt: 1 } },
   });
   assert.deepEqual(sent, [put(PATHS["4.4"])]);
-  assert.deepEqual(log, ["built", "archive kept", "PUT", "disposed"]);
+  assert.deepEqual(log, ["built", "archive kept", "PUT"]);
   assert.deepEqual(
     [outcome.outcome, outcome.bucket, outcome.level1],
     ["uploaded", "502", { url: URL1, status: 200, bytes: printed("4.4").length }],
@@ -364,7 +363,7 @@ test("a kept answer that asks for nothing needs no exchange at all", async () =>
   assert.deepEqual([outcome.outcome, outcome.bucket, log], ["reported", "500", []]);
 });
 
-test("what cannot be kept is not sent on, and the archive is disposed of", async () => {
+test("what cannot be kept is not sent on", async () => {
   const full = async () => {
     throw new CerError("CER_WRITE", "disk full");
   };
@@ -379,7 +378,7 @@ test("what cannot be kept is not sent on, and the archive is disposed of", async
   });
   assert.deepEqual(
     [archive.log, archive.outcome.error?.code, archive.outcome.bucket],
-    [["POST", "answer kept", "built", "disposed"], "CER_WRITE", "502"],
+    [["POST", "answer kept", "built"], "CER_WRITE", "502"],
   );
   const build = await play({
     replies: [reply(200, EXAMPLES["4.4"].answer)],

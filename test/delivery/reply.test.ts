@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { judgeLevel1, judgeLevel2, parseAnswer } from "../../src/delivery/reply.ts";
+import { judgeLevel1, judgeLevel2, parseAnswerBody } from "../../src/delivery/reply.ts";
 import { MAX_REPLY_SIZE, type Reply } from "../../src/wire/exchange.ts";
 import { EXAMPLES } from "../support/spec-examples.ts";
 import { complaintOf } from "../support/thrown-error.ts";
@@ -162,7 +162,7 @@ test("the largest answers of any shape are judged in no time", async () => {
   for (const word of words) {
     const start = performance.now();
     const body = Buffer.from(`<${word.repeat(MAX_REPLY_SIZE / word.length)}`, "latin1");
-    assert.equal((await complaintOf(() => parseAnswer(body, URL1, false))).code, "CER_NOT_CER");
+    assert.equal((await complaintOf(() => parseAnswerBody(body, URL1, false))).code, "CER_NOT_CER");
     assert.ok(performance.now() - start < 20_000, word);
   }
   for (const word of ['"', "a ", ", ", ",a", '\\"', "a=", '"\\'])
@@ -177,7 +177,7 @@ test("no body is delivered by accident: without a key of the protocol there is n
   fc.assert(
     fc.property(fc.string({ minLength: 1 }), (text) => {
       if (text.trim() === "" || /=/.test(text)) return;
-      assert.throws(() => parseAnswer(Buffer.from(text), URL1, false), { code: "CER_NOT_CER" });
+      assert.throws(() => parseAnswerBody(Buffer.from(text), URL1, false), { code: "CER_NOT_CER" });
     }),
   );
 });

@@ -18,7 +18,7 @@ const MINUTE = 60_000;
 const UNREACHABLE: Failure = { code: "CER_UNREACHABLE", status: null, retryAfter: null, date: null };
 const failed = (change: Partial<FailedAttempt>): FailedAttempt => ({
   failure: UNREACHABLE,
-  tries: 1,
+  attempts: 1,
   firstAt: NOON,
   now: NOON,
   random: 0.5,
@@ -57,13 +57,13 @@ test("no connection, a broken one, a time limit, and what is no CER answer are t
 });
 
 test("the wait is at most twice as long each time, by full jitter, up to a bound", () => {
-  const waits = [1, 2, 3, 9, 10, 150].map((tries) => {
-    const decision = nextAttempt(failed({ tries, random: 0.999_999 }), BETWEEN_RUNS);
+  const waits = [1, 2, 3, 9, 10, 150].map((attempts) => {
+    const decision = nextAttempt(failed({ attempts, random: 0.999_999 }), BETWEEN_RUNS);
     return decision.again ? Math.ceil((decision.at - NOON) / MINUTE) : null;
   });
   assert.deepEqual(waits, [1, 2, 4, 256, 360, 360]);
-  assert.deepEqual(nextAttempt(failed({ tries: 9, random: 0 }), BETWEEN_RUNS), { again: true, at: NOON });
-  assert.deepEqual(nextAttempt(failed({ tries: 3, random: 0.25 }), BETWEEN_RUNS), {
+  assert.deepEqual(nextAttempt(failed({ attempts: 9, random: 0 }), BETWEEN_RUNS), { again: true, at: NOON });
+  assert.deepEqual(nextAttempt(failed({ attempts: 3, random: 0.25 }), BETWEEN_RUNS), {
     again: true,
     at: NOON + MINUTE,
   });
@@ -71,14 +71,14 @@ test("the wait is at most twice as long each time, by full jitter, up to a bound
 
 test("within one run there are as many retries as were asked for, each after seconds", () => {
   const policy = withinRun(2);
-  assert.deepEqual(nextAttempt(failed({ tries: 1 }), policy), { again: true, at: NOON + 500 });
-  assert.deepEqual(nextAttempt(failed({ tries: 2 }), policy), { again: true, at: NOON + 1000 });
-  assert.deepEqual(nextAttempt(failed({ tries: 3 }), policy), {
+  assert.deepEqual(nextAttempt(failed({ attempts: 1 }), policy), { again: true, at: NOON + 500 });
+  assert.deepEqual(nextAttempt(failed({ attempts: 2 }), policy), { again: true, at: NOON + 1000 });
+  assert.deepEqual(nextAttempt(failed({ attempts: 3 }), policy), {
     again: false,
     why: "tries",
     reason: "CER_UNREACHABLE after 3 tries, the bound",
   });
-  assert.equal(nextAttempt(failed({ tries: 1 }), withinRun(0)).again, false);
+  assert.equal(nextAttempt(failed({ attempts: 1 }), withinRun(0)).again, false);
 });
 
 test("a permanent failure ends it at the first try, with its status as the reason", () => {
@@ -93,8 +93,8 @@ test("a permanent failure ends it at the first try, with its status as the reaso
 });
 
 test("age ends it after thirty days, on the far side of the boundary only", () => {
-  const at = (age: number, tries = 3) =>
-    nextAttempt(failed({ tries, now: NOON + age, random: 0 }), BETWEEN_RUNS);
+  const at = (age: number, attempts = 3) =>
+    nextAttempt(failed({ attempts, now: NOON + age, random: 0 }), BETWEEN_RUNS);
   assert.deepEqual(at(30 * DAY), { again: true, at: NOON + 30 * DAY });
   assert.deepEqual(at(30 * DAY + 1), {
     again: false,
@@ -109,11 +109,11 @@ test("age ends it after thirty days, on the far side of the boundary only", () =
 });
 
 test("a clock that went back makes a report young, not eternal", () => {
-  assert.deepEqual(nextAttempt(failed({ tries: 5, now: NOON - 400 * DAY, random: 0 }), BETWEEN_RUNS), {
+  assert.deepEqual(nextAttempt(failed({ attempts: 5, now: NOON - 400 * DAY, random: 0 }), BETWEEN_RUNS), {
     again: true,
     at: NOON - 400 * DAY,
   });
-  assert.equal(nextAttempt(failed({ tries: 200, now: NOON - 400 * DAY }), BETWEEN_RUNS).again, false);
+  assert.equal(nextAttempt(failed({ attempts: 200, now: NOON - 400 * DAY }), BETWEEN_RUNS).again, false);
 });
 
 test("Retry-After is obeyed in both forms, up to a day", () => {
@@ -163,10 +163,10 @@ test("whatever the clocks and the server say, the next try is within a day", () 
       fc.integer({ min: 1, max: 199 }),
       fc.nat(),
       fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
-      (firstAt, now, tries, seconds, random) => {
+      (firstAt, now, attempts, seconds, random) => {
         for (const retryAfter of [null, `${seconds}`, new Date(firstAt).toUTCString()]) {
           const decision = nextAttempt(
-            failed({ firstAt, now, tries, random, failure: { ...UNREACHABLE, retryAfter } }),
+            failed({ firstAt, now, attempts, random, failure: { ...UNREACHABLE, retryAfter } }),
             BETWEEN_RUNS,
           );
           if (!decision.again) assert.equal(decision.why, "age");

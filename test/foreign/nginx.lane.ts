@@ -141,7 +141,7 @@ describe("nginx with TLS", () => {
         certificate.certificate,
       ]);
       const fingerprint = shown.stdout.trim().split("=")[1];
-      const { attempts } = parseReceipt(await readFile(receipt));
+      const { attempts } = parseReceipt(await readFile(receipt, "utf8"));
       assert.deepEqual(
         attempts.map(({ level, status, peer }) => [level, status, peer?.tlsFingerprint]),
         [

@@ -153,7 +153,7 @@ test("attempts are written down before they begin and when they end, with who an
     { ...begun, ...OK, endedAt: NOON + 50 },
     { ...begun, level: 2, startedAt: NOON + 100 },
   ]);
-  assert.deepEqual(claimed.tries, { count: 2, firstAt: NOON });
+  assert.deepEqual(claimed.counted, { count: 2, firstAt: NOON });
   await claimed.settle({ state: "abandoned", reason: "status 401" });
   const [given] = await journal.list();
   assert.ok(given);
@@ -607,7 +607,7 @@ test("retry makes what waits or was given up due at once, its bounds counted ane
   now += 1;
   assert.equal((await journal.retry(claimed.id.slice(-6))).state, "pending");
   const again = await claimOnly(journal);
-  assert.deepEqual([again.tries, again.attempts.length], [{ count: 0, firstAt: null }, 1]);
+  assert.deepEqual([again.counted, again.attempts.length], [{ count: 0, firstAt: null }, 1]);
   await again.settle({ state: "done", receipt: receiptOf(again, now) });
   await assert.rejects(journal.retry(claimed.id), {
     code: "CER_NO_ENTRY",

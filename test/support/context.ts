@@ -5,13 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeTerms, resolveTerms } from "../../src/config/terms.ts";
 import type { Context } from "../../src/context.ts";
-import type { AttachedFile } from "../../src/event.ts";
+import type { NewReport } from "../../src/journal/admission.ts";
 import type { ClaimedReport } from "../../src/journal/claimed-report.ts";
 import type { Journal, JournalDeps } from "../../src/journal/journal.ts";
+import type { Report } from "../../src/journal/report.ts";
 import { encodeReport } from "../../src/wire/report.ts";
-import { FORCED, hastyDisk, mustAdd, mustOpen, sampleDeps, sampleReport } from "./journal/samples.ts";
-
-export const NOON = Date.parse("2026-11-24T12:00:00.000Z");
+import { FORCED, hastyDisk, mustAdd, mustOpen, NOON, sampleDeps, sampleReport } from "./journal/samples.ts";
 
 export type TestContext = {
   readonly directory: string;
@@ -73,26 +72,36 @@ export async function withContext(play: (test: TestContext) => Promise<void>): P
 /** What is attached to a report kept by keepReport. */
 const LOG = "setup failed: error 1603\r\n".repeat(8000);
 
-/** A report for a server on this machine, with a file attached, kept and held; the value makes it different. */
-export async function keepReport(
-  journal: Journal,
+/** A report for a server on this machine, with a file attached, all of which may go; the value makes it different. */
+export async function attachedReport(
   { directory }: TestContext,
   port: number,
   value = "1603",
-): Promise<ClaimedReport> {
+  content: string | Buffer = LOG,
+): Promise<Report & Pick<NewReport, "timeGiven">> {
   const path = join(directory, "setup.log");
-  await writeFile(path, LOG);
-  const file: AttachedFile = { path, name: "setup.log", type: 5 };
-  const sample = sampleReport(value, [file]);
+  await writeFile(path, content);
+  const { event, destination, timeGiven } = sampleReport(value, [{ path, name: "setup.log", type: 5 }]);
   const archive = { format: "cab", compression: null, splitLarge: false } as const;
-  return mustAdd(
-    journal,
-    {
-      ...sample,
-      level1: encodeReport(sample.event).bytes,
-      destination: { ...sample.destination, origin: { scheme: "http", host: "127.0.0.1", port } },
-      settings: encodeTerms(resolveTerms([{ name: "--consent", settings: { consent: "all" } }], archive)),
-    },
-    FORCED,
-  );
+  return {
+    event,
+    timeGiven,
+    level1: encodeReport(event).bytes,
+    destination: { ...destination, origin: { scheme: "http", host: "127.0.0.1", port } },
+    terms: resolveTerms([{ name: "--consent", settings: { consent: "all" } }], archive),
+    imported: false,
+    stored: [path],
+  };
+}
+
+/** Such a report, kept and claimed. */
+export async function keepReport(
+  journal: Journal,
+  test: TestContext,
+  port: number,
+  value?: string,
+): Promise<ClaimedReport> {
+  const report = await attachedReport(test, port, value);
+  const consent = { level: "all", setBy: "--consent" };
+  return mustAdd(journal, { ...report, consent, settings: encodeTerms(report.terms) }, FORCED);
 }

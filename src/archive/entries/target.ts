@@ -10,7 +10,7 @@ import { ArchiveError } from "./error.ts";
 import { whyUnsafe } from "./names.ts";
 
 /** A file of an archive as a folder needs it. `offset` is its place in the archive, if that is known. */
-type ArchivedFile = { readonly name: string; readonly time: Date | null; readonly offset?: number };
+type ExtractableFile = { readonly name: string; readonly time: Date | null; readonly offset?: number };
 
 /**
  * Writes an archive's files below `directory`, which exists; those that were written. Folders in their names, separated
@@ -18,7 +18,7 @@ type ArchivedFile = { readonly name: string; readonly time: Date | null; readonl
  * @throws {ArchiveError} CAB_BAD_NAME when a name is unsafe, is taken, or leads through a link; CAB_WRITE_FAILED.
  * @throws what reading `files` throws.
  */
-export async function extractFiles<File extends ArchivedFile>(
+export async function extractFiles<File extends ExtractableFile>(
   files: AsyncIterable<{ readonly file: File; readonly content: AsyncIterable<Uint8Array> }>,
   directory: string,
 ): Promise<readonly File[]> {
@@ -32,7 +32,7 @@ export async function extractFiles<File extends ArchivedFile>(
 
 async function extractFile(
   directory: string,
-  file: ArchivedFile,
+  file: ExtractableFile,
   content: AsyncIterable<Uint8Array>,
 ): Promise<void> {
   const parts = safeParts(file);
@@ -50,14 +50,18 @@ async function extractFile(
   await handle.close();
 }
 
-function safeParts(file: ArchivedFile): string[] {
+function safeParts(file: ExtractableFile): string[] {
   const reason = whyUnsafe(file.name);
   if (reason !== null) throw badName(file, reason);
   return file.name.split(/[\\/]/);
 }
 
 /** One after another, so that none of them is reached through a link. */
-async function makeFolders(directory: string, parts: readonly string[], file: ArchivedFile): Promise<void> {
+async function makeFolders(
+  directory: string,
+  parts: readonly string[],
+  file: ExtractableFile,
+): Promise<void> {
   let path = directory;
   for (const part of parts) {
     path = join(path, part);
@@ -68,7 +72,7 @@ async function makeFolders(directory: string, parts: readonly string[], file: Ar
   }
 }
 
-async function createFile(path: string, file: ArchivedFile): Promise<FileHandle> {
+async function createFile(path: string, file: ExtractableFile): Promise<FileHandle> {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
   try {
     return await open(path, flags, 0o600);
@@ -86,7 +90,7 @@ async function writeChunk(handle: FileHandle, chunk: Uint8Array, name: string): 
   }
 }
 
-function badName({ name, offset }: ArchivedFile, reason: string): ArchiveError {
+function badName({ name, offset }: ExtractableFile, reason: string): ArchiveError {
   const message = `${JSON.stringify(name)} cannot be extracted: ${reason}`;
   return new ArchiveError("CAB_BAD_NAME", message, offset === undefined ? {} : { offset });
 }

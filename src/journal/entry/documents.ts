@@ -26,7 +26,7 @@ import {
 } from "../../json.ts";
 import { parseId } from "./layout.ts";
 
-/** One try to send. Written down before the first byte leaves, and again when it ended. */
+/** One attempt to send. Written down before the first byte leaves, and again when it ended. */
 export type Attempt = v.InferOutput<ReturnType<typeof attemptSchema>>;
 
 export const attemptSchema = () =>
@@ -37,7 +37,7 @@ export const attemptSchema = () =>
     endedAt: v.nullable(time),
     /** The reply's status; null when there was none. */
     status: v.nullable(count),
-    /** A code of src/errors.ts when the try failed. */
+    /** A code of src/errors.ts when the attempt failed. */
     errorCode: v.nullable(text),
     /** Who answered; null when nobody did. */
     peer: v.nullable(
@@ -109,7 +109,7 @@ const attachmentSchema = () =>
 export type EntryRecord = ReturnType<typeof parseEntry>;
 
 /** How far the user agreed, and where that was said (an option, a policy file, …). */
-export type Consent = v.InferOutput<ReturnType<typeof consentSchema>>;
+export type AgreedConsent = v.InferOutput<ReturnType<typeof consentSchema>>;
 
 export const consentSchema = () => object({ level: text, setBy: text });
 

@@ -89,8 +89,7 @@ export function encodeReceipt(receipt: Receipt): Buffer {
 
 const EMPTY_SEAL = '"seal": ""';
 
-function isSealIntact(bytes: Buffer): boolean {
-  const text = bytes.toString();
+function isSealIntact(text: string): boolean {
   const [whole, seal] = /"seal": "([0-9a-f]{64})"/.exec(text) ?? [];
   return whole !== undefined && sha256Of(text.replace(whole, EMPTY_SEAL)) === seal;
 }
@@ -114,8 +113,8 @@ export function withoutCredentials(url: string): string {
 }
 
 /** @throws CerError CER_DAMAGED for what is no receipt; one that was changed is read all the same, see verifyReceipt */
-export function parseReceipt(bytes: Buffer, what?: string): Receipt {
-  const receipt = readReceipt(bytes.toString(), what);
+export function parseReceipt(text: string, what?: string): Receipt {
+  const receipt = readReceipt(text, what);
   if (parseId(receipt.id) === null)
     throw new CerError("CER_DAMAGED", "The receipt: id is not one that cer gives.");
   return receipt;
@@ -171,15 +170,15 @@ type Bytes = { open(): AsyncIterable<Uint8Array> };
 
 /**
  * Checks the receipt's seal, and the hashes and sizes of what is given.
- * @param bytes the receipt's file, as parseReceipt read it
+ * @param text the receipt's file, as parseReceipt read it
  */
 export async function verifyReceipt(
-  bytes: Buffer,
+  text: string,
   given: { level1?: Bytes; archive?: Bytes } = {},
 ): Promise<Check[]> {
-  const receipt = parseReceipt(bytes);
+  const receipt = parseReceipt(text);
   const checks: Check[] = [
-    isSealIntact(bytes)
+    isSealIntact(text)
       ? { what: "receipt", ok: true, detail: "is as it was written" }
       : { what: "receipt", ok: false, detail: "was changed after it was written" },
   ];

@@ -56,7 +56,7 @@ const EVENT = [
 const LATER = 30 * 60_000;
 
 /** A place with a journal and a file to attach, and the program there. */
-type Stage = {
+type Killed = {
   readonly place: Place;
   readonly server: ScriptedServer;
   run(args: readonly string[], options?: RunOptions): Promise<Ended>;
@@ -65,7 +65,7 @@ type Stage = {
 
 const FLUSH = ["flush", "--json"];
 
-async function setStage(program: Program, place: Place, server: ScriptedServer): Promise<Stage> {
+async function prepare(program: Program, place: Place, server: ScriptedServer): Promise<Killed> {
   await writeFile(join(place.directory, "setup.log"), LOG);
   await mkdir(place.journal, { mode: 0o700 });
   return {
@@ -85,17 +85,17 @@ async function runKilled(program: Program, scenario: Scenario, killAt: number): 
   const server = await startScripted(failFirst(scenario.failingPuts));
   let steps: string[] = [];
   try {
-    const stage = await setStage(program, place, server);
-    await arrange(stage, scenario);
+    const killed = await prepare(program, place, server);
+    await arrange(killed, scenario);
     const already = { posts: server.whole("POST").length, puts: server.whole("PUT").length };
     const options = { steps: join(place.directory, "steps"), killAt };
     const ended =
       scenario.killed === "submit"
-        ? await stage.run(stage.submitArgs(2), options)
-        : await stage.run(FLUSH, { ...options, ahead: LATER });
+        ? await killed.run(killed.submitArgs(2), options)
+        : await killed.run(FLUSH, { ...options, ahead: LATER });
     steps = await readSteps(options.steps);
     assert.equal(ended.signal, killAt > 0 ? "SIGKILL" : null, ended.stderr);
-    await checkDelivery(stage, scenario, expectedOf(steps, scenario, already));
+    await checkDelivery(killed, scenario, expectedOf(steps, scenario, already));
     return steps;
   } catch (cause) {
     throw new Error(`${scenario.title}, killed at step ${killAt}: ${steps.at(-1)}`, { cause });
@@ -109,12 +109,12 @@ function failFirst(puts: number): Script {
   return (method, count) => (method === "PUT" && count <= puts ? busy("0") : null);
 }
 
-async function arrange(stage: Stage, { before }: Scenario): Promise<void> {
+async function arrange(killed: Killed, { before }: Scenario): Promise<void> {
   if (before === "nothing") return;
-  stage.server.isDown = before === "never left";
-  const ended = await stage.run(stage.submitArgs(0));
+  killed.server.isDown = before === "never left";
+  const ended = await killed.run(killed.submitArgs(0));
   assert.equal(ended.code, 75, ended.stderr);
-  stage.server.isDown = false;
+  killed.server.isDown = false;
 }
 
 type Expected = {
@@ -149,9 +149,9 @@ function expectedOf(
 }
 
 /** The next process: flushes until nothing waits, then runs the hook again that was killed. */
-async function checkDelivery(stage: Stage, { failingPuts }: Scenario, expected: Expected): Promise<void> {
-  const lines = [FLUSH, FLUSH, FLUSH, stage.submitArgs(2)].flatMap((line) => ["--then", ...line]);
-  const ended = await stage.run(lines.slice(1), { ahead: LATER });
+async function checkDelivery(killed: Killed, { failingPuts }: Scenario, expected: Expected): Promise<void> {
+  const lines = [FLUSH, FLUSH, FLUSH, killed.submitArgs(2)].flatMap((line) => ["--then", ...line]);
+  const ended = await killed.run(lines.slice(1), { ahead: LATER });
   const [first, second, third, again] = splitRuns(ended);
   for (const flushed of [first, second, third]) checkFlush(flushed, ended.stderr);
   assert.equal(third?.stdout, `${JSON.stringify({ outcomes: [], waiting: 0 }, null, 2)}\n`);
@@ -159,8 +159,8 @@ async function checkDelivery(stage: Stage, { failingPuts }: Scenario, expected: 
   const { outcome } = JSON.parse(again.stdout) as Outcome;
   assert.equal(outcome, expected.isKept ? "duplicate" : "uploaded");
   // Nothing of a report that was not kept has left the machine, so that this is all of it.
-  checkReceived(stage, expected.isKept ? expected : { posts: 1, puts: failingPuts + 1 });
-  await checkJournal(stage);
+  checkReceived(killed, expected.isKept ? expected : { posts: 1, puts: failingPuts + 1 });
+  await checkJournal(killed);
 }
 
 /** It says the truth about what still waits. */
@@ -171,7 +171,7 @@ function checkFlush(flushed: { code: number | null; stdout: string } | undefined
   assert.equal(flushed?.code, deferred > 0 ? 75 : 0, stderr);
 }
 
-function checkReceived({ server }: Stage, { posts, puts }: Omit<Expected, "isKept">): void {
+function checkReceived({ server }: Killed, { posts, puts }: Omit<Expected, "isKept">): void {
   const [reports, archives] = [server.whole("POST"), server.whole("PUT")];
   assert.deepEqual({ posts: reports.length, puts: archives.length }, { posts, puts });
   // Every repetition has the same bytes and goes to the same place.
@@ -181,7 +181,7 @@ function checkReceived({ server }: Stage, { posts, puts }: Omit<Expected, "isKep
 }
 
 /** One delivered report whose receipt names what the server has; a cabinet that opens; nothing left half-way. */
-async function checkJournal({ place, server }: Stage): Promise<void> {
+async function checkJournal({ place, server }: Killed): Promise<void> {
   const journal = await mustOpen(place.journal, await sampleDeps());
   const listed = await journal.list(["new", "pending", "claimed", "done", "abandoned", "removed"]);
   assert.deepEqual(
