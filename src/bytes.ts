@@ -6,7 +6,7 @@
 import { createHash, type Hash, hash } from "node:crypto";
 
 /** A length in bytes and a SHA-256 in lower-case hexadecimal digits. */
-export type Measured = { readonly size: number; readonly sha256: string };
+type Measured = { readonly size: number; readonly sha256: string };
 
 /**
  * Counts and hashes what is added to it, or passes through it. Hides that bytes which come whole are hashed in one call:

@@ -25,7 +25,7 @@ export function formatIso(time: number): string {
  * @param at the path of the field, "" for the whole, null for what is no JSON
  * @param fault what is wrong with it: "must be text"
  */
-export type Refuse = (at: string | null, fault: string, cause?: unknown) => CerError;
+type Refuse = (at: string | null, fault: string, cause?: unknown) => CerError;
 
 /**
  * The reader of one kind of document of this program's own. Its schema is made when the first one is read: every run of

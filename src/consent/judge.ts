@@ -66,7 +66,7 @@ export type Judge = {
 };
 
 /** Directories that stand for others: what `realpath` said of each of `prefixesOf`. */
-export type RealPrefixes = ReadonlyMap<string, string>;
+type RealPrefixes = ReadonlyMap<string, string>;
 
 export function makeJudge(policy: Policy, facts: PathFacts, real: RealPrefixes = new Map()): Judge {
   const caseBlind = facts.platform === "win32" || facts.platform === "darwin";
@@ -248,7 +248,7 @@ function byWqlRules(judge: Judge, ...names: readonly string[]): Decision | null 
 }
 
 /** What of a query may be answered; `query` is narrowed to it, and null when nothing is. */
-export type QueryDecision = Decision & { readonly query: WqlQuery | null };
+type QueryDecision = Decision & { readonly query: WqlQuery | null };
 
 /** Judges a query by its class, the properties it selects, and those that its condition would let one guess. */
 export function judgeQuery(judge: Judge, query: WqlQuery): QueryDecision {

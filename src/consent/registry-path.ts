@@ -12,7 +12,7 @@ export type RegistryPath = {
   readonly key: string;
 };
 
-export type ParsedRegistryPath =
+type ParsedRegistryPath =
   | { readonly ok: true; readonly path: RegistryPath }
   | { readonly ok: false; readonly reason: string };
 

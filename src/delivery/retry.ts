@@ -14,7 +14,7 @@ export type Failure = {
   readonly date: string | null;
 };
 
-export type RetryPolicy = {
+type RetryPolicy = {
   /** Attempts in all, the first among them. */
   readonly maxAttempts: number;
   /** Milliseconds since the first attempt after which no other follows. */
@@ -85,7 +85,7 @@ export type FailedAttempt = {
   readonly random: number;
 };
 
-export type RetryDecision =
+type RetryDecision =
   | { readonly again: true /** Milliseconds since 1970. */; readonly at: number }
   | { readonly again: false; readonly why: "permanent" | "tries" | "age"; readonly reason: string };
 

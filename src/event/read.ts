@@ -25,7 +25,7 @@ export type EventFlags = EventInput & {
 
 type NamedEvent = { readonly event: string | null; readonly flags: EventFlags; readonly truncate: boolean };
 
-export type MadeReport = {
+type MadeReport = {
   readonly event: Event;
   /** The event named its own time; it was not filled in. */
   readonly timeGiven: boolean;

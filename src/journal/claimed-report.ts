@@ -26,7 +26,7 @@ import type { AttemptResult, ReportStore } from "./report.ts";
 import { type JournalContext, moveEntry, type Store, syncStates } from "./store.ts";
 
 /** How a claim ends. Times are milliseconds since 1970. */
-export type Settlement =
+type Settlement =
   | { readonly state: "done"; readonly receipt: Receipt }
   | { readonly state: "abandoned"; readonly reason: string }
   /** Waits; `due: null` for at once. */

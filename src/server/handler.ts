@@ -63,7 +63,7 @@ export type ServerEvent =
 /** Rejects, with a message for the client, an archive that does not hold together. */
 export type VerifyArchive = (path: string, format: ArchiveFormat) => Promise<void>;
 
-export type HandlerOptions = {
+type HandlerOptions = {
   readonly store: Store;
   readonly requested: Requested;
   readonly verifyArchive: VerifyArchive;

@@ -43,7 +43,7 @@ export type ReceivedArchive = {
   readonly sha256: string;
 };
 
-export type TakenArchive = {
+type TakenArchive = {
   /** For a second archive: whether it is the first one again, byte for byte. */
   readonly verdict: "kept" | "same" | "different";
   /** The report's archive. */

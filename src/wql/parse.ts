@@ -29,7 +29,7 @@ export type Operator = "=" | "<>" | "<" | "<=" | ">" | ">=" | "like" | "is" | "i
 /** Integers that a double cannot hold are bigint. */
 export type Constant = string | number | bigint | boolean | null;
 
-export type ParsedWql =
+type ParsedWql =
   | { readonly ok: true; readonly query: WqlQuery }
   /** A sentence that names the word at fault. */
   | { readonly ok: false; readonly reason: string };

@@ -29,10 +29,10 @@ export type Entry = {
  * - `failed`: not one byte of it could be read, or `open` threw. Not in the archive.
  * - `left-out`: `open` said so, or it does not fit. Not in the archive.
  */
-export type EntryState = "stored" | "cut" | "failed" | "left-out";
+type EntryState = "stored" | "cut" | "failed" | "left-out";
 
 /** One of the numbered pieces of an entry larger than a file in the archive can be. */
-export type EntryPart = { readonly name: string; readonly size: number; readonly sha256: string };
+type EntryPart = { readonly name: string; readonly size: number; readonly sha256: string };
 
 export type EntryResult = {
   /** The name in the archive, that of the first part if there are several; null when it is not in there. */

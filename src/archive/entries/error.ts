@@ -4,7 +4,7 @@
  * tar: those of what both have, names, entries and the spool, begin with CAB as well.
  */
 
-export type ArchiveErrorCode =
+type ArchiveErrorCode =
   /** Not a cabinet at all, or another format with the same extension. */
   | "CAB_NOT_A_CABINET"
   /** The file ends before a structure it announces. */

@@ -28,7 +28,7 @@ export type BodyNotes = {
 /** Bytes that are this program's own, or not looked into. */
 export const UNTOUCHED: BodyNotes = { redaction: "off", counts: () => ({}), isCut: false };
 
-export type BodyOptions = {
+type BodyOptions = {
   /** Bytes of the file that are taken; null for all. */
   readonly limit: number | null;
   /** Null: text is not redacted. */

@@ -23,7 +23,7 @@ export type Refused = {
 export type Opened = { readonly ok: true; readonly file: OpenedFile } | Refused;
 
 /** Decides on the path that a file turned out to have. */
-export type JudgeReal = (real: Extract<ParsedPath, { ok: true }>) => Decision;
+type JudgeReal = (real: Extract<ParsedPath, { ok: true }>) => Decision;
 
 const FLAGS =
   constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);

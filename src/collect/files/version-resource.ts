@@ -4,7 +4,7 @@
  */
 
 /** Reads up to `length` bytes at an offset; fewer at the end of the file. */
-export type ReadAt = (offset: number, length: number) => Promise<Buffer>;
+type ReadAt = (offset: number, length: number) => Promise<Buffer>;
 
 export type VersionResource = {
   /** `a.b.c.d` of the fixed part; null when there is none. */

@@ -9,7 +9,7 @@ export type RegistrySection = {
   readonly values: readonly RegistryValue[];
 };
 
-export type RegistryValue = {
+type RegistryValue = {
   /** "" for the key's default value. */
   readonly name: string;
   /** The value as the file has it, name, `=` and data, with its continuation lines. */

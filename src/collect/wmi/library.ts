@@ -9,7 +9,7 @@ import { formatCimTime } from "./cim/time.ts";
 
 type Library = typeof import("systeminformation");
 
-export type LibrarySource = {
+type LibrarySource = {
   readonly library: Library;
   readonly platform: NodeJS.Platform;
   readonly hostName: string;

@@ -11,7 +11,7 @@ import { formatWql, propertiesOf, type WqlQuery } from "../../wql/parse.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-export type WindowsAnswer =
+type WindowsAnswer =
   | { readonly ok: true; readonly objects: readonly CimObject[]; readonly cut: boolean }
   | { readonly ok: false; readonly reason: string };
 

@@ -15,7 +15,7 @@ const MAX_LOOKS = 1000;
 const MAX_EMPTY_LOOKS = 40;
 
 /** Releases the lock. */
-export type Release = () => Promise<void>;
+type Release = () => Promise<void>;
 
 /** @param directory holds nothing but the lock, `free` when it is made */
 export async function acquireLock(disk: Disk, directory: string, owners: Owners): Promise<Release> {

@@ -46,7 +46,7 @@ export type Processes = {
 };
 
 /** What the process that runs this program knows of itself: `process` and `os` are the caller's to touch. */
-export type ProcessFacts = {
+type ProcessFacts = {
   readonly platform: string;
   readonly pid: number;
   readonly hostName: string;

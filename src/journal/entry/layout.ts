@@ -98,7 +98,7 @@ export function entryPath(root: string, state: State, label: Label): string {
   return `${statePath(root, state)}/${formatLabel(label)}`;
 }
 
-export type Whereabouts = {
+type Whereabouts = {
   /** Node's name of the platform. */
   readonly platform: string;
   readonly env: Readonly<Record<string, string | undefined>>;

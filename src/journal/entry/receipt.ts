@@ -159,7 +159,7 @@ function formatAttempt(attempt: Attempt, quote: (text: string) => string): strin
 }
 
 /** One thing a receipt states, compared with what is there. */
-export type Check = {
+type Check = {
   readonly what: "receipt" | "level1" | "archive";
   readonly ok: boolean;
   /** What was found, in words. */

@@ -10,13 +10,13 @@ import { readFolder } from "./blocks.ts";
 import type { Source } from "./source.ts";
 import { type Cabinet, type CabinetFile, type CabinetFolder, inDataOrder } from "./tables.ts";
 
-export type ReadLimits = {
+type ReadLimits = {
   /** Uncompressed bytes of all files together that are accepted; no bound when left out. */
   readonly maxBytes?: number;
 };
 
 /** A chunk of the content is good until the next one is asked for. */
-export type FileContent = { readonly file: CabinetFile; readonly content: AsyncIterable<Buffer> };
+type FileContent = { readonly file: CabinetFile; readonly content: AsyncIterable<Buffer> };
 
 /**
  * Each file with its content, which is read to its end, or skipped, before the next file comes. A file is right only

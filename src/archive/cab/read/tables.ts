@@ -27,7 +27,7 @@ import {
 } from "../format.ts";
 import { Cursor, type Source } from "./source.ts";
 
-export type CompressionName = keyof typeof COMPRESSION;
+type CompressionName = keyof typeof COMPRESSION;
 
 export type CabinetFolder = {
   readonly compression: CompressionName;
