@@ -329,3 +329,14 @@ test("a waiting report that was answered is claimed with the answer and the arch
   await claimed.settle({ state: "pending", due: null, reason: null });
   assert.deepEqual(warnings, []);
 });
+
+test("answer and archive, kept once more, are the same documents to the byte", async () => {
+  const claimed = await claim(ANSWERED);
+  const names = ["answer.json", "archive.json", "archive"];
+  const read = () => Promise.all(names.map((name) => readFile(join(claimed.path, name))));
+  const before = await read();
+  await claimed.keepAnswer(claimed.answer ?? assert.fail());
+  await claimed.keepArchive(claimed.archive ?? assert.fail());
+  assert.deepEqual(await read(), before);
+  await claimed.settle({ state: "pending", due: null, reason: null });
+});
