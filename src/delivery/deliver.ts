@@ -111,6 +111,8 @@ class TolerantStore extends MemoryStore {
 
   override async keepArchive(archive: BuiltArchive): Promise<void> {
     await super.keepArchive(archive);
+    // Until it is known to be kept there is none: what is wrong with it has to be made anew.
+    this.archive = null;
     await this.#tolerate(() => this.#durable.keepArchive(archive));
     this.archive = this.#durable.archive ?? archive;
   }

@@ -61,7 +61,9 @@ export async function exportParts(disk: Disk, claimed: ClaimedReport): Promise<P
       ),
     );
   }
-  for (const name of ["answer.json", "progress.json", "archive", "archive.json"]) {
+  // A damaged archive is done without there, too: it is made again.
+  const archive = claimed.archive === null ? [] : ["archive", "archive.json"];
+  for (const name of ["answer.json", "progress.json", ...archive]) {
     const part = await filePart(disk, name, `${claimed.path}/${name}`);
     if (part !== null) parts.push(part);
   }

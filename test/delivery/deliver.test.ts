@@ -6,6 +6,7 @@ import { type DeliveryResult, deliverClaimed, deliverUnprotected } from "../../s
 import { keepAndDeliver } from "../../src/delivery/keep-and-deliver.ts";
 import { CerError } from "../../src/errors.ts";
 import type { Disk } from "../../src/journal/disk/disk.ts";
+import { sha256 } from "../support/bytes.ts";
 import { attachedReport, keepReport, type TestContext, withContext } from "../support/context.ts";
 import { FORCED, hastyDisk, NOON } from "../support/journal/samples.ts";
 import {
@@ -392,3 +393,22 @@ for (const isKept of [false, true])
       await server.close();
     }
   });
+
+test("an archive that the journal finds changed is not sent: it is made anew at the next attempt", () =>
+  against([ASKS, TAKES], async (server, here) => {
+    const journal = await here.openJournal();
+    const claimed = await keepReport(journal, here, server.port);
+    const keep = claimed.keepArchive.bind(claimed);
+    let tries = 0;
+    // No disk changes a file while it is copied on demand.
+    claimed.keepArchive = async (archive) => {
+      if (++tries === 1) throw new CerError("CER_ARCHIVE", "The archive changed while it was kept.");
+      await keep(archive);
+    };
+    const options = { context: here.context, idleTimeout: 5000, until: null, retries: 1 };
+    const { outcome, receipt } = await deliverClaimed(claimed, options);
+    await journal.close();
+    assert.deepEqual([outcome.outcome, tries], ["uploaded", 2], outcome.error?.message);
+    assert.deepEqual(methodsOf(server), ["POST", "PUT"]);
+    assert.equal(receipt?.archive?.sha256, sha256(server.requests[1]?.body ?? Buffer.alloc(0)));
+  }));

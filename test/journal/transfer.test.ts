@@ -150,6 +150,22 @@ function restated(members: readonly Member[], id?: string): Member[] {
   );
 }
 
+test("an archive that is damaged does not travel: the report does, and makes it anew", async () => {
+  const claimed = await sample();
+  await writeFile(join(claimed.path, "archive"), "damaged");
+  await claimed.settle({ state: "pending", due: null, reason: null });
+  const [waiting] = await here.list(["pending"]);
+  const again = waiting === undefined ? null : await here.claim(waiting);
+  assert.ok(again !== null);
+  const members = await membersOf(again);
+  assert.deepEqual(
+    members.map(({ header }) => header.name),
+    ["transfer.json", "files/0", "answer.json", "progress.json", "entry.json", "level1"],
+  );
+  const copy = await there.claim(await take(members));
+  assert.deepEqual([copy?.id, copy?.archive, copy?.answer], [claimed.id, null, claimed.answer]);
+});
+
 test("whatever is wrong with a tar, it is refused with the reason, and leaves nothing behind", async () => {
   const members = await membersOf(await sample());
   const added = (name: string, header: Partial<Header> = {}) => [
