@@ -7,6 +7,7 @@ import type { VerifyCommand } from "../cli/command.ts";
 import type { Context } from "../context.ts";
 import { CerError, EXIT, type ExitCode } from "../errors.ts";
 import { MAX_RECEIPT, verifyReceipt } from "../journal/entry/receipt.ts";
+import { printResult } from "./print-result.ts";
 
 /** Exit 0 when every check holds, 1 when one does not. */
 export async function runVerify(command: VerifyCommand, context: Context): Promise<ExitCode> {
@@ -20,10 +21,13 @@ export async function runVerify(command: VerifyCommand, context: Context): Promi
     archive === null ? {} : { archive: { open: () => createReadStream(archive) } },
   );
   const isGood = checks.every(({ ok }) => ok);
-  if (command.output.json) terminal.print(JSON.stringify({ ok: isGood, checks }, null, 2));
-  else if (!command.output.quiet || !isGood)
-    for (const { what, ok, detail } of checks)
-      terminal.print(`${terminal.paint(ok ? "good" : "bad", ok ? "ok " : "BAD")}  The ${what} ${detail}.`);
+  const lines = checks.map(
+    ({ what, ok, detail }) =>
+      `${terminal.paint(ok ? "good" : "bad", ok ? "ok " : "BAD")}  The ${what} ${detail}.`,
+  );
+  // What does not hold is said even under --quiet.
+  const output = { ...command.output, quiet: command.output.quiet && isGood };
+  printResult({ lines, json: { ok: isGood, checks } }, output, terminal);
   return isGood ? EXIT.ok : EXIT.failed;
 }
 

@@ -99,19 +99,22 @@ class ProtocolRun {
 
   /** The kept answer, or the answer to the POST. */
   async #deliverLevel1(): Promise<Level1Response> {
-    const { destination, level1 } = this.#report;
+    const { destination } = this.#report;
     const url = formatUrl(destination.origin, destination.path);
-    const tell = (status: number) => this.#set({ level1: { url, status, bytes: level1.length } });
     const { answer } = this.#store;
-    const parsed = answer === null ? await this.#post(url, tell) : parseAnswerBody(answer.body, url, false);
-    if (answer !== null) tell(answer.status);
+    const parsed = answer === null ? await this.#post(url) : parseAnswerBody(answer.body, url, false);
+    if (answer !== null) this.#tellLevel1(url, answer.status);
     const { response, warnings } = parsed;
     const { bucket, bucketTable, responseUrl } = response;
     this.#set({ bucket, bucketTable, responseUrl, warnings: [...this.outcome.warnings, ...warnings] });
     return response;
   }
 
-  async #post(url: string, tell: (status: number) => void): Promise<ParsedResponse> {
+  #tellLevel1(url: string, status: number): void {
+    this.#set({ level1: { url, status, bytes: this.#report.level1.length } });
+  }
+
+  async #post(url: string): Promise<ParsedResponse> {
     const { destination, level1 } = this.#report;
     this.#options.onStep?.(`POST ${url}`);
     const request: Request = {
@@ -122,7 +125,7 @@ class ProtocolRun {
       body: { size: level1.length, open: () => onlyChunk(level1) },
     };
     return this.#exchange(1, request, {}, async (reply) => {
-      tell(reply.status);
+      this.#tellLevel1(url, reply.status);
       const parsed = judgeLevel1(reply, url);
       const { status, body } = reply;
       await this.#store.keepAnswer({ status, body, receivedAt: this.#options.now() });

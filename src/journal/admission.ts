@@ -82,17 +82,7 @@ async function keep(journal: JournalContext, report: NewReport, options: AddOpti
   const createdAt = now();
   const identity = eventIdentity(event, { to, timeGiven });
   const id = formatId(createdAt, randomName());
-  const made = {
-    event,
-    level1,
-    destination,
-    consent,
-    settings: settings,
-    id,
-    createdAt,
-    identity,
-    imported: false,
-  };
+  const made = { event, level1, destination, consent, settings, id, createdAt, identity, imported: false };
   const label = labelOf(made, owners.token);
   // Looked at before anything is copied, and again when nobody else can be adding.
   const attached = options.copy ? await sizeOf(journal, report.event) : 0;

@@ -1,7 +1,7 @@
 /**
- * An entry this process has claimed: the report, what survives between attempts, and the ways to let go of it. Nobody else
- * touches it meanwhile; should another process have taken it over (this one was held to be dead), every operation
- * says so instead of writing.
+ * An entry this process has claimed: the report, what survives between attempts, and the ways to let go of it. Nobody
+ * else touches it meanwhile; should another process have taken it over (this one was held to be dead), every
+ * operation says so instead of writing.
  */
 
 import { CerError } from "../errors.ts";
@@ -18,8 +18,7 @@ import {
   UNTRIED,
 } from "./entry/documents.ts";
 import { entryBytes, readDocument, readEntry, writeAnswer, writeProgress } from "./entry/entry.ts";
-import type { ReportArchive } from "./entry/kept-archive.ts";
-import { readArchive, writeArchive } from "./entry/kept-archive.ts";
+import { type ReportArchive, readArchive, writeArchive } from "./entry/kept-archive.ts";
 import { entryPath, formatTime, type Label, type State } from "./entry/layout.ts";
 import { encodeReceipt, type Receipt } from "./entry/receipt.ts";
 import type { AttemptResult, ReportStore } from "./report.ts";
