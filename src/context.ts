@@ -3,7 +3,8 @@
 export type Context = {
   readonly platform: NodeJS.Platform;
   readonly env: NodeJS.ProcessEnv;
-  readonly home: string;
+  /** Null where this user has none. */
+  readonly home: string | null;
   readonly cwd: string;
   /** Where temporary files go. */
   readonly tempDir: string;
@@ -23,7 +24,11 @@ export type Context = {
   /** Aborted, with a CerError as its reason, when the user or the system wants the program to stop. */
   readonly signal: AbortSignal;
   readonly terminal: Terminal;
-  readStdin(): Promise<Buffer>;
+  /**
+   * Standard input to its end, or `limit` bytes and one more of what is longer.
+   * @throws the signal's reason when it fires; the system's error
+   */
+  readStdin(limit: number, signal: AbortSignal): Promise<Buffer>;
   /** This program's own. */
   readonly version: string;
 };

@@ -116,3 +116,58 @@ export function asCerError(thrown: unknown): CerError {
     cause: thrown,
   });
 }
+
+/** Faults told one by one; of an input that has more, the others are only counted. */
+const MAX_TOLD = 50;
+
+/**
+ * What becomes of faults that need not end a report: a file that is missing, a value too long, a setting that makes no
+ * sense. They are told and got round; under --strict the first is the end, before anything is kept or sent.
+ */
+export class Leniency {
+  readonly isStrict: boolean;
+  readonly #told: string[] = [];
+  #untold = 0;
+
+  constructor({ isStrict }: { readonly isStrict: boolean }) {
+    this.isStrict = isStrict;
+  }
+
+  /**
+   * Notes a fault.
+   * @param instead what is done about it, as a sentence
+   * @throws CerError the fault itself when strict
+   */
+  tolerate(fault: CerError, instead: string): void {
+    if (this.isStrict) throw fault;
+    this.note(`${fault.message} ${instead}`);
+  }
+
+  /** Tells of something that is nobody's fault. */
+  note(warning: string): void {
+    if (this.#told.length < MAX_TOLD) this.#told.push(warning);
+    else this.#untold++;
+  }
+
+  /**
+   * What `attempt` makes, or null when it fails with one of these codes.
+   * @throws CerError the fault itself when strict; any other
+   */
+  async orNull<T>(attempt: () => T | Promise<T>, codes: readonly CerErrorCode[], instead: string) {
+    try {
+      return await attempt();
+    } catch (thrown) {
+      const fault = asCerError(thrown);
+      if (!codes.includes(fault.code)) throw fault;
+      this.tolerate(fault, instead);
+      return null;
+    }
+  }
+
+  /** What was got round so far, in order. */
+  get warnings(): readonly string[] {
+    return this.#untold === 0
+      ? this.#told
+      : [...this.#told, `There are ${this.#untold} more warnings like these.`];
+  }
+}

@@ -4,7 +4,7 @@
  * the level 1 schema ([MS-CER2] 2.2.1.2).
  */
 
-import { CerError } from "./errors.ts";
+import { CerError, type Leniency } from "./errors.ts";
 import type { MachineFacts } from "./system/machine.ts";
 
 /** WER_REPORT_TYPE, by number ([MS-CER2] 2.2.1.2.5). */
@@ -110,25 +110,24 @@ export function mergeInputs(base: EventInput, over: EventInput): EventInput {
 }
 
 /**
- * The whole event. A value over its bound is an error when the user gave it (cut with a warning under `truncate`) and
- * is cut with a warning when the machine did.
- * @throws CerError CER_EVENT_INVALID, CER_TOO_LONG
+ * The whole event. A value that is not within the schema's bounds is cut, and told.
+ * @throws CerError CER_EVENT_INVALID when there is no eventType; when strict also for a line break, and CER_TOO_LONG, in
+ *   what the user gave
  */
 export function completeEvent(
   input: EventInput,
   facts: MachineFacts,
-  options: { now: number; truncate: boolean },
-): { event: Event; warnings: string[] } {
-  const warnings: string[] = [];
-  const bounded = holdToBounds(options.truncate, warnings);
+  { now, leniency }: { now: number; leniency: Leniency },
+): Event {
+  const bounded = holdToBounds(leniency);
   const path = (field: string, value: string) => bounded(field, value, MAX_PATH_STRING);
   const { machine = {}, user = {}, application = {} } = input;
-  const event: Event = {
+  return {
     reportType: input.reportType ?? 1,
     eventType: requireEventType(input.eventType),
     friendlyEventName: input.friendlyEventName ?? null,
     eventDescription: input.eventDescription ?? null,
-    eventTime: input.eventTime ?? toFileTime(options.now),
+    eventTime: input.eventTime ?? toFileTime(now),
     machine: {
       name: bounded("machine.name", machine.name ?? facts.name, MAX_PATH_STRING, machine.name !== undefined),
       os: machine.os ?? facts.os,
@@ -141,7 +140,6 @@ export function completeEvent(
     secondaryParameters: input.secondaryParameters ?? [],
     files: (input.files ?? []).map((file, at) => ({ ...file, name: path(`files[${at}].name`, file.name) })),
   };
-  return { event, warnings };
 }
 
 function requireEventType(eventType: string | undefined): string {
@@ -169,25 +167,30 @@ export function baseName(path: string): string {
   return path.split(/[\\/]/).findLast((part) => part !== "") ?? path;
 }
 
-/** Makes what gives a value on one line and within its bound, cut where that is allowed. */
-function holdToBounds(truncate: boolean, warnings: string[]) {
+/** Makes what gives a value on one line and within its bound. */
+function holdToBounds(leniency: Leniency) {
   return (field: string, value: string, bound: number, givenByUser = true): string => {
-    const mayCut = truncate || !givenByUser;
-    if (/[\r\n]/.test(value) && !mayCut)
-      throw new CerError(
-        "CER_EVENT_INVALID",
-        `${field} holds a line break, which the report's schema forbids.`,
-        { hint: "Write it on one line, or let cer put a space there with --truncate." },
+    const change = (fault: CerError, instead: string) => {
+      if (givenByUser) leniency.tolerate(fault, instead);
+      else leniency.note(`${fault.message} ${instead}`);
+    };
+    if (/[\r\n]/.test(value))
+      change(
+        new CerError("CER_EVENT_INVALID", `${field} holds a line break, which the report's schema forbids.`, {
+          hint: "Write it on one line, or leave --strict out: then a space stands there.",
+        }),
+        "A space stands there.",
       );
     const text = value.replace(/[\r\n]+/g, " ");
     const characters = [...text];
     const { length } = characters;
     if (length <= bound) return text;
-    if (!mayCut)
-      throw new CerError("CER_TOO_LONG", `${field} has ${length} characters, the bound is ${bound}.`, {
-        hint: "Shorten it, or let cer cut it with --truncate.",
-      });
-    warnings.push(`${field} had ${length} characters and was cut to the bound of ${bound}.`);
+    change(
+      new CerError("CER_TOO_LONG", `${field} has ${length} characters, the bound is ${bound}.`, {
+        hint: "Shorten it, or leave --strict out: then it is cut.",
+      }),
+      "It was cut.",
+    );
     return characters.slice(0, bound).join("");
   };
 }

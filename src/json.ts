@@ -135,6 +135,9 @@ export function list<S extends v.GenericSchema>(item: S) {
   );
 }
 
+/** The way to a field, from the whole inwards. */
+type Keys = readonly (string | number)[];
+
 /** The value of a JSON text. `where` is the file's name as messages call it. @throws CerError of the given code */
 export async function parseJson(text: string, where: string, code: CerErrorCode): Promise<unknown> {
   try {
@@ -144,9 +147,13 @@ export async function parseJson(text: string, where: string, code: CerErrorCode)
   }
 }
 
+/** Characters in which the place of a syntax error is looked for, which takes memory many times as large. */
+const MAX_SEARCHED = 1024 * 1024;
+
 /** The first syntax error with its place, as jsonc-parser finds it; the engine's own words name no line. */
 async function locateSyntaxError(text: string): Promise<string> {
   if (text.trim() === "") return "it is empty";
+  if (text.length > MAX_SEARCHED) return "it breaks off, or holds what JSON forbids";
   const { parse, printParseErrorCode } = await import("jsonc-parser");
   const errors: { error: number; offset: number; length: number }[] = [];
   try {
@@ -164,8 +171,19 @@ async function locateSyntaxError(text: string): Promise<string> {
 }
 
 /**
- * A value as a schema has it. The schemas are strict: an unknown key is an error.
+ * What is done about a fault. Given none, it is thrown.
+ * @param instead what becomes of the field, as a sentence
+ */
+export type Tolerate = (fault: CerError, instead: string) => void;
+
+/** Times that a value is looked at again after its faults were left out. */
+const MAX_LOOKS = 10;
+
+/**
+ * A value as a schema has it. The schemas are strict: an unknown key is a fault.
+ * @param value changed where faults are tolerated
  * @param where the file's name as messages call it
+ * @param tolerate told of each fault; the field is then left out, or taken as the schema means it
  * @throws CerError of the given code, with the field's JSON path
  */
 export async function parseShape<S extends v.GenericSchema>(
@@ -173,18 +191,113 @@ export async function parseShape<S extends v.GenericSchema>(
   value: unknown,
   where: string,
   code: CerErrorCode,
+  tolerate: Tolerate = (fault) => {
+    throw fault;
+  },
 ): Promise<v.InferOutput<S>> {
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw new CerError(code, `${where}: the whole must be a JSON object, { … }.`);
+  for (let look = 1; ; look++) {
+    const faults = findFaults(schema, value);
+    if (!Array.isArray(faults)) return faults.output;
+    for (const { keys, issue } of faults) {
+      const fault = await explain(schema, keys, issue, where, code);
+      if (look === MAX_LOOKS) throw fault;
+      const meant = issue === null ? undefined : meaningOf(issue);
+      tolerate(fault, meant === undefined ? "It is left out." : `It is taken as ${JSON.stringify(meant)}.`);
+      if (meant === undefined) leaveOut(value, keys);
+      else put(value, keys, meant);
+    }
+    closeGaps(value);
+  }
+}
+
+/** Null for a list that stands where an object belongs. */
+type Fault = { readonly keys: Keys; readonly issue: v.BaseIssue<unknown> | null };
+
+function findFaults<S extends v.GenericSchema>(
+  schema: S,
+  value: unknown,
+): Fault[] | { output: v.InferOutput<S> } {
   const list = findListForObject(schema as SchemaNode, value);
-  if (list !== null)
-    throw new CerError(code, `${where}: ${formatPath(list)} is a list; it must be an object.`);
+  if (list !== null) return [{ keys: list, issue: null }];
   const parsed = v.safeParse(schema, value);
-  if (parsed.success) return parsed.output;
-  const issue = parsed.issues[0];
-  const keys = (issue.path ?? []).map((item) => item.key as string | number);
-  if (issue.expected === "never") throw await explainUnknownKey(schema, keys, where, code);
-  throw new CerError(code, `${where}: ${formatPath(keys)} ${describe(issue)}.`);
+  if (parsed.success) return { output: parsed.output };
+  return parsed.issues.flatMap((issue) => {
+    const keys = (issue.path ?? []).map((item) => item.key as string | number);
+    return issue.expected === "never" ? allUnknown(schema, value, keys, issue) : [{ keys, issue }];
+  });
+}
+
+/** valibot names the first unknown key of an object only. */
+function allUnknown(
+  schema: v.GenericSchema,
+  value: unknown,
+  keys: Keys,
+  issue: v.BaseIssue<unknown>,
+): Fault[] {
+  const around = keys.slice(0, -1);
+  const node = around.reduce(descend, schema as SchemaNode);
+  const { entries = {} } = node.wrapped ?? node;
+  const found = Object.keys(containerOf(value, keys) ?? {}).filter((key) => !Object.hasOwn(entries, key));
+  return found.map((key) => ({ keys: [...around, key], issue }));
+}
+
+async function explain(
+  schema: v.GenericSchema,
+  keys: Keys,
+  issue: Fault["issue"],
+  where: string,
+  code: CerErrorCode,
+): Promise<CerError> {
+  if (issue === null)
+    return new CerError(code, `${where}: ${formatPath(keys)} is a list; it must be an object.`);
+  if (issue.expected === "never") return explainUnknownKey(schema, keys, where, code);
+  return new CerError(code, `${where}: ${formatPath(keys)} ${describe(issue)}.`);
+}
+
+/** A number written as text, or a text that was written as a number: what it can only mean. */
+function meaningOf({ expected, input }: v.BaseIssue<unknown>): string | number | undefined {
+  if (expected === "string" && (typeof input === "number" || typeof input === "boolean"))
+    return String(input);
+  if (expected === "number" && typeof input === "string" && /^[0-9]{1,15}$/.test(input)) return Number(input);
+  return undefined;
+}
+
+type Container = Record<string | number, unknown> | undefined;
+
+/** What holds the field; none when a fault further out has it left out already. */
+function containerOf(root: unknown, keys: Keys): Container {
+  const container = keys.slice(0, -1).reduce((node, key) => node?.[key] as Container, root as Container);
+  return typeof container === "object" ? container : undefined;
+}
+
+function put(root: unknown, keys: Keys, value: unknown): void {
+  const container = containerOf(root, keys);
+  if (container !== undefined) container[keys.at(-1) as string] = value;
+}
+
+/** Stands for an item that is left out, until all faults of a list are known. */
+const GAP = Symbol("gap");
+
+/** Without a field that is missing in it, an object is of no use. */
+function leaveOut(root: unknown, keys: Keys): void {
+  const container = containerOf(root, keys);
+  const key = keys.at(-1) as string;
+  if (container === undefined) return;
+  if (Array.isArray(container)) container[Number(key)] = GAP;
+  else if (Object.hasOwn(container, key)) delete container[key];
+  else if (keys.length > 1) leaveOut(root, keys.slice(0, -1));
+}
+
+function closeGaps(node: unknown): void {
+  if (typeof node !== "object" || node === null) return;
+  if (Array.isArray(node)) {
+    const kept = node.filter((item) => item !== GAP);
+    for (const [at, item] of kept.entries()) node[at] = item;
+    node.length = kept.length;
+  }
+  for (const inner of Object.values(node)) closeGaps(inner);
 }
 
 function describe(issue: v.BaseIssue<unknown>): string {
@@ -211,7 +324,7 @@ const KINDS: Readonly<Record<string, string>> = {
 /** An unknown key, the nearest known one beside it. */
 async function explainUnknownKey(
   schema: v.GenericSchema,
-  keys: readonly (string | number)[],
+  keys: Keys,
   where: string,
   code: CerErrorCode,
 ): Promise<CerError> {
@@ -249,11 +362,7 @@ function keysOf(node: SchemaNode): string[] {
 }
 
 /** The path of the first list that stands where the schema has an object: valibot takes the one for the other. */
-function findListForObject(
-  node: SchemaNode,
-  value: unknown,
-  keys: readonly (string | number)[] = [],
-): readonly (string | number)[] | null {
+function findListForObject(node: SchemaNode, value: unknown, keys: Keys = []): Keys | null {
   if (typeof value !== "object" || value === null) return null;
   if (Array.isArray(value) && (node.wrapped ?? node).entries !== undefined) return keys;
   for (const [key, item] of Array.isArray(value) ? value.entries() : Object.entries(value)) {
@@ -264,8 +373,15 @@ function findListForObject(
 }
 
 /** `parameters[3].id` */
-function formatPath(keys: readonly (string | number)[]): string {
+function formatPath(keys: Keys): string {
   return keys.map((key, at) => (typeof key === "number" ? `[${key}]` : at === 0 ? key : `.${key}`)).join("");
+}
+
+type Present<T> = { [K in keyof T]?: NonNullable<T[K]> };
+
+/** The object without the keys whose value is null. */
+export function present<T extends object>(object: T): Present<T> {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null)) as Present<T>;
 }
 
 /** For JSON.stringify: 64-bit integers as decimal strings, since JSON's readers make doubles of numbers. */

@@ -26,6 +26,7 @@
  */
 
 import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import manifest from "../package.json" with { type: "json" };
 import type { Command } from "./cli/command.ts";
@@ -41,11 +42,13 @@ import { stripControls } from "./printable.ts";
 export async function main(): Promise<ExitCode> {
   const args = process.argv.slice(2);
   const interruption = listenToSignals();
-  ignoreClosedPipe();
+  const output = watchOutput();
+  keepOwnRights();
   try {
     const command = parseCommandLine(args, manifest.version);
     const color = "output" in command ? command.output.color : true;
-    return interruption.verdict(await run(command, contextOf(color, interruption.signal)));
+    const code = await run(command, contextOf(color, interruption.signal));
+    return interruption.verdict(await output.verdict(command, code));
   } catch (thrown) {
     return interruption.verdict(complain(asCerError(thrown), args));
   } finally {
@@ -83,8 +86,8 @@ function contextOf(color: boolean, signal: AbortSignal): Context {
   return {
     platform: process.platform,
     env: process.env,
-    home: homedir(),
-    cwd: process.cwd(),
+    home: homeOf(process.env),
+    cwd: workingDirectory(process.env),
     tempDir: tmpdir(),
     now: Date.now,
     random: Math.random,
@@ -100,9 +103,33 @@ function contextOf(color: boolean, signal: AbortSignal): Context {
     },
     signal,
     terminal: openTerminal(process, process.env, color),
-    readStdin: () => readStdin(signal),
+    readStdin,
     version: manifest.version,
   };
+}
+
+/** Null for a user without an entry in the system's database, as in many containers, or with a HOME that is none. */
+function homeOf(env: NodeJS.ProcessEnv): string | null {
+  try {
+    return homedir() || null;
+  } catch {
+    return env["HOME"] || null;
+  }
+}
+
+/** Where that is gone, as when an installer has removed what it unpacked, a place in which no file is found. */
+function workingDirectory(env: NodeJS.ProcessEnv): string {
+  try {
+    return process.cwd();
+  } catch {
+    return join(env["PWD"]?.startsWith("/") ? env["PWD"] : "/", "(deleted)");
+  }
+}
+
+/** What this process makes it can use itself, whatever umask an installer has left. */
+function keepOwnRights(): void {
+  const umask = process.umask(0o077);
+  process.umask(umask & 0o077);
 }
 
 function isRunning(pid: number): boolean {
@@ -113,13 +140,23 @@ function isRunning(pid: number): boolean {
   }
 }
 
-async function readStdin(signal: AbortSignal): Promise<Buffer> {
+/** See Context. */
+async function readStdin(limit: number, signal: AbortSignal): Promise<Buffer> {
   const chunks: Buffer[] = [];
+  let size = 0;
   const giveUp = () => process.stdin.destroy(signal.reason as Error);
+  signal.throwIfAborted();
   signal.addEventListener("abort", giveUp);
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  signal.removeEventListener("abort", giveUp);
-  return Buffer.concat(chunks);
+  try {
+    for await (const chunk of process.stdin) {
+      chunks.push(chunk as Buffer);
+      size += (chunk as Buffer).length;
+      if (size > limit) break;
+    }
+  } finally {
+    signal.removeEventListener("abort", giveUp);
+  }
+  return Buffer.concat(chunks).subarray(0, limit + 1);
 }
 
 /** An error that no command turned into its result: on standard error, and as the one JSON object if that was wanted. */
@@ -159,10 +196,25 @@ function listenToSignals() {
   };
 }
 
-/** `cer … | head` closes standard output early; that is the reader's choice and no fault. */
-function ignoreClosedPipe(): void {
+/**
+ * What cannot be said is dropped: the disk may be full, the terminal gone. The exit code of a report tells what became
+ * of it all the same; that of a command whose result is its output tells that it was not read.
+ */
+function watchOutput() {
+  let isLost = false;
   for (const stream of [process.stdout, process.stderr])
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
+    stream.on("error", ({ code }: NodeJS.ErrnoException) => {
+      // `cer … | head` closes standard output early; that is the reader's choice and no fault.
+      if (stream === process.stdout && code !== "EPIPE") isLost = true;
     });
+  return {
+    verdict: async ({ name }: Command, code: ExitCode): Promise<ExitCode> => {
+      // A stream tells of a failed write after the write has returned.
+      await new Promise(setImmediate);
+      return isLost && code === EXIT.ok && !REPORTING.has(name) ? EXIT.failed : code;
+    },
+  };
 }
+
+/** Commands whose exit code is about reports. */
+const REPORTING: ReadonlySet<Command["name"]> = new Set<Command["name"]>(["submit", "flush", "serve"]);

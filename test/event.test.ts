@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Leniency } from "../src/errors.ts";
 import {
   baseName,
   completeEvent,
@@ -14,9 +15,12 @@ import { complaintOf } from "./support/thrown-error.ts";
 const FACTS = { name: "host.corp", os: "5.4.0.4.0.0.0.0", lcid: 1031, user: "me" };
 const NOW = Date.UTC(2008, 2, 11, 7, 1, 59);
 
-function complete(input: EventInput, options: { truncate?: boolean; facts?: Partial<typeof FACTS> } = {}) {
-  const { truncate = false, facts = {} } = options;
-  return completeEvent(input, { ...FACTS, ...facts }, { now: NOW, truncate });
+/** Strict unless it is said otherwise. */
+function complete(input: EventInput, options: { isStrict?: boolean; facts?: Partial<typeof FACTS> } = {}) {
+  const { isStrict = true, facts = {} } = options;
+  const leniency = new Leniency({ isStrict });
+  const event = completeEvent(input, { ...FACTS, ...facts }, { now: NOW, leniency });
+  return { event, warnings: leniency.warnings };
 }
 
 const MINIMAL: Event = {
@@ -95,34 +99,35 @@ const BOUNDED: [field: string, bound: number, input: (value: string) => EventInp
   ["files[0].name", 256, (name) => ({ files: [{ path: "/x", name, type: 5 }] })],
 ];
 
-test("a value one character over its bound is refused with field, length and bound", async () => {
+test("under --strict a value one character over its bound is refused with field, length and bound", async () => {
   for (const [field, bound, input] of BOUNDED) {
     complete({ eventType: "E", ...input("y".repeat(bound)) });
     assert.deepEqual(await complaintOf(() => complete({ eventType: "E", ...input("y".repeat(bound + 1)) })), {
       code: "CER_TOO_LONG",
       message: `${field} has ${bound + 1} characters, the bound is ${bound}.`,
-      hint: "Shorten it, or let cer cut it with --truncate.",
+      hint: "Shorten it, or leave --strict out: then it is cut.",
     });
   }
 });
 
-test("--truncate cuts such a value and warns", () => {
-  for (const [field, bound, input] of BOUNDED)
-    assert.deepEqual(complete({ eventType: "E", ...input(LONG) }, { truncate: true }).warnings, [
-      `${field} had 257 characters and was cut to the bound of ${bound}.`,
-    ]);
+test("G2: otherwise such a value is cut, and told", () => {
+  for (const [field, bound, input] of BOUNDED) {
+    const long = complete({ eventType: "E", ...input(LONG) }, { isStrict: false });
+    assert.deepEqual(long.warnings, [`${field} has 257 characters, the bound is ${bound}. It was cut.`]);
+    assert.deepEqual(long.event, complete({ eventType: "E", ...input(LONG.slice(0, bound)) }).event);
+  }
 });
 
-test("a value the machine gave is cut with a warning", () => {
+test("a value the machine gave is cut with a warning, under --strict as well", () => {
   const { event, warnings } = complete({ eventType: "E" }, { facts: { name: LONG } });
   assert.equal(event.machine.name, "x".repeat(256));
-  assert.deepEqual(warnings, ["machine.name had 257 characters and was cut to the bound of 256."]);
+  assert.deepEqual(warnings, ["machine.name has 257 characters, the bound is 256. It was cut."]);
 });
 
 test("a character outside the basic plane counts once and is not cut in half", () => {
   const name = "\u{1f600}".repeat(256);
   assert.equal(complete({ eventType: "E", machine: { name } }).event.machine.name, name);
-  const cut = complete({ eventType: "E", machine: { name: `${name}x` } }, { truncate: true });
+  const cut = complete({ eventType: "E", machine: { name: `${name}x` } }, { isStrict: false });
   assert.equal(cut.event.machine.name, name);
 });
 
@@ -139,15 +144,18 @@ test("texts without a bound in the schema have none", () => {
   assert.deepEqual(complete(input).warnings, []);
 });
 
-test("a line break in a bounded value is refused, and becomes a blank under --truncate", async () => {
+test("a line break in a bounded value becomes a blank, and is refused under --strict", async () => {
   for (const [field, , input] of BOUNDED)
     assert.deepEqual(await complaintOf(() => complete({ eventType: "E", ...input("a\r\nb") })), {
       code: "CER_EVENT_INVALID",
       message: `${field} holds a line break, which the report's schema forbids.`,
-      hint: "Write it on one line, or let cer put a space there with --truncate.",
+      hint: "Write it on one line, or leave --strict out: then a space stands there.",
     });
-  const { event } = complete({ eventType: "E", machine: { name: "a\r\n\nb" } }, { truncate: true });
-  assert.equal(event.machine.name, "a b");
+  const broken = complete({ eventType: "E", machine: { name: "a\r\n\nb" } }, { isStrict: false });
+  assert.equal(broken.event.machine.name, "a b");
+  assert.deepEqual(broken.warnings, [
+    "machine.name holds a line break, which the report's schema forbids. A space stands there.",
+  ]);
 });
 
 test("where a file and flags both speak, flags win; lists are joined, but parameters replaced", () => {

@@ -59,7 +59,7 @@ async function inPairs<T>(items: readonly T[], use: (item: T) => Promise<void>):
 
 const SERVER = ["--server", "127.0.0.1:1"];
 
-test("bad input: exit code 2, the exact complaint, nothing on standard output", async () => {
+test("bad input under --strict: exit code 2, the exact complaint, nothing on standard output", async () => {
   const files: Record<string, string | Buffer> = {
     "not.json": '{\n  "eventType": "a",\n}',
     "eleven.json": JSON.stringify({
@@ -95,7 +95,13 @@ test("bad input: exit code 2, the exact complaint, nothing on standard output", 
       ["submit", "not.json", ...SERVER],
       refusal("not.json is not JSON: property name expected at line 3, column 1."),
     ],
-    [["submit", "eleven.json", ...SERVER], refusal("eleven.json: parameters has 11 items, the bound is 10.")],
+    [
+      ["submit", "eleven.json", ...SERVER],
+      refusal(
+        "eleven.json: parameters[10].id is 0, which is taken already.",
+        "Each parameter has its own id from 0 to 9.",
+      ),
+    ],
     [
       ["submit", "twice.json", ...SERVER],
       refusal(
@@ -107,7 +113,7 @@ test("bad input: exit code 2, the exact complaint, nothing on standard output", 
       ["submit", "long.json", ...SERVER],
       refusal(
         "application.name has 257 characters, the bound is 256.",
-        "Shorten it, or let cer cut it with --truncate.",
+        "Shorten it, or leave --strict out: then it is cut.",
       ),
     ],
     [
@@ -151,15 +157,15 @@ test("bad input: exit code 2, the exact complaint, nothing on standard output", 
     [["submit", "--frobnicate"], refusal("Unknown option '--frobnicate'.", "See cer submit --help.")],
   ];
   await inPairs(cases, async ([args, expected]) =>
-    assert.deepEqual(await cer(args), expected, args.join(" ")),
+    assert.deepEqual(await cer([...args, "--strict"]), expected, args.join(" ")),
   );
 });
 
 test("--json is one object on standard output, whatever goes wrong", async () => {
   const cases: [args: string[], code: string][] = [
-    [["submit", "--json", "e.json"], "CER_NO_SERVER"],
+    [["submit", "--json", "e.json", "--strict"], "CER_NO_SERVER"],
     [["submit", "--json", "--frobnicate"], "CER_USAGE"],
-    [["submit", "e.json", "--json", "--lcid", "x"], "CER_USAGE"],
+    [["submit", "e.json", "--json", "--lcid", "x", "--strict", ...SERVER], "CER_EVENT_INVALID"],
     [["submit", "nowhere.json", "--json", ...SERVER], "CER_FILE"],
   ];
   await inPairs(cases, async ([args, code]) => {

@@ -79,14 +79,16 @@ function addReportFlags(command: Parser) {
   const server = addServer(command);
   const consent = addConsent(command);
   const archive = addArchive(command);
-  const length = addFlags(command, null, {
-    truncate: toggle("--truncate", "cut values that are longer than the report's schema allows"),
+  const manner = addFlags(command, null, {
+    /** False: what is wrong with a value, a file or a setting is told, and the report goes without it. */
+    strict: toggle("--strict", "let anything that is wrong end it, before anything is kept or sent"),
+    truncate: toggle("--truncate", "without effect: values that are too long are always cut"),
   });
   return (file: string | null, settings: SettingFlags = {}) => ({
     /** The event file, "-" for standard input, null for flags alone. */
     event: file,
     flags: event(),
-    ...length(),
+    strict: manner().strict,
     target: targetOf({ ...server(), ...consent(), ...settings }),
     archive: archive(),
   });

@@ -76,10 +76,3 @@ export function choice<const T extends string>(known: readonly T[]): Parse<T> {
 export function refuse(where: string, word: string, takes: string): never {
   throw new CerError("CER_USAGE", `${where} is "${word}".`, { hint: `It takes ${takes}.` });
 }
-
-type Present<T> = { [K in keyof T]?: NonNullable<T[K]> };
-
-/** The object without the keys whose value is null. */
-export function present<T extends object>(object: T): Present<T> {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null)) as Present<T>;
-}

@@ -4,7 +4,8 @@ import type { Command as Parser } from "commander";
 import type { Compression } from "../archive/entries/entry.ts";
 import { parsePort, type Settings } from "../config/settings.ts";
 import { CONSENTS } from "../consent/policy.ts";
-import { addFlags, choice, present, refuse, toggle, word } from "./flag.ts";
+import { present } from "../json.ts";
+import { addFlags, choice, refuse, toggle, word } from "./flag.ts";
 
 const CONFIG = word("--config <file>", "configuration file in JSON, in place of the user's own");
 const JOURNAL = word("--journal <dir>", "where reports are kept until they are delivered; also CER_JOURNAL");

@@ -42,6 +42,7 @@ function formatNote({ outcome, journal, bucket }: Outcome): string[] {
     return [`Not sent: too many reports of this kind in an hour; held back until ${at}.`];
   if (state === "pending")
     return [`Kept as ${id}; "cer flush" sends what waits${at === null ? "" : `, this one from ${at}`}.`];
+  if (state === "unaddressed") return [`Kept as ${id}; it waits for a server.`];
   if (state === "abandoned")
     return [`Given up; kept as ${id} to be read ("cer queue show ${id}") or retried.`];
   return [];

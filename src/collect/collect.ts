@@ -40,6 +40,8 @@ export type CollectOptions = BudgetOptions &
     readonly report: Buffer;
     /** Where the bytes of the attached files lie, in the event's order. The policy is about where they come from. */
     readonly stored: readonly string[];
+    /** Bytes that the archive can hold of one file; null for any number. */
+    readonly maxEntrySize: number | null;
     readonly queryWmi: (query: WqlQuery, limits: Limits) => Promise<WmiAnswer>;
     readonly collectRegistry: (
       key: RegistryPath,
@@ -184,6 +186,9 @@ function storedName(path: string): string {
 /** Microdump, minidump and heap dump (WerReportAddFile): a byte changed makes them useless. */
 const DUMP_TYPES: ReadonlySet<FileType> = new Set<FileType>([1, 2, 3]);
 
+/** WerFileTypeOther: what is attached with --file. */
+const LOG_TYPE: FileType = 5;
+
 /**
  * The user named it, so a link at its end is followed; what it leads to is still to be a regular file.
  * @param stored where its bytes lie; a copy is no more agreed to than what it is a copy of
@@ -206,7 +211,17 @@ async function openAttached(
   );
   if (!opened.ok) return refuseRecord(record, opened);
   const isBinary = DUMP_TYPES.has(file.type);
-  return bodyOfFile(opened.file, { limit: null, redact: run.redact, isBinary, signal: run.signal });
+  const { size } = opened.file;
+  const isTooLarge = run.maxEntrySize !== null && size > run.maxEntrySize;
+  // Half a dump or half a document is of no use; of a log the end is what counts.
+  const limit = isTooLarge && file.type === LOG_TYPE ? run.policy.maxFileSize : null;
+  const made = await bodyOfFile(opened.file, { limit, redact: run.redact, isBinary, signal: run.signal });
+  if (limit !== null)
+    cutRecord(
+      record,
+      `its middle is left out, since it has ${size} bytes and the archive holds ${run.maxEntrySize}`,
+    );
+  return made;
 }
 
 async function openAsked(run: CollectionRun, record: ItemRecord, path: string): Promise<Made | null> {

@@ -3,27 +3,36 @@
 import type { Terms } from "../config/terms.ts";
 import type { CollectionPlan } from "../consent/plan.ts";
 import type { Context } from "../context.ts";
-import { CerError } from "../errors.ts";
+import { CerError, type Leniency } from "../errors.ts";
 import { formatItem, formatPlan } from "./plan-text.ts";
 
 /**
- * Where nobody can be asked, nothing is guessed.
+ * Where nobody can be asked, nothing is guessed: what would be asked for is declined.
  * @param event where the event comes from: `-` takes up standard input
- * @throws CerError CER_USAGE
+ * @throws CerError CER_USAGE when strict
  */
-export function requireSomebodyToAsk(
+export function checkSomebodyToAsk(
   { policy, consentFrom }: Terms,
-  { terminal }: Context,
+  context: Context,
   event: string | null,
+  leniency: Leniency,
 ): void {
-  if (policy.consent !== "ask" || (terminal.isInteractive && event !== "-")) return;
+  if (policy.consent !== "ask" || canAsk(context, event)) return;
   const [why, instead] =
     event === "-"
       ? ["standard input holds the event and cannot hold answers as well", "the event as a file, or "]
       : ["there is no terminal to ask at", ""];
-  throw new CerError("CER_USAGE", `Consent is "ask" (${consentFrom}), but ${why}.`, {
-    hint: `Nothing was sent. Give ${instead}--consent parameters, safe or all.`,
-  });
+  leniency.tolerate(
+    new CerError("CER_USAGE", `Consent is "ask" (${consentFrom}), but ${why}.`, {
+      hint: `Nothing was sent. Give ${instead}--consent parameters, safe or all.`,
+    }),
+    "The report goes, and what would be asked for does not.",
+  );
+}
+
+/** Whether a person sits there, and standard input is free for the answers. */
+export function canAsk({ terminal }: Context, event: string | null): boolean {
+  return terminal.isInteractive && event !== "-";
 }
 
 /** The answers by place in the plan's items. What is no yes means no, and the end of input means no to all the rest. */

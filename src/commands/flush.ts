@@ -2,12 +2,13 @@
 
 import type { FlushCommand } from "../cli/command.ts";
 import { formatOutcome } from "../cli/outcome-text.ts";
+import { findTarget } from "../config/destination.ts";
 import type { Context } from "../context.ts";
 import { flushDue } from "../delivery/flush.ts";
 import { exitCodeFor, type Outcome } from "../delivery/outcome.ts";
-import { EXIT, type ExitCode } from "../errors.ts";
+import { EXIT, type ExitCode, Leniency } from "../errors.ts";
 import { isDue, parseTime } from "../journal/entry/layout.ts";
-import { inJournal } from "./open-journal.ts";
+import { inJournals } from "./open-journal.ts";
 import { printResult } from "./print-result.ts";
 
 /** Exit 0 when all that was due was delivered, 75 when some of it still waits, else the code of the first failure. */
@@ -16,23 +17,27 @@ export async function runFlush(command: FlushCommand, context: Context): Promise
   const { json, quiet, verbose } = command.output;
   const { idleTimeout, maxTime } = command.times;
   const outcomes: Outcome[] = [];
-  const journal = await inJournal(command, context, async (journal) => {
+  const until = maxTime === null ? null : now() + maxTime;
+  const onStep = (step: string) => {
+    if (verbose) terminal.say(step);
+  };
+  const left = await inJournals(command, context, async (journal, sources) => {
     await journal.prune();
-    const until = maxTime === null ? null : now() + maxTime;
-    const onStep = (step: string) => {
-      if (verbose) terminal.say(step);
-    };
+    const { destination } = findTarget(sources, new Leniency({ isStrict: false }));
+    if (destination !== null) await journal.address(destination);
     for await (const { outcome } of flushDue(journal, { context, idleTimeout, until, onStep })) {
       outcomes.push(outcome);
       if (!json && !quiet) for (const line of formatOutcome(outcome, terminal.paint)) terminal.print(line);
     }
-    return journal;
+    return journal.list(["pending", "unaddressed"]);
   });
   // What was let go of at the end waits as well.
-  const waiting = await journal.list(["pending"]);
-  const isLeft = waiting.some(({ label }) => isDue(parseTime(label.mark) ?? 0, now()));
-  const lines = [summary(outcomes, waiting.length, isLeft)];
-  printResult({ lines, json: { outcomes, waiting: waiting.length } }, command.output, terminal);
+  const waiting = left.flat();
+  const unaddressed = waiting.filter(({ state }) => state === "unaddressed").length;
+  const isLeft = unaddressed > 0 || waiting.some(({ label }) => isDue(parseTime(label.mark) ?? 0, now()));
+  const noServer = `${unaddressed} of them for a server: set one with CER_SERVER=HOST or in a configuration file.`;
+  const lines = [summary(outcomes, waiting.length, isLeft), ...(unaddressed > 0 ? [noServer] : [])];
+  printResult({ lines, json: { outcomes, waiting: waiting.length, unaddressed } }, command.output, terminal);
   const codes = outcomes.map(exitCodeFor).filter((code) => code !== EXIT.ok);
   return codes.find((code) => code !== EXIT.deferred) ?? codes[0] ?? (isLeft ? EXIT.deferred : EXIT.ok);
 }

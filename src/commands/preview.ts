@@ -6,15 +6,15 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { PreviewCommand, SubmitCommand } from "../cli/command.ts";
-import { resolveDestination } from "../config/destination.ts";
-import { type Source, strongestSetting } from "../config/settings.ts";
+import { findTarget } from "../config/destination.ts";
+import type { Source } from "../config/settings.ts";
 import { readSources } from "../config/sources.ts";
 import { resolveTerms } from "../config/terms.ts";
 import type { CollectionPlan } from "../consent/plan.ts";
 import type { Context } from "../context.ts";
 import { buildArchive, planFor } from "../delivery/build-archive.ts";
 import { parseAnswerBody } from "../delivery/reply.ts";
-import { CerError, EXIT, type ExitCode } from "../errors.ts";
+import { CerError, EXIT, type ExitCode, Leniency } from "../errors.ts";
 import { makeReport } from "../event/read.ts";
 import type { BuiltArchive } from "../journal/report.ts";
 import { formatUrl } from "../wire/exchange.ts";
@@ -31,12 +31,13 @@ export async function showDryRun(command: SubmitCommand, context: Context): Prom
 
 /** `cer preview`. */
 export async function runPreview(command: PreviewCommand, context: Context): Promise<ExitCode> {
-  const sources = await readSources(command.target, context);
-  const { event, level1, warnings } = await makeReport(command, context);
+  const leniency = new Leniency({ isStrict: command.strict });
+  const sources = await readSources(command.target, context, leniency);
+  const { event, level1 } = await makeReport(command, context, leniency, context.signal);
   const terms = resolveTerms(sources, command.archive);
   const report = { event, level1, terms, imported: false, stored: event.files.map(({ path }) => path) };
   const answer = command.response === null ? null : await readAnswer(command.response, context);
-  warnings.push(...(answer?.warnings ?? []));
+  for (const warning of answer?.warnings ?? []) leniency.note(warning);
   const plan = planFor(answer?.response ?? null, report, context);
   const out = command.out === null ? null : resolve(context.cwd, command.out);
   const written: string[] = [];
@@ -48,7 +49,8 @@ export async function runPreview(command: PreviewCommand, context: Context): Pro
     const { archive } = await buildArchive(answer.response, report, context, async () => new Map());
     if (archive !== null) written.push(...(await writeArchive(out, archive, command.archive.format)));
   }
-  const sent = { url: urlOf(sources), bytes: level1.length, xml: decodeReportText(level1).text };
+  const sent = { url: urlOf(sources, leniency), bytes: level1.length, xml: decodeReportText(level1).text };
+  const { warnings } = leniency;
   const { json, quiet } = command.output;
   const { print, say, paint } = context.terminal;
   if (json) {
@@ -72,10 +74,12 @@ function asJson({ level2, level2Reason, items }: CollectionPlan) {
   return { runs: level2, reason: level2Reason, items: shown };
 }
 
-function urlOf(sources: readonly Source[]): string | null {
-  if (strongestSetting(sources, "server") === undefined) return null;
-  const { origin, path } = resolveDestination(sources);
-  return formatUrl(origin, path);
+/** Null when no server is set, or what is set is none. */
+function urlOf(sources: readonly Source[], leniency: Leniency): string | null {
+  const { destination, noServer } = findTarget(sources, leniency);
+  if (destination !== null) return formatUrl(destination.origin, destination.path);
+  if (noServer.code !== "CER_NO_SERVER") leniency.note(noServer.message);
+  return null;
 }
 
 async function readAnswer(path: string, context: Context) {

@@ -2,31 +2,56 @@
 
 import type { QueueCommand } from "../cli/command.ts";
 import type { Context } from "../context.ts";
-import { EXIT, type ExitCode } from "../errors.ts";
+import { asCerError, type CerError, EXIT, type ExitCode } from "../errors.ts";
 import type { Listed } from "../journal/entry/layout.ts";
 import { formatReceipt } from "../journal/entry/receipt.ts";
 import type { Journal, Shown } from "../journal/journal.ts";
 import { formatBytes, quote, stripControls } from "../printable.ts";
 import { formatUrl } from "../wire/exchange.ts";
-import { inJournal } from "./open-journal.ts";
+import { inJournals } from "./open-journal.ts";
 import { printResult, type Result } from "./print-result.ts";
 
 export async function runQueue(command: QueueCommand, context: Context): Promise<ExitCode> {
-  return inJournal(command, context, async (journal) => {
-    printResult(await carryOut(command, journal, context), command.output, context.terminal);
-    return EXIT.ok;
-  });
+  const result =
+    command.action === "list"
+      ? showLists(await inJournals(command, context, listAll))
+      : await actOnOne(command, context);
+  printResult(result, command.output, context.terminal);
+  return EXIT.ok;
 }
 
-async function carryOut(command: QueueCommand, journal: Journal, context: Context): Promise<Result> {
+/** In the first journal that has the report. */
+async function actOnOne(
+  command: Exclude<QueueCommand, { action: "list" }>,
+  context: Context,
+): Promise<Result> {
+  let result: Result | null = null;
+  let missing: CerError | null = null;
+  await inJournals(command, context, async (journal) => {
+    if (result !== null) return;
+    try {
+      result = await carryOut(command, journal, context);
+    } catch (thrown) {
+      const error = asCerError(thrown);
+      if (error.code !== "CER_NO_ENTRY") throw error;
+      missing ??= error;
+    }
+  });
+  if (result === null) throw missing;
+  return result;
+}
+
+async function carryOut(
+  command: Exclude<QueueCommand, { action: "list" }>,
+  journal: Journal,
+  context: Context,
+): Promise<Result> {
   switch (command.action) {
-    case "list":
-      return listAll(journal);
     case "show":
       return showOne(journal, command.id);
     case "retry": {
-      const { label } = await journal.retry(command.id);
-      return { lines: [`${label.id} is due; cer flush sends it.`], json: { id: label.id, state: "pending" } };
+      const { label, state } = await journal.retry(command.id);
+      return { lines: [`${label.id} is due; cer flush sends it.`], json: { id: label.id, state } };
     }
     case "drop": {
       const { label } = await journal.drop(command.id);
@@ -38,18 +63,39 @@ async function carryOut(command: QueueCommand, journal: Journal, context: Contex
   }
 }
 
-async function listAll(journal: Journal): Promise<Result> {
-  const listed = await journal.list();
-  const setAside = await journal.listSetAside();
-  const lines = listed.map(
-    ({ state, label, createdAt }) =>
-      `${label.id}  ${state.padEnd(9)}  ${new Date(createdAt).toISOString()}  ${formatBytes(label.bytes)}`,
-  );
-  if (setAside.length > 0)
-    lines.push(`${setAside.length} set aside, unusable: ${journal.directory}/v1/set-aside`);
+type JournalList = {
+  readonly journal: string;
+  readonly reports: readonly Listed[];
+  /** Names of what is set aside. */
+  readonly setAside: readonly string[];
+};
+
+async function listAll(journal: Journal): Promise<JournalList> {
   return {
-    lines: lines.length === 0 ? [`Nothing is in the journal ${journal.directory}.`] : lines,
-    json: { journal: journal.directory, reports: listed.map(toJson), setAside },
+    journal: journal.directory,
+    reports: await journal.list(),
+    setAside: await journal.listSetAside(),
+  };
+}
+
+/** The usual journal, and whatever lies in others. */
+function showLists(lists: readonly JournalList[]): Result {
+  const [usual] = lists;
+  const lines = lists.flatMap(({ journal, reports, setAside }, at) => [
+    ...(at > 0 && reports.length > 0 ? [`In ${journal}:`] : []),
+    ...reports.map(
+      ({ state, label, createdAt }) =>
+        `${label.id}  ${state.padEnd(11)}  ${new Date(createdAt).toISOString()}  ${formatBytes(label.bytes)}`,
+    ),
+    ...(setAside.length > 0 ? [`${setAside.length} set aside, unusable: ${journal}/v1/set-aside`] : []),
+  ]);
+  return {
+    lines: lines.length === 0 ? [`Nothing is in the journal ${usual?.journal}.`] : lines,
+    json: {
+      journal: usual?.journal ?? null,
+      reports: lists.flatMap(({ reports }) => reports.map(toJson)),
+      setAside: lists.flatMap(({ setAside }) => setAside),
+    },
   };
 }
 
@@ -67,7 +113,7 @@ async function showOne(journal: Journal, word: string): Promise<Result> {
     at,
     repeats,
     reason: progress?.reason ?? null,
-    server: record === null ? null : formatUrl(record.destination.origin, record.destination.path),
+    server: serverOf(record),
     eventType: record?.event.eventType ?? receipt?.event.eventType ?? null,
     attempts: (receipt ?? progress)?.attempts ?? [],
     receipt,
@@ -78,6 +124,12 @@ async function showOne(journal: Journal, word: string): Promise<Result> {
   return { lines: held > 0 ? [...lines, `Held back since: ${held} more of the same.`] : lines, json };
 }
 
+/** Null when the record cannot be read, or names none yet. */
+function serverOf(record: Shown["record"]): string | null {
+  const to = record?.destination ?? null;
+  return to === null ? null : formatUrl(to.origin, to.path);
+}
+
 function describeWaiting({ listed, record, progress }: Shown, at: string | null): string[] {
   const attempts = progress?.attempts ?? [];
   return [
@@ -86,7 +138,7 @@ function describeWaiting({ listed, record, progress }: Shown, at: string | null)
       ? []
       : [
           `event    ${stripControls(record.event.eventType)}`,
-          `server   ${formatUrl(record.destination.origin, record.destination.path)}`,
+          `server   ${serverOf(record) ?? "none is set yet"}`,
           `consent  ${record.consent.level} (${record.consent.setBy})`,
           ...record.event.files.map(({ name }) => `file     ${stripControls(name)}`),
         ]),

@@ -16,7 +16,7 @@ import { resolveTerms } from "../config/terms.ts";
 import type { Context } from "../context.ts";
 import { attempt } from "../delivery/attempts.ts";
 import { describeError, exitCodeFor, type Outcome } from "../delivery/outcome.ts";
-import { CerError, type ExitCode } from "../errors.ts";
+import { CerError, type ExitCode, Leniency } from "../errors.ts";
 import type { Event } from "../event.ts";
 import type { Answer } from "../journal/entry/documents.ts";
 import { MemoryStore } from "../journal/report.ts";
@@ -47,7 +47,9 @@ const EXAMPLE: Event = {
 };
 
 export async function runSmoke(command: SmokeCommand, context: Context): Promise<ExitCode> {
-  const sources = await readSources(command.target, context);
+  // A test ends with whatever is wrong with its own settings.
+  const leniency = new Leniency({ isStrict: true });
+  const sources = await readSources(command.target, context, leniency);
   const isEmbedded = strongestSetting(sources, "server") === undefined;
   const { outcome, steps } = isEmbedded
     ? await smokeEmbedded(sources, command, context)
@@ -100,7 +102,7 @@ async function smoke(
   context: Context,
   arrived: Arrived | null,
 ): Promise<{ outcome: Outcome; steps: Step[] }> {
-  const destination = resolveDestination(sources);
+  const destination = resolveDestination(sources, new Leniency({ isStrict: true }));
   const terms = resolveTerms(sources, { format: "cab", compression: null, splitLarge: false });
   const { bytes: level1 } = encodeReport(EXAMPLE);
   const report = { event: EXAMPLE, level1, destination, terms, imported: false, stored: [] };

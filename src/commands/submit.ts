@@ -5,24 +5,23 @@ import { resolve } from "node:path";
 import type { SubmitCommand } from "../cli/command.ts";
 import type { OutputFlags } from "../cli/options.ts";
 import { formatOutcome } from "../cli/outcome-text.ts";
-import { resolveDestination } from "../config/destination.ts";
+import { findTarget, type Target } from "../config/destination.ts";
 import { proxyFor } from "../config/proxy.ts";
 import { type Source, strongestSetting } from "../config/settings.ts";
 import { readSources } from "../config/sources.ts";
 import { resolveTerms } from "../config/terms.ts";
 import type { Context } from "../context.ts";
-import type { DeliverOptions } from "../delivery/attempts.ts";
-import { deliverUnprotected } from "../delivery/deliver.ts";
+import { type DeliverOptions, limitTime } from "../delivery/attempts.ts";
+import { type DeliveryResult, deliverUnprotected } from "../delivery/deliver.ts";
 import { flushDue } from "../delivery/flush.ts";
-import { keepAndDeliver } from "../delivery/keep-and-deliver.ts";
-import { exitCodeFor, type Outcome } from "../delivery/outcome.ts";
-import { asCerError, type ExitCode } from "../errors.ts";
+import { type FreshReport, keepAndDeliver } from "../delivery/keep-and-deliver.ts";
+import { exitCodeFor, failedOutcome, type Outcome } from "../delivery/outcome.ts";
+import { asCerError, CerError, type ExitCode, Leniency } from "../errors.ts";
 import { makeReport } from "../event/read.ts";
 import { type AdmissionPolicy, DEFAULT_ADMISSION } from "../journal/duplicates.ts";
 import { encodeReceipt } from "../journal/entry/receipt.ts";
-import type { Journal } from "../journal/journal.ts";
-import { askForItems, requireSomebodyToAsk } from "./consent-prompt.ts";
-import { closeJournal, openNamedJournal } from "./open-journal.ts";
+import { askForItems, canAsk, checkSomebodyToAsk } from "./consent-prompt.ts";
+import { closeJournal, openPlace, type Places, placesOf, refugesInUse } from "./open-journal.ts";
 
 /** Quick attempts after the first, when nothing says otherwise. */
 const DEFAULT_RETRIES = 2;
@@ -32,43 +31,97 @@ const HOUR = 3_600_000;
 
 export async function runSubmit(command: SubmitCommand, context: Context): Promise<ExitCode> {
   if (command.dryRun !== null) return (await import("./preview.ts")).showDryRun(command, context);
-  const sources = await readSources(command.target, context);
-  const destination = resolveDestination(sources);
-  // What is wrong with this run's own settings is said before anything is kept.
-  proxyFor(destination.origin, context.env);
+  const leniency = new Leniency({ isStrict: command.strict });
+  const { maxTime } = command.times;
+  const until = maxTime === null ? null : context.now() + maxTime;
+  const sources = await readSources(command.target, context, leniency);
+  const target = findTarget(sources, leniency);
+  if (command.strict) refuseOddProxies(target, context);
   const terms = resolveTerms(sources, command.archive);
-  requireSomebodyToAsk(terms, context, command.event);
-  const { warnings, ...made } = await makeReport(command, context);
-  const report = {
-    ...made,
-    destination,
-    terms,
-    imported: false,
-    stored: made.event.files.map(({ path }) => path),
-  };
+  checkSomebodyToAsk(terms, context, command.event, leniency);
+  const limit = limitTime(context, until);
+  const made = await makeReport(command, context, leniency, limit.signal).finally(limit.clear);
+  const stored = made.event.files.map(({ path }) => path);
+  const report = { ...made, target, terms, imported: false, stored };
   const bar = openUploadBar(command.output, context);
-  const options = deliverOptions(command, context, sources, bar.update);
-  const tell = async (outcome: Outcome) => {
+  const options = deliverOptions(command, context, sources, until, bar.update);
+  const run = { report, command, context, sources, leniency, options };
+  return keepAnywhere(run, placesOf(sources, context), async ({ outcome, receipt }) => {
     await bar.stop();
-    const told = { ...outcome, warnings: [...warnings, ...outcome.warnings] };
-    return printOutcome(told, command.output, context);
-  };
-  const opened = await openNamedJournal(sources, context, (problem) => warnings.push(problem));
-  if (opened.journal === null) return tell((await deliverUnprotected(report, opened.why, options)).outcome);
-  const { journal } = opened;
-  const { force, copy, dropOldest } = command.keeping;
-  try {
-    await journal.prune();
-    const adding = { admission: force ? null : admissionOf(sources), copy, dropOldest };
-    const { outcome, receipt } = await keepAndDeliver(report, journal, adding, options);
-    const code = await tell(outcome);
+    const told = { ...outcome, warnings: [...leniency.warnings, ...outcome.warnings] };
+    const code = printOutcome(told, command.output, context);
     if (receipt !== null && command.keeping.receipt !== null)
       await writeReceipt(resolve(context.cwd, command.keeping.receipt), encodeReceipt(receipt), context);
-    if (receipt !== null && command.keeping.flush) await flushQuietly(journal, options, command.output);
     return code;
-  } finally {
-    await closeJournal(journal, context);
-  }
+  });
+}
+
+/** What there is to keep and deliver, and how. */
+type Run = {
+  readonly report: FreshReport;
+  readonly command: SubmitCommand;
+  readonly context: Context;
+  readonly sources: readonly Source[];
+  readonly leniency: Leniency;
+  readonly options: DeliverOptions;
+};
+
+/** @throws CerError CER_CONFIG */
+function refuseOddProxies({ destination }: Target, { env }: Context): void {
+  const [unusable] = destination === null ? [] : proxyFor(destination.origin, env).passedOver;
+  if (unusable !== undefined) throw new CerError("CER_CONFIG", unusable);
+}
+
+/**
+ * Keeps the report in the first place that takes it, delivers it, tells what became of it, and sends what else waits.
+ * Where no place takes it, it is sent all the same.
+ */
+async function keepAnywhere(
+  run: Run,
+  { usual, refuges }: Places,
+  tell: (result: DeliveryResult) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  const { report, command, context, sources, leniency, options } = run;
+  const { force, copy, dropOldest } = command.keeping;
+  const adding = { admission: force ? null : admissionOf(sources), copy, dropOldest };
+  const tryPlace = async (place: string | null, others: readonly string[], why: CerError | null) => {
+    const opened = await openPlace(place, context, (problem) => leniency.note(problem));
+    if (opened.journal === null) return elsewhere(others, why ?? opened.why);
+    const { journal } = opened;
+    try {
+      await journal.prune();
+      const result = await keepAndDeliver(report, journal, adding, options, (reason) =>
+        elsewhere(reason.code === "CER_JOURNAL_FULL" ? [] : others, why ?? reason),
+      );
+      if (why !== null && result.outcome.journal !== null)
+        leniency.note(`It is kept in ${place}, because: ${why.message}`);
+      return result;
+    } finally {
+      await closeJournal(journal, context);
+    }
+  };
+  const elsewhere = async ([next, ...others]: readonly string[], why: CerError): Promise<DeliveryResult> =>
+    next === undefined ? sendUnkept(report, why, options) : tryPlace(next, others, why);
+  const result = await tryPlace(usual, refuges, null);
+  const code = await tell(result);
+  if (result.outcome.error === null && command.keeping.flush) await flushQuietly(run);
+  return code;
+}
+
+/** @param why no journal has it */
+async function sendUnkept(
+  report: FreshReport,
+  why: CerError,
+  options: DeliverOptions,
+): Promise<DeliveryResult> {
+  const { target, ...rest } = report;
+  const { destination } = target;
+  if (destination !== null) return deliverUnprotected({ ...rest, destination }, why, options);
+  const outcome = failedOutcome(target.noServer);
+  return {
+    outcome: { ...outcome, warnings: [`The report could not be kept: ${why.message}`] },
+    receipt: null,
+  };
 }
 
 function admissionOf(sources: readonly Source[]): AdmissionPolicy {
@@ -80,17 +133,18 @@ function admissionOf(sources: readonly Source[]): AdmissionPolicy {
 }
 
 function deliverOptions(
-  { output, times: { idleTimeout, maxTime } }: SubmitCommand,
+  { event, output, times: { idleTimeout } }: SubmitCommand,
   context: Context,
   sources: readonly Source[],
+  until: number | null,
   onUpload: NonNullable<DeliverOptions["onUpload"]>,
 ): DeliverOptions {
   return {
     context,
     idleTimeout,
-    until: maxTime === null ? null : context.now() + maxTime,
+    until,
     retries: strongestSetting(sources, "retries") ?? DEFAULT_RETRIES,
-    confirm: (plan) => askForItems(plan, context),
+    confirm: async (plan) => (canAsk(context, event) ? askForItems(plan, context) : NO_ANSWERS),
     onStep: (step) => {
       if (output.verbose) context.terminal.say(step);
     },
@@ -98,23 +152,36 @@ function deliverOptions(
   };
 }
 
-/** What waits from earlier runs, tried within a short time; what becomes of it does not change this run's verdict. */
-async function flushQuietly(
-  journal: Journal,
-  options: DeliverOptions,
-  { quiet }: OutputFlags,
-): Promise<void> {
-  const { context, idleTimeout, until } = options;
+const NO_ANSWERS: ReadonlyMap<number, boolean> = new Map();
+
+/**
+ * What waits from earlier runs, wherever it was kept, tried within a short time; what becomes of it does not change this
+ * run's verdict.
+ */
+async function flushQuietly({ report, command, context, sources, options }: Run): Promise<void> {
+  const { destination } = report.target;
+  const { idleTimeout, until } = options;
   const limit = context.now() + FLUSH_TIME;
   const within = { context, idleTimeout, until: until === null ? limit : Math.min(limit, until) };
+  const warn = (problem: string) => context.terminal.say(`warning: ${problem}`);
   let delivered = 0;
-  try {
-    for await (const { outcome } of flushDue(journal, within)) if (outcome.error === null) delivered++;
-  } catch (thrown) {
-    context.terminal.say(`warning: what waits could not be sent: ${asCerError(thrown).message}`);
+  for (const place of [placesOf(sources, context).usual, ...(await refugesInUse(sources, context))]) {
+    const { journal } = place === null ? NO_JOURNAL : await openPlace(place, context, warn);
+    if (journal === null) continue;
+    try {
+      if (destination !== null) await journal.address(destination);
+      for await (const { outcome } of flushDue(journal, within)) if (outcome.error === null) delivered++;
+    } catch (thrown) {
+      warn(`what waits could not be sent: ${asCerError(thrown).message}`);
+    } finally {
+      await closeJournal(journal, context);
+    }
   }
-  if (delivered > 0 && !quiet) context.terminal.say(`Delivered ${delivered} that waited from earlier runs.`);
+  if (delivered > 0 && !command.output.quiet)
+    context.terminal.say(`Delivered ${delivered} that waited from earlier runs.`);
 }
+
+const NO_JOURNAL = { journal: null };
 
 /** The report is delivered whatever becomes of this copy of its receipt. */
 async function writeReceipt(path: string, bytes: Buffer, { terminal }: Context): Promise<void> {

@@ -33,6 +33,10 @@ export async function transfer(
 async function exportTo(file: string, word: string, journal: Journal, context: Context): Promise<Result> {
   const listed = await journal.find(word);
   const { id } = listed.label;
+  if (listed.state === "unaddressed")
+    throw new CerError("CER_NO_SERVER", `Report ${id} has no server yet.`, {
+      hint: "Set one and run cer flush: the report is given it, and can be exported if it does not get through.",
+    });
   const { time } = await journal.show(listed);
   const claimed = await journal.claim(listed);
   if (claimed === null)
@@ -89,10 +93,11 @@ async function importFrom(file: string, journal: Journal, context: Context): Pro
   if (found?.isFile() !== true) throw new CerError("CER_FILE", `${file} is not a file that can be read.`);
   const listed = await importReport(journal, openDisk(context.platform), entriesOf(file), MAX_IMPORT);
   const { record } = await journal.show(listed);
-  const server = record === null ? "" : formatUrl(record.destination.origin, record.destination.path);
+  const to = record?.destination ?? null;
+  const server = to === null ? null : formatUrl(to.origin, to.path);
   const { id } = listed.label;
   return {
-    lines: [`${id} is taken in and waits; cer flush sends it to ${server}.`],
+    lines: [`${id} is taken in and waits; cer flush sends it to ${server ?? "the server that is set then"}.`],
     json: { id, state: "pending", server },
   };
 }

@@ -1,9 +1,9 @@
 /** Where a report goes: the server that the settings name, as one origin and one path. Hides how people write addresses. */
 
 import { isIPv6 } from "node:net";
-import { CerError } from "../errors.ts";
+import { asCerError, CerError, EXIT, exitCodeOf, type Leniency } from "../errors.ts";
 import { formatUrl, type Origin } from "../wire/exchange.ts";
-import { parsePort, type Settings, type Source } from "./settings.ts";
+import { parsePort, type Settings, type Source, type TargetKey } from "./settings.ts";
 
 /** [MS-CER2] 3.1.3. */
 export const DEFAULT_PORT = 1273;
@@ -19,19 +19,36 @@ export type Destination = {
   readonly from: string;
 };
 
+/** Where a report goes; or, as it can wait until that is known, why it is not. */
+export type Target =
+  | { readonly destination: Destination; readonly noServer: null }
+  | { readonly destination: null; readonly noServer: CerError };
+
+/** As resolveDestination. @throws CerError as it does, when strict */
+export function findTarget(sources: readonly Source[], leniency: Leniency): Target {
+  try {
+    return { destination: resolveDestination(sources, leniency), noServer: null };
+  } catch (thrown) {
+    const fault = asCerError(thrown);
+    if (leniency.isStrict || exitCodeOf(fault.code) !== EXIT.invalid) throw fault;
+    return { destination: null, noServer: fault };
+  }
+}
+
 /**
  * The destination that the sources name, the strongest first. A port or scheme inside a server's address counts only
- * when that server is the one chosen.
- * @throws CerError CER_NO_SERVER, CER_BAD_SERVER
+ * when that server is the one chosen. A user name and a password in the address are dropped, and told.
+ * @throws CerError CER_NO_SERVER, CER_BAD_SERVER; CER_CONFIG of a variable that makes no sense
  */
-export function resolveDestination(sources: readonly Source[]): Destination {
-  const chosen = sources.find(({ settings }) => settings.server !== undefined);
+export function resolveDestination(sources: readonly Source[], leniency: Leniency): Destination {
+  const chosen = sources.find(({ settings, bad }) => settings.server ?? bad?.server);
+  if (chosen?.bad?.server !== undefined) throw chosen.bad.server;
   if (chosen?.settings.server === undefined)
     throw new CerError("CER_NO_SERVER", "No CER server is set; nothing was sent.", {
       hint: 'Set one with --server HOST, with the environment variable CER_SERVER=HOST, or with {"server": "HOST"} in a configuration file (--config FILE).',
     });
-  const address = parseServer(chosen.settings.server, chosen.name);
-  const strongest = <K extends keyof Settings>(key: K, inAddress: Settings[K] | undefined) => {
+  const address = parseServer(chosen.settings.server, chosen.name, leniency);
+  const strongest = <K extends TargetKey>(key: K, inAddress: Settings[K] | undefined) => {
     for (const source of sources) {
       const set = source.settings[key];
       const embedded = source === chosen ? inAddress : undefined;
@@ -42,6 +59,7 @@ export function resolveDestination(sources: readonly Source[]): Destination {
           { hint: `Leave the ${key} out of the server's address or out of the other setting.` },
         );
       if (set !== undefined || embedded !== undefined) return set ?? embedded;
+      if (source.bad?.[key] !== undefined) throw source.bad[key];
     }
     return undefined;
   };
@@ -61,7 +79,8 @@ export function resolveDestination(sources: readonly Source[]): Destination {
 type ServerAddress = { host: string; port: number | undefined; https: boolean | undefined; prefix: string };
 
 /** HOST, HOST:PORT or http(s)://HOST[:PORT][/PREFIX]. Not with the URL class, which hides :80 and :443. */
-function parseServer(text: string, from: string): ServerAddress {
+function parseServer(written: string, from: string, leniency: Leniency): ServerAddress {
+  const text = dropCredentials(written, from, leniency);
   const refuse = (why: string): never => {
     throw new CerError("CER_BAD_SERVER", `The server "${text}" (${from}) ${why}.`, {
       hint: "Write HOST, HOST:PORT, or http(s)://HOST[:PORT][/PREFIX].",
@@ -73,7 +92,6 @@ function parseServer(text: string, from: string): ServerAddress {
   const { scheme, authority = "", prefix = "" } = parts?.groups ?? {};
   if (scheme !== undefined && !/^https?$/i.test(scheme))
     refuse(`has the scheme ${scheme}, not http or https`);
-  if (authority.includes("@")) refuse("holds a user name or password");
   if (/[?#\\]/.test(prefix)) refuse("holds more than a path after the host");
   if (scheme === undefined && prefix !== "" && prefix !== "/")
     refuse("has a path but no http:// or https://");
@@ -95,6 +113,21 @@ function parseServer(text: string, from: string): ServerAddress {
     https: scheme === undefined ? undefined : /^https$/i.test(scheme),
     prefix: prefix.replace(/\/+$/, ""),
   };
+}
+
+/** Nothing of them is shown or kept. The last `@` before the path counts: a password may hold one. */
+function dropCredentials(text: string, from: string, leniency: Leniency): string {
+  const [, scheme = "", credentials = "", rest = text] =
+    /^((?:[a-z][a-z0-9+.-]*:\/\/)?)([^/]*)@(.*)$/is.exec(text.trim()) ?? [];
+  if (credentials === "" && rest === text) return text;
+  const bare = `${scheme}${rest}`;
+  leniency.tolerate(
+    new CerError("CER_BAD_SERVER", `The server "${bare}" (${from}) was given with a user name or password.`, {
+      hint: "Write HOST, HOST:PORT, or http(s)://HOST[:PORT][/PREFIX].",
+    }),
+    "They are not used, and not kept.",
+  );
+  return bare;
 }
 
 /** Whether the text is an IPv6 address without brackets. Colons are looked for first: Node's pattern takes 10 ms to make. */

@@ -38,8 +38,20 @@ export type Settings = Readonly<
   Omit<v.InferOutput<typeof ConfigSchema>, "$schema" | "maxFileSize" | "maxTotalSize">
 > & { readonly maxFileSize?: number; readonly maxTotalSize?: number };
 
-/** One source of settings, the strongest first in a list. `name` is how a message calls it. */
-export type Source = { readonly name: string; readonly settings: Settings };
+/** The settings that say where reports go. */
+export const TARGET_KEYS = ["server", "port", "https", "path"] as const;
+export type TargetKey = (typeof TARGET_KEYS)[number];
+
+/** One source of settings, the strongest first in a list. */
+export type Source = {
+  /** How a message calls it. */
+  readonly name: string;
+  readonly settings: Settings;
+  /** What it says of the server that makes no sense: no weaker source is to decide in its place. */
+  readonly bad?: Readonly<Partial<Record<TargetKey, CerError>>>;
+  /** It may forbid what cannot be known: nothing but the report itself is agreed to. */
+  readonly forbidsUnknown?: true;
+};
 
 /** What the strongest source that has the setting says. */
 export function strongestSetting<K extends keyof Settings>(sources: readonly Source[], key: K) {

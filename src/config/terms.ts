@@ -34,14 +34,11 @@ export type Terms = {
 
 /** @param sources the strongest first @throws CerError CER_CONFIG naming the source */
 export function resolveTerms(sources: readonly Source[], archive: ArchiveTerms): Terms {
-  const { name: consentFrom, settings } = sources.find(({ settings }) => settings.consent !== undefined) ?? {
-    name: "default",
-    settings: { consent: DEFAULT_POLICY.consent },
-  };
+  const [consentFrom, consent] = agreedConsent(sources);
   const strongest = <K extends keyof Settings>(key: K) => strongestSetting(sources, key);
   return {
     policy: {
-      consent: parseConsent(settings.consent, `consent (${consentFrom})`),
+      consent: parseConsent(consent, `consent (${consentFrom})`),
       level2: strongest("level2") ?? DEFAULT_POLICY.level2,
       allow: joinPatterns(sources, "allow"),
       deny: joinPatterns(sources, "deny"),
@@ -54,6 +51,17 @@ export function resolveTerms(sources: readonly Source[], archive: ArchiveTerms):
     archive,
   };
 }
+
+/** A source that may forbid what cannot be known wins over all. */
+function agreedConsent(sources: readonly Source[]): [from: string, consent: unknown] {
+  const forbidding = sources.find(({ forbidsUnknown }) => forbidsUnknown);
+  if (forbidding !== undefined) return [forbidding.name, NOTHING_BUT_THE_REPORT];
+  const { name, settings } = sources.find(({ settings }) => settings.consent !== undefined) ?? DEFAULT;
+  return [name, settings.consent];
+}
+
+const NOTHING_BUT_THE_REPORT = "parameters";
+const DEFAULT: Source = { name: "default", settings: { consent: DEFAULT_POLICY.consent } };
 
 function joinPatterns(sources: readonly Source[], key: "allow" | "deny"): Patterns {
   const all = sources

@@ -35,7 +35,6 @@ export type DeliverOptions = AttemptOptions & { readonly retries: number };
 /** How the last attempt ended; `failed` is what a policy needs to know of it, null once the report is delivered. */
 export type AttemptsResult = { readonly outcome: Outcome; readonly failed: FailedAttempt | null };
 
-/** @throws CerError CER_CONFIG for a proxy address in the environment that is none */
 export async function attemptWithRetries(
   report: Report,
   store: ReportStore,
@@ -59,7 +58,6 @@ export async function attemptWithRetries(
 /**
  * One attempt: a connection, the time limits, the protocol, and the connection's end. Never throws for what a server,
  * the network or a time limit did.
- * @throws CerError CER_CONFIG for a proxy address in the environment that is none
  */
 export async function attempt(
   report: Report,
@@ -68,15 +66,12 @@ export async function attempt(
 ): Promise<ProtocolResult> {
   const { context, until, idleTimeout, confirm, onStep, onUpload } = options;
   const { origin } = report.destination;
-  const proxy = options.proxy === null ? null : proxyFor(origin, context.env);
-  const maxTime = until === null ? null : Math.max(1, until - context.now());
-  const connectTimeout = Math.min(CONNECT_TIMEOUT, maxTime ?? CONNECT_TIMEOUT);
-  const limit = new AbortController();
-  const timer = maxTime === null ? undefined : setTimeout(() => limit.abort(outOfTime()), maxTime);
+  const { address: proxy, passedOver } = options.proxy === null ? NO_PROXY : proxyFor(origin, context.env);
+  const { signal, clear, timeLeft } = limitTime(context, until);
+  const connectTimeout = Math.min(CONNECT_TIMEOUT, timeLeft ?? CONNECT_TIMEOUT);
   const http = await openHttp(origin, { connectTimeout, idleTimeout, proxy });
   try {
-    const signal = AbortSignal.any([context.signal, limit.signal]);
-    return await runProtocol(report, store, {
+    const { outcome, failure } = await runProtocol(report, store, {
       send: http.send,
       now: context.now,
       userAgent: `cer/${context.version}`,
@@ -85,10 +80,30 @@ export async function attempt(
       ...(onStep && { onStep }),
       ...(onUpload && { onUpload }),
     });
+    return { outcome: { ...outcome, warnings: [...passedOver, ...outcome.warnings] }, failure };
   } finally {
-    clearTimeout(timer);
+    clear();
     await http.close();
   }
+}
+
+const NO_PROXY = { address: null, passedOver: [] };
+
+type TimeLimit = {
+  /** Fires when the time is over, or the context's own does. */
+  readonly signal: AbortSignal;
+  /** Milliseconds when it was asked for, at least 1; null for no limit. */
+  readonly timeLeft: number | null;
+  clear(): void;
+};
+
+/** What ends with --max-time. @param until in milliseconds since 1970; null for no limit */
+export function limitTime({ signal, now }: Pick<Context, "signal" | "now">, until: number | null): TimeLimit {
+  if (until === null) return { signal, timeLeft: null, clear: () => {} };
+  const timeLeft = Math.max(1, until - now());
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(outOfTime()), timeLeft);
+  return { signal: AbortSignal.any([signal, limit.signal]), timeLeft, clear: () => clearTimeout(timer) };
 }
 
 function outOfTime(): CerError {

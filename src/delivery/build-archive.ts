@@ -1,6 +1,7 @@
 /** From an answer to an archive: the plan, what it collects, and the file that carries it. */
 
 import { arch, hostname, release, userInfo } from "node:os";
+import { MAX_FOLDER_SIZE } from "../archive/cab/format.ts";
 import { writeCabinet } from "../archive/cab/write/write.ts";
 import type { Archive } from "../archive/entries/archive.ts";
 import { ArchiveError } from "../archive/entries/error.ts";
@@ -123,6 +124,7 @@ function collectOptions(
     facts: { platform, env, home },
     report: level1,
     stored,
+    maxEntrySize: terms.archive.format === "cab" && !terms.archive.splitLarge ? MAX_FOLDER_SIZE : null,
     bucket: response.bucket,
     bucketTable: response.bucketTable,
     version,

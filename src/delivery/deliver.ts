@@ -27,7 +27,6 @@ export type DeliveryResult = { readonly outcome: Outcome; readonly receipt: Rece
 /**
  * Attempts for a report that is kept nowhere.
  * @param why the journal does not have it
- * @throws CerError as of `attemptWithRetries`
  */
 export async function deliverUnprotected(
   report: Report,
@@ -47,7 +46,6 @@ export async function deliverUnprotected(
 /**
  * Attempts, and settles the report in the journal. Afterwards this process no longer holds it, unless the outcome's note
  * says `claimed`: then the journal could not be told, and the next run takes it up.
- * @throws CerError CER_CONFIG for a proxy address in the environment that is none; the report stays claimed
  */
 export async function deliverClaimed(
   claimed: ClaimedReport,
@@ -74,7 +72,7 @@ export async function deliverClaimed(
 }
 
 async function attemptClaimed(
-  { record, level1, stored }: ClaimedReport,
+  { record, destination, level1, stored }: ClaimedReport,
   store: TolerantStore,
   options: DeliverOptions,
 ): Promise<AttemptsResult> {
@@ -82,8 +80,8 @@ async function attemptClaimed(
   const terms = await parseTerms(record.settings).catch(asCerError);
   // What this program cannot read any more it will not be able to read later.
   if (terms instanceof Error) return neverAttempted(terms, options.context.now());
-  const destination = { ...record.destination, from: "the journal" };
-  return attemptWithRetries({ event, level1, destination, terms, imported, stored }, store, options);
+  const to = { ...destination, from: "the journal" };
+  return attemptWithRetries({ event, level1, destination: to, terms, imported, stored }, store, options);
 }
 
 function neverAttempted(error: CerError, now: number): AttemptsResult {

@@ -21,7 +21,7 @@ export async function* flushDue(journal: Journal, options: AttemptOptions): Asyn
   const { context, until } = options;
   const away = new Set<string>();
   for await (const claimed of journal.claimDue()) {
-    const { scheme, host, port } = claimed.record.destination.origin;
+    const { scheme, host, port } = claimed.destination.origin;
     const server = `${scheme}://${host}:${port}`;
     const isOver = context.signal.aborted || (until !== null && context.now() >= until);
     if (isOver || away.has(server)) {

@@ -40,8 +40,11 @@ export type Outcome = {
 
 export type JournalNote = {
   readonly id: string;
-  /** done: there is a receipt · pending: it waits · abandoned: given up, kept for a person to read */
-  readonly state: "done" | "pending" | "claimed" | "abandoned" | "suppressed";
+  /**
+   * done: there is a receipt · pending: it waits · unaddressed: it waits for a server to be set · abandoned: given up,
+   * kept for a person to read
+   */
+  readonly state: "done" | "pending" | "unaddressed" | "claimed" | "abandoned" | "suppressed";
   /** When it was delivered (done), is tried again (pending), or the next of its kind is let through (suppressed). */
   readonly at: string | null;
 };

@@ -5,18 +5,20 @@
 
 import { resolve } from "node:path";
 import * as v from "valibot";
-import { CerError } from "../errors.ts";
+import { asCerError, CerError, type Leniency } from "../errors.ts";
 import {
   baseName,
   type EventInput,
   FILE_TYPES,
   type FileType,
   MAX_PARAMETERS,
+  type Parameter,
   REPORT_TYPES,
   type ReportType,
+  type SecondaryParameter,
   toFileTime,
 } from "../event.ts";
-import { parseJson, parseShape } from "../json.ts";
+import { parseJson, parseShape, present } from "../json.ts";
 import { decodeReportText } from "../wire/text.ts";
 
 const MAX_FILETIME = 2n ** 64n - 1n;
@@ -114,48 +116,106 @@ export async function eventJsonSchema(): Promise<object> {
 }
 
 /**
- * Reads an event file's bytes: UTF-8, or UTF-16 with a byte-order mark as Windows PowerShell writes it.
+ * Reads an event file's bytes: UTF-8, or UTF-16 with a byte-order mark as Windows PowerShell writes it. A field that is
+ * not as the schema has it is left out and told.
  * @param where the file's name as messages call it
  * @param directory what relative file paths are relative to
- * @throws CerError CER_EVENT_JSON for what is no JSON, CER_EVENT_INVALID for a field that is not as the schema has it
+ * @throws CerError CER_EVENT_JSON for what is no JSON object; CER_EVENT_INVALID for the first wrong field when strict
  */
-export async function parseEvent(bytes: Buffer, where: string, directory: string): Promise<EventInput> {
+export async function parseEvent(
+  bytes: Buffer,
+  where: string,
+  directory: string,
+  leniency: Leniency,
+): Promise<EventInput> {
   const json = await parseJson(decodeReportText(bytes).text, where, "CER_EVENT_JSON");
-  const shape = await parseShape(EventSchema, json, where, "CER_EVENT_INVALID");
+  const surplus = takeSurplus(json, where, leniency);
+  const shape = await parseShape(EventSchema, json, where, "CER_EVENT_INVALID", (fault, instead) =>
+    leniency.tolerate(fault, instead),
+  );
   const { $schema, reportType, eventTime, parameters, files, ...plain } = shape;
+  const time =
+    eventTime === undefined ? null : parsed(eventTime, `${where}: eventTime`, parseEventTime, leniency);
+  const type =
+    reportType === undefined ? null : parsed(reportType, `${where}: reportType`, parseReportType, leniency);
   return {
     ...plain,
-    ...(reportType === undefined ? {} : { reportType: parseReportType(reportType, `${where}: reportType`) }),
-    ...(eventTime === undefined ? {} : { eventTime: parseEventTime(eventTime, `${where}: eventTime`) }),
-    ...(parameters === undefined ? {} : { parameters: uniqueParameters(parameters, where) }),
-    ...(files === undefined
-      ? {}
-      : {
-          files: files.map((file, at) => ({
-            path: resolve(directory, file.path),
-            name: file.name ?? baseName(file.path),
-            type: parseFileType(file.type ?? 5, `${where}: files[${at}].type`),
-          })),
-        }),
+    ...present({ reportType: type, eventTime: time }),
+    ...(surplus.length > 0 && {
+      secondaryParameters: [...surplus.map(asSecondary), ...(plain.secondaryParameters ?? [])],
+    }),
+    ...(parameters && {
+      parameters: parameters.map(({ id, name, value }) => ({ id, name: name ?? null, value })),
+    }),
+    ...(files && {
+      files: files.map((file, at) => ({
+        path: file.path === "" ? "" : resolve(directory, file.path),
+        name: file.name ?? baseName(file.path),
+        type: parsed(file.type ?? 5, `${where}: files[${at}].type`, parseFileType, leniency) ?? 5,
+      })),
+    }),
   };
 }
 
-function uniqueParameters(
-  parameters: readonly { id: number; name?: string; value: string }[],
+/** What a word means; null, and told, when it means nothing. @throws CerError when strict */
+export function parsed<W, T>(
+  word: W,
   where: string,
-) {
-  const seen = new Set<number>();
-  return parameters.map(({ id, name, value }, at) => {
-    if (seen.has(id))
-      throw new CerError(
-        "CER_EVENT_INVALID",
-        `${where}: parameters[${at}].id is ${id}, which is taken already.`,
-        { hint: "Each parameter has its own id from 0 to 9." },
-      );
-    seen.add(id);
-    return { id, name: name ?? null, value };
-  });
+  parse: (word: W, where: string) => T,
+  leniency: Leniency,
+): T | null {
+  try {
+    return parse(word, where);
+  } catch (thrown) {
+    leniency.tolerate(asCerError(thrown), "It is left out.");
+    return null;
+  }
 }
+
+/** A parameter that finds no place among the ten, as a secondary one. */
+export function asSecondary({ id, name, value }: Parameter): SecondaryParameter {
+  return { name: name ?? `Parameter ${id}`, value };
+}
+
+const TO_SECONDARY = "It goes as a secondary parameter.";
+
+/**
+ * Takes out of an event's JSON the parameters that cannot be among the ten: their id is not from 0 to 9, or taken. What
+ * is not of the schema otherwise stays for the schema to complain of.
+ */
+function takeSurplus(json: unknown, where: string, leniency: Leniency): Parameter[] {
+  const { parameters } = (json ?? {}) as { parameters?: unknown };
+  if (!Array.isArray(parameters)) return [];
+  const taken = new Set<number>();
+  const surplus: Parameter[] = [];
+  const kept = parameters.filter((given: unknown, at) => {
+    if (!v.is(GivenParameter, given)) return true;
+    const { id, name = null, value } = given;
+    const why =
+      id < 0 || id >= MAX_PARAMETERS ? "is not from 0 to 9" : taken.has(id) ? "is taken already" : null;
+    taken.add(id);
+    if (why === null) return true;
+    const fault = new CerError(
+      "CER_EVENT_INVALID",
+      `${where}: parameters[${at}].id is ${id}, which ${why}.`,
+      {
+        hint: "Each parameter has its own id from 0 to 9.",
+      },
+    );
+    leniency.tolerate(fault, TO_SECONDARY);
+    surplus.push({ id, name, value });
+    return false;
+  });
+  parameters.splice(0, parameters.length);
+  for (const one of kept) parameters.push(one);
+  return surplus;
+}
+
+const GivenParameter = v.strictObject({
+  id: v.pipe(v.number(), v.integer()),
+  name: v.exactOptional(v.string()),
+  value: v.string(),
+});
 
 /** The number of a WER_REPORT_TYPE given as a number or a name. `where` is how a message calls the place. */
 export function parseReportType(given: string | number, where: string): ReportType {

@@ -1,29 +1,26 @@
 /** The event that a command line names: its file or standard input, the flags on top, the machine for the rest. */
 
-import { constants } from "node:fs";
-import { open, readFile } from "node:fs/promises";
+import { constants, type Stats } from "node:fs";
+import { open } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { Context } from "../context.ts";
-import { CerError } from "../errors.ts";
+import { CerError, type Leniency } from "../errors.ts";
 import {
   type AttachedFile,
   baseName,
   completeEvent,
   type Event,
   type EventInput,
-  type FileType,
   mergeInputs,
 } from "../event.ts";
 import { readMachine, thisMachine } from "../system/machine.ts";
+import { pathOnDisk } from "../system/path-on-disk.ts";
 import { encodeReport } from "../wire/report.ts";
+import { attachedBy, type EventFlags, inputOf } from "./flags.ts";
 import { parseEvent } from "./json.ts";
+import { MAX_EVENT_SIZE, readWhole, refuseLong } from "./source.ts";
 
-/** What the event's flags say. Paths are as typed. */
-export type EventFlags = EventInput & {
-  readonly attach: readonly { readonly path: string; readonly type: FileType }[];
-};
-
-type NamedEvent = { readonly event: string | null; readonly flags: EventFlags; readonly truncate: boolean };
+type NamedEvent = { readonly event: string | null; readonly flags: EventFlags };
 
 type MadeReport = {
   readonly event: Event;
@@ -31,65 +28,116 @@ type MadeReport = {
   readonly timeGiven: boolean;
   /** The exact bytes of level 1. */
   readonly level1: Buffer;
-  readonly warnings: string[];
 };
 
 /**
- * Reads and completes the event, and makes its report. Every attached file has been opened once, so that a missing one
- * is known before anything is sent.
- * @throws CerError CER_EVENT_JSON, CER_EVENT_INVALID, CER_TOO_LONG, CER_FILE
+ * Reads and completes the event, and makes its report. What is wrong with a value or an attached file is told, and the
+ * report is made without it.
+ * @param signal ends the reading of the event
+ * @throws CerError CER_EVENT_INVALID when nothing says of what type the event is; CER_EVENT_JSON, CER_FILE when its file
+ *   cannot be used and the flags alone do not say it either; the signal's reason; any fault when strict
  */
 export async function makeReport(
-  { event: file, flags: { attach, ...flags }, truncate }: NamedEvent,
+  { event: file, flags }: NamedEvent,
   context: Context,
+  leniency: Leniency,
+  signal: AbortSignal,
 ): Promise<MadeReport> {
   const { cwd, platform, env, now } = context;
-  const attached = attach.map(({ path, type }) => ({ path: resolve(cwd, path), name: baseName(path), type }));
-  const written = file === null ? {} : await readEventFile(file, context);
-  const input = mergeInputs(written, { ...flags, files: attached });
+  const attached = attachedBy(flags).map(({ path, type }) => ({
+    path: path === "" ? "" : resolve(cwd, path),
+    name: baseName(path),
+    type,
+  }));
+  const typed = inputOf(flags, leniency);
+  const written = file === null ? {} : await readEvent(file, typed, context, leniency, signal);
+  const input = mergeInputs(written, { ...typed, files: attached });
   const given = { ...input.machine, user: input.user?.name };
   const facts = await readMachine(thisMachine(platform, env), given);
-  const { event, warnings } = completeEvent(input, facts, { now: now(), truncate });
-  await Promise.all(event.files.map(requireReadable));
+  const event = completeEvent(input, facts, { now: now(), leniency });
+  for (const file of event.files) await checkReadable(file, leniency);
   const { bytes: level1, replacedCharacters } = encodeReport(event);
   if (replacedCharacters > 0)
-    warnings.push(`${replacedCharacters} characters that XML cannot carry were replaced by U+FFFD.`);
-  return { event, timeGiven: input.eventTime !== undefined, level1, warnings };
+    leniency.tolerate(
+      new CerError(
+        "CER_EVENT_INVALID",
+        `The event holds ${replacedCharacters} characters that XML cannot carry.`,
+      ),
+      "They were replaced by U+FFFD.",
+    );
+  return { event, timeGiven: input.eventTime !== undefined, level1 };
 }
 
-async function readEventFile(path: string, context: Context) {
-  if (path === "-") return parseEvent(await context.readStdin(), "standard input", context.cwd);
+/** A file that cannot be used does not matter where the flags alone tell what happened. */
+async function readEvent(
+  path: string,
+  typed: EventInput,
+  context: Context,
+  leniency: Leniency,
+  signal: AbortSignal,
+): Promise<EventInput> {
+  const read = () => readEventFile(path, context, leniency, signal);
+  if (!typed.eventType) return read();
+  const codes = ["CER_FILE", "CER_EVENT_JSON", "CER_TIMEOUT"] as const;
+  return (await leniency.orNull(read, codes, "The report is made of the command line alone.")) ?? {};
+}
+
+async function readEventFile(
+  path: string,
+  context: Context,
+  leniency: Leniency,
+  signal: AbortSignal,
+): Promise<EventInput> {
+  if (path === "-") {
+    const bytes = await context.readStdin(MAX_EVENT_SIZE, signal);
+    refuseLong(bytes.length);
+    return parseEvent(bytes, "standard input", context.cwd, leniency);
+  }
   const absolute = resolve(context.cwd, path);
-  const bytes = await readFile(absolute).catch((cause: NodeJS.ErrnoException) => {
+  const bytes = await readWhole(await pathOnDisk(absolute), signal).catch((cause: NodeJS.ErrnoException) => {
+    if (cause instanceof CerError || signal.aborted) throw cause;
     throw new CerError("CER_FILE", `The event file ${path} ${reasonOf(cause)}.`, {
       hint: 'Check the path; "-" reads standard input.',
       cause,
     });
   });
-  return parseEvent(bytes, path, dirname(absolute));
+  return parseEvent(bytes, path, dirname(absolute), leniency);
 }
 
-/** O_NONBLOCK does not exist on Windows. */
+/** Opening a pipe without a writer must not hang; Windows has no such flag. */
 const READ_ONLY_NON_BLOCKING = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
-async function requireReadable({ path }: AttachedFile): Promise<void> {
-  const refuse = (why: string, cause?: unknown): never => {
-    throw new CerError("CER_FILE", `The attached file ${path} ${why}.`, {
+async function checkReadable({ path }: AttachedFile, leniency: Leniency): Promise<void> {
+  const complaint = path === "" ? "has no name" : await whyUnreadable(path);
+  if (complaint === null) return;
+  const what = path === "" ? "An attached file" : `The attached file ${path}`;
+  leniency.tolerate(
+    new CerError("CER_FILE", `${what} ${complaint}.`, {
       hint: "Nothing was sent. Correct the path, or leave the file out.",
-      cause,
-    });
-  };
-  // Non-blocking: opening a pipe without a writer must not hang.
-  const handle = await open(path, READ_ONLY_NON_BLOCKING).catch((cause: NodeJS.ErrnoException) =>
-    refuse(reasonOf(cause), cause),
+    }),
+    "The report goes without it.",
   );
+}
+
+async function whyUnreadable(path: string): Promise<string | null> {
   try {
-    const stat = await handle.stat();
-    if (stat.isDirectory()) refuse("is a directory");
-    if (!stat.isFile()) refuse("is not a regular file");
-  } finally {
-    await handle.close();
+    const handle = await open(await pathOnDisk(path), READ_ONLY_NON_BLOCKING);
+    try {
+      return complaintOf(await handle.stat());
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    const reason = reasonOf(error as NodeJS.ErrnoException);
+    return /[*?]/.test(baseName(path))
+      ? `${reason}; it looks like a pattern that no shell has expanded`
+      : reason;
   }
+}
+
+function complaintOf(stat: Stats): string | null {
+  if (stat.isDirectory()) return "is a directory";
+  return stat.isFile() ? null : "is not a regular file";
 }
 
 function reasonOf(error: NodeJS.ErrnoException): string {

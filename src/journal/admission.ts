@@ -4,11 +4,12 @@
  */
 
 import { randomInt } from "node:crypto";
+import type { Destination } from "../config/destination.ts";
 import { CerError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { formatIso, type Json } from "../json.ts";
 import { ClaimedReport, unavailable } from "./claimed-report.ts";
-import { systemCode } from "./disk/disk.ts";
+import { systemCode, writeWhole } from "./disk/disk.ts";
 import { acquireLock } from "./disk/lock.ts";
 import {
   type AdmissionPolicy,
@@ -17,24 +18,35 @@ import {
   eventIdentity,
   eventSignature,
 } from "./duplicates.ts";
-import type { AgreedConsent, EntryRecord } from "./entry/documents.ts";
-import { entryBytes, writeEntry } from "./entry/entry.ts";
+import { type AgreedConsent, type EntryRecord, encodeEntry } from "./entry/documents.ts";
+import { entryBytes, readEntry, writeEntry } from "./entry/entry.ts";
 import {
   entryPath,
   formatId,
   formatTime,
+  isInWork,
   type Label,
   type Listed,
+  NOBODY,
   type State,
   statePath,
 } from "./entry/layout.ts";
 import { planRoom, type Room } from "./limits.ts";
 import { giveUp } from "./prune.ts";
 import type { Report } from "./report.ts";
-import { deleteEntry, type JournalContext, listEntries, moveEntry, syncStates } from "./store.ts";
+import {
+  deleteEntry,
+  type JournalContext,
+  listEntries,
+  moveEntry,
+  setEntryAside,
+  syncStates,
+} from "./store.ts";
 
 /** A report to keep. */
-export type NewReport = Pick<Report, "event" | "level1" | "destination"> & {
+export type NewReport = Pick<Report, "event" | "level1"> & {
+  /** Null while no server is set: it waits for one. */
+  readonly destination: Destination | null;
   /** The event named its own time; it was not filled in. */
   readonly timeGiven: boolean;
   readonly consent: AgreedConsent;
@@ -53,12 +65,14 @@ export type AddOptions = {
 
 export type Added =
   | { readonly outcome: "kept"; readonly claimed: ClaimedReport }
+  /** Kept, to wait until a server is set. */
+  | { readonly outcome: "unaddressed"; readonly id: string }
   | Exclude<AdmissionResult, { outcome: "admitted" }>
   /** The disk does not take it: it can still be sent, unprotected. */
   | { readonly outcome: "unprotected"; readonly why: CerError };
 
 /**
- * Keeps a report, claimed by this process.
+ * Keeps a report, claimed by this process if it has a destination.
  * @throws CerError CER_JOURNAL_FULL
  */
 export async function keepReport(
@@ -77,12 +91,11 @@ export async function keepReport(
 async function keep(journal: JournalContext, report: NewReport, options: AddOptions): Promise<Added> {
   const { owners, now } = journal;
   const { event, level1, destination, consent, settings, timeGiven } = report;
-  const { origin, path } = destination;
-  const to = `${origin.scheme}://${origin.host}:${origin.port}${path}`;
   const createdAt = now();
-  const identity = eventIdentity(event, { to, timeGiven });
+  const identity = eventIdentity(event, { to: addressOf(destination), timeGiven });
   const id = formatId(createdAt, randomName());
-  const made = { event, level1, destination, consent, settings, id, createdAt, identity, imported: false };
+  const given = { event, level1, destination, timeGiven, consent, settings };
+  const made = { ...given, id, createdAt, identity, imported: false };
   const label = labelOf(made, owners.token);
   // Looked at before anything is copied, and again when nobody else can be adding.
   const attached = options.copy ? await sizeOf(journal, report.event) : 0;
@@ -95,12 +108,19 @@ async function keep(journal: JournalContext, report: NewReport, options: AddOpti
   const { verdict } = await judge(journal, { ...label, bytes: size }, options);
   if (verdict.outcome !== "admitted") return note(journal, label, verdict);
   await owners.enter();
+  // An older program takes what lies in `new` for its own, and cannot read a report without a destination.
+  const from = { state: destination === null ? "unaddressed" : "new", label } as const;
   return orDiscard(journal, label, async () => {
-    const record = await writeEntry(journal.disk, entryPath(journal.root, "new", label), made, { copy });
-    const claimed = { ...label, bytes: entryBytes(record, 0) };
-    const final = await admitWritten(journal, label, { state: "claimed", label: claimed }, options);
+    const record = await writeEntry(journal.disk, entryPath(journal.root, from.state, label), made, { copy });
+    const whole = { ...label, bytes: entryBytes(record, 0) };
+    const to =
+      destination === null
+        ? ({ state: "unaddressed", label: { ...whole, mark: NOBODY } } as const)
+        : ({ state: "claimed", label: whole } as const);
+    const final = await admitWritten(journal, from, to, options);
+    if (final.outcome === "admitted" && destination === null) return { outcome: "unaddressed", id };
     if (final.outcome === "admitted")
-      return { outcome: "kept", claimed: await ClaimedReport.open(journal, claimed) };
+      return { outcome: "kept", claimed: await ClaimedReport.open(journal, whole) };
     await discard(journal, label.id);
     return note(journal, label, final);
   });
@@ -121,12 +141,12 @@ export async function adoptEntry(
   return orDiscard(journal, label, async () => {
     await journal.disk.makeDirectory(path);
     const record = await fill(path);
-    const known = await listEntries(journal, ["pending", "claimed", "done", "abandoned"]);
+    const known = await listEntries(journal, ["unaddressed", "pending", "claimed", "done", "abandoned"]);
     if (known.some((entry) => entry.label.id === record.id))
       throw new CerError("CER_USAGE", `Report ${record.id} is in the journal already.`);
     const to = { ...labelOf(record, formatTime(0)), bytes: entryBytes(record, 0) };
     const forced = { admission: null, copy: true, dropOldest: false };
-    await admitWritten(journal, label, { state: "pending", label: to }, forced);
+    await admitWritten(journal, { state: "new", label }, { state: "pending", label: to }, forced);
     return { state: "pending", label: to, createdAt: record.createdAt };
   });
 }
@@ -143,7 +163,7 @@ async function orDiscard<T>(journal: JournalContext, { id }: Label, write: () =>
 
 async function discard(journal: JournalContext, id: string): Promise<void> {
   try {
-    for (const entry of await listEntries(journal, ["new", "claimed"]))
+    for (const entry of await listEntries(journal, ["new", "unaddressed", "claimed"]))
       if (entry.label.id === id && entry.label.mark === journal.owners.token)
         await deleteEntry(journal, entry);
   } catch (error) {
@@ -166,7 +186,7 @@ async function judge(
   label: Label,
   { admission, dropOldest }: AddOptions,
 ): Promise<Judgement> {
-  const listed = await listEntries(journal);
+  const listed = (await listEntries(journal)).filter((entry) => !isInWork(entry));
   const verdict: AdmissionResult =
     admission === null ? { outcome: "admitted" } : admit(listed, label, journal.now(), admission);
   const room = planRoom(listed, label.bytes, journal.now(), journal.limits, { dropOldest });
@@ -183,7 +203,7 @@ async function judge(
 /** The one step that makes a written entry count, taken by one process at a time. */
 async function admitWritten(
   journal: JournalContext,
-  from: Label,
+  from: { readonly state: State; readonly label: Label },
   to: { readonly state: State; readonly label: Label },
   options: AddOptions,
 ): Promise<AdmissionResult> {
@@ -193,8 +213,8 @@ async function admitWritten(
     const { verdict, room } = await judge(journal, to.label, options);
     if (verdict.outcome !== "admitted" || !room.fits) return verdict;
     await makeRoom(journal, room);
-    await moveEntry(journal, { state: "new", label: from }, to);
-    await syncStates(journal, to.state, "new");
+    await moveEntry(journal, from, to);
+    await syncStates(journal, to.state, from.state);
     return verdict;
   } finally {
     await release();
@@ -236,6 +256,57 @@ function labelOf(
 ): Label {
   const signature = eventSignature(event).slice(0, 8);
   return { id, bytes: 0, identity: identity.slice(0, 16), signature, mark };
+}
+
+/** Where it goes, as an event's identity has it; empty while no server is set. */
+function addressOf(destination: Destination | null): string {
+  if (destination === null) return "";
+  const { origin, path } = destination;
+  return `${origin.scheme}://${origin.host}:${origin.port}${path}`;
+}
+
+/**
+ * Gives the reports that wait for a server the one that is set now; from then on they wait like any other, due at once.
+ * @returns how many there were
+ * @throws the system's errors
+ */
+export async function addressWaiting(journal: JournalContext, destination: Destination): Promise<number> {
+  let addressed = 0;
+  for (const entry of await listEntries(journal, ["unaddressed"])) {
+    if (isInWork(entry)) continue;
+    try {
+      if (await address(journal, entry.label, destination)) addressed++;
+    } catch (error) {
+      if (systemCode(error) === null) throw error;
+      journal.warn(`Report ${entry.label.id} could not be given its server (${systemCode(error)}).`);
+    }
+  }
+  return addressed;
+}
+
+async function address(journal: JournalContext, waiting: Label, destination: Destination): Promise<boolean> {
+  const { disk, root, owners } = journal;
+  await owners.enter();
+  const mine = { state: "unaddressed", label: { ...waiting, mark: owners.token } } as const;
+  if (!(await moveEntry(journal, { state: "unaddressed", label: waiting }, mine))) return false;
+  const path = entryPath(root, mine.state, mine.label);
+  try {
+    const { record } = await readEntry(disk, path, waiting.id);
+    const { event, timeGiven } = record;
+    const identity = eventIdentity(event, { to: addressOf(destination), timeGiven });
+    await writeWhole(disk, path, "entry.json", encodeEntry({ ...record, destination, identity }));
+    const label = { ...mine.label, identity: identity.slice(0, 16), mark: formatTime(0) };
+    await moveEntry(journal, mine, { state: "pending", label });
+    await syncStates(journal, "pending", mine.state);
+    return true;
+  } catch (error) {
+    if (error instanceof CerError && error.code === "CER_DAMAGED") {
+      await setEntryAside(journal, mine.state, mine.label, error.message);
+      return false;
+    }
+    await moveEntry(journal, mine, { state: "unaddressed", label: waiting }).catch(() => false);
+    throw error;
+  }
 }
 
 function randomName(): string {

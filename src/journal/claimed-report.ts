@@ -4,6 +4,7 @@
  * operation says so instead of writing.
  */
 
+import type { Destination } from "../config/destination.ts";
 import { CerError } from "../errors.ts";
 import { type Disk, removeTree, systemCode, unlessMissing, writeWhole } from "./disk/disk.ts";
 import { type AttachmentNow, attachmentPath, checkAttachment } from "./entry/attachment.ts";
@@ -39,6 +40,7 @@ type Settlement =
 export class ClaimedReport implements ReportStore {
   readonly id: string;
   readonly record: EntryRecord;
+  readonly destination: Destination;
   /** For each of the event's files: how it was kept, and whether it still is as it was. */
   readonly attachments: readonly ClaimedAttachment[];
   /** Where the bytes of the event's files lie, in their order. */
@@ -54,9 +56,10 @@ export class ClaimedReport implements ReportStore {
   #progress: Progress;
 
   private constructor(journal: JournalContext, label: Label, contents: Contents) {
-    const { record, level1, attachments, answer, archive, progress } = contents;
+    const { record, destination, level1, attachments, answer, archive, progress } = contents;
     this.id = label.id;
     this.record = record;
+    this.destination = destination;
     this.attachments = attachments;
     this.stored = attachments.map(({ path }) => path);
     this.level1 = level1;
@@ -70,7 +73,8 @@ export class ClaimedReport implements ReportStore {
 
   /**
    * Opens an entry that lies in `claimed` under this process's token.
-   * @throws CerError CER_DAMAGED when its record, its level 1 bytes or the kept answer is damaged
+   * @throws CerError CER_DAMAGED when its record, its level 1 bytes or the kept answer is damaged; CER_NO_SERVER when
+   *   it has no destination yet
    */
   static async open(journal: JournalContext, label: Label): Promise<ClaimedReport> {
     return new ClaimedReport(journal, label, await readContents(journal, label));
@@ -190,6 +194,7 @@ type ClaimedAttachment = Attachment & AttachmentNow;
 
 type Contents = {
   readonly record: EntryRecord;
+  readonly destination: Destination;
   readonly level1: Buffer;
   readonly attachments: readonly ClaimedAttachment[];
   readonly answer: Answer | null;
@@ -201,6 +206,9 @@ async function readContents(store: Store, label: Label): Promise<Contents> {
   const { disk, root } = store;
   const path = entryPath(root, "claimed", label);
   const { record, level1 } = await readEntry(disk, path, label.id);
+  const { destination } = record;
+  if (destination === null)
+    throw new CerError("CER_NO_SERVER", `Report ${label.id} waits for a server to be set.`);
   const attachments: ClaimedAttachment[] = [];
   for (const [index, attachment] of record.attachments.entries())
     attachments.push({
@@ -210,6 +218,7 @@ async function readContents(store: Store, label: Label): Promise<Contents> {
   const spare = <T>(reading: Promise<T | null>) => orSpared(reading, store, label);
   return {
     record,
+    destination,
     level1,
     attachments,
     // A damaged answer is not a missing one: POSTing again would count the report twice.

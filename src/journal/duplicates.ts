@@ -78,7 +78,7 @@ export function admit(
     .filter(({ deliveredAt }) => isWithin(deliveredAt, now, window))
     .sort((a, b) => b.deliveredAt - a.deliveredAt)[0];
   if (delivered !== undefined) return { outcome: "duplicate", ...delivered };
-  const waiting = same.find(({ state }) => state === "pending" || state === "claimed");
+  const waiting = same.find(({ state }) => WAITING.has(state));
   if (waiting !== undefined) return { outcome: "duplicate", of: waiting.label.id, deliveredAt: null };
   const times = listed
     .filter(({ state, label }) => COUNTED.has(state) && label.signature === labelled.signature)
@@ -87,7 +87,8 @@ export function admit(
   return until === null ? { outcome: "admitted" } : { outcome: "suppressed", until };
 }
 
-const COUNTED: ReadonlySet<string> = new Set(["pending", "claimed", "done", "abandoned"]);
+const WAITING: ReadonlySet<string> = new Set(["unaddressed", "pending", "claimed"]);
+const COUNTED: ReadonlySet<string> = new Set([...WAITING, "done", "abandoned"]);
 
 function isWithin(time: number, now: number, span: number): boolean {
   return now - time < span && time - now < CLOCK_TOLERANCE;

@@ -4,8 +4,16 @@
  * and end with their owner (disk/owner.ts); what an entry holds is entry/'s business, what gives way limits.ts's.
  */
 
+import type { Destination } from "../config/destination.ts";
 import { asCerError, CerError } from "../errors.ts";
-import { type Added, type AddOptions, adoptEntry, keepReport, type NewReport } from "./admission.ts";
+import {
+  type Added,
+  type AddOptions,
+  addressWaiting,
+  adoptEntry,
+  keepReport,
+  type NewReport,
+} from "./admission.ts";
 import { ClaimedReport, finishDone, isDelivered, unavailable } from "./claimed-report.ts";
 import { type Disk, systemCode, unlessMissing } from "./disk/disk.ts";
 import { openOwners, type Processes } from "./disk/owner.ts";
@@ -17,6 +25,7 @@ import {
   isDue,
   type Label,
   type Listed,
+  NOBODY,
   parseTime,
   type State,
   statePath,
@@ -72,6 +81,15 @@ export class Journal {
    */
   async add(report: NewReport, options: AddOptions): Promise<Added> {
     return keepReport(this.#context, report, options);
+  }
+
+  /**
+   * Gives the reports that wait for a server the one that is set now.
+   * @returns how many there were
+   * @throws CerError CER_JOURNAL_UNAVAILABLE
+   */
+  async address(destination: Destination): Promise<number> {
+    return this.#guard(() => addressWaiting(this.#context, destination));
   }
 
   /** How often a report (by identity) or a kind (by signature) was held back, as long as that is remembered. */
@@ -157,7 +175,13 @@ export class Journal {
       return await ClaimedReport.open(this.#context, label);
     } catch (error) {
       const problem = systemCode(error) ?? asCerError(error).message;
-      if (systemCode(error) === null && asCerError(error).code !== "CER_DAMAGED") throw error;
+      const code = systemCode(error) === null ? asCerError(error).code : "CER_DAMAGED";
+      if (code === "CER_NO_SERVER") {
+        const waiting = { state: "unaddressed", label: { ...label, mark: NOBODY } } as const;
+        await moveEntry(this.#context, { state: "claimed", label }, waiting);
+        return null;
+      }
+      if (code !== "CER_DAMAGED") throw error;
       await setEntryAside(this.#context, "claimed", label, problem);
       return null;
     }
@@ -185,17 +209,17 @@ export class Journal {
   }
 
   /**
-   * Makes a waiting or given-up report due at once, its bounds counted anew.
+   * Makes a waiting or given-up report due at once, its bounds counted anew; one without a server as soon as one is set.
    * @throws CerError CER_NO_ENTRY, CER_ENTRY_BUSY, CER_JOURNAL_UNAVAILABLE
    */
   async retry(word: string): Promise<Listed> {
     const entry = await this.find(word);
     if (entry.state === "done")
       throw new CerError("CER_NO_ENTRY", `Report ${entry.label.id} was delivered already.`);
+    if (entry.state === "unaddressed") return entry;
     const mine = { state: "claimed", label: { ...entry.label, mark: this.#context.owners.token } } as const;
-    const waiting = { ...entry, state: "pending", label: { ...entry.label, mark: formatTime(0) } } as const;
     const { disk } = this.#context;
-    await this.#guard(async () => {
+    return this.#guard(async () => {
       await this.#context.owners.enter();
       if (entry.state === "claimed" || !(await moveEntry(this.#context, entry, mine))) throw busy(entry);
       const path = entryPath(this.directory, mine.state, mine.label);
@@ -205,9 +229,12 @@ export class Journal {
         countedFrom: this.#context.now(),
         reason: null,
       });
+      const record = await readDocument(disk, path, "entry.json", parseEntry).catch(() => null);
+      const to = record?.destination === null ? WITHOUT_SERVER : DUE;
+      const waiting = { ...entry, state: to.state, label: { ...entry.label, mark: to.mark } };
       await moveEntry(this.#context, mine, waiting);
+      return waiting;
     });
-    return waiting;
   }
 
   /**
@@ -263,7 +290,10 @@ export class Journal {
 }
 
 /** States a person sees. */
-const SHOWN_STATES: readonly State[] = ["pending", "claimed", "done", "abandoned"];
+const SHOWN_STATES: readonly State[] = ["unaddressed", "pending", "claimed", "done", "abandoned"];
+
+const WITHOUT_SERVER = { state: "unaddressed", mark: NOBODY } as const;
+const DUE = { state: "pending", mark: formatTime(0) } as const;
 
 /** Bytes of notes of repeats that are counted. */
 const MAX_REPEATS = 16 * 1024 * 1024;

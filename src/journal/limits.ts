@@ -22,6 +22,9 @@ export const LIMITS: Limits = {
   keepReceipts: 7 * DAY,
 };
 
+/** Waiting, and in nobody's hands. */
+const GIVABLE: ReadonlySet<string> = new Set(["unaddressed", "pending"]);
+
 /** Bytes a receipt is counted as. */
 const RECEIPT_SIZE = 4096;
 
@@ -44,8 +47,8 @@ export function planRoom(
 ): Room {
   if (bytes > limits.maxBytes)
     return { fits: false, why: `it is ${bytes} bytes, more than the journal's ${limits.maxBytes} in all` };
-  const waiting = listed.filter(({ state }) => state === "pending" || state === "claimed");
-  const givable = oldestFirst(waiting.filter(({ state }) => state === "pending"));
+  const waiting = listed.filter(({ state }) => state === "claimed" || GIVABLE.has(state));
+  const givable = oldestFirst(waiting.filter(({ state }) => GIVABLE.has(state)));
   const giveUp = givable.filter(({ createdAt }) => now - createdAt > limits.maxAge);
   const surplus = waiting.length - giveUp.length + 1 - limits.maxEntries;
   const young = givable.filter((entry) => !giveUp.includes(entry));

@@ -14,8 +14,10 @@ import { entryBytes, readDocument, readEntry, writeProgress } from "./entry/entr
 import {
   entryPath,
   formatTime,
+  isInWork,
   type Label,
   type Listed,
+  NOBODY,
   parseId,
   parseLabel,
   STATES,
@@ -50,6 +52,7 @@ export async function prune(journal: JournalContext): Promise<Pruned> {
   const steps: Step[] = [
     setForeignAside,
     recoverNew,
+    recoverUnaddressed,
     recoverClaimed,
     giveUpOld,
     stripDone,
@@ -105,6 +108,7 @@ async function forDead(
 ): Promise<void> {
   const isDead = new Map<string, boolean>();
   await forEach(journal, state, async ({ label }) => {
+    if (label.mark === NOBODY) return;
     const known = isDead.get(label.mark) ?? !(await journal.owners.isAlive(label.mark));
     isDead.set(label.mark, known);
     if (!known) return;
@@ -118,27 +122,44 @@ async function forDead(
 async function recoverNew(journal: JournalContext, pruned: Pruned): Promise<void> {
   await forDead(journal, "new", async (label) => {
     try {
-      const bytes = await checkWhole(journal, label);
+      const bytes = await checkWhole(journal, "new", label);
       await wait(journal, "new", label, bytes, pruned);
     } catch (error) {
-      const problem =
-        systemCode(error) === null ? asCerError(error).message : `it cannot be read (${systemCode(error)}).`;
-      await setEntryAside(journal, "new", label, problem);
+      await setEntryAside(journal, "new", label, problemOf(error));
+    }
+  });
+}
+
+function problemOf(error: unknown): string {
+  return systemCode(error) === null ? asCerError(error).message : `it cannot be read (${systemCode(error)}).`;
+}
+
+/** What a dead process was writing, or giving its server, waits for one again. */
+async function recoverUnaddressed(journal: JournalContext, pruned: Pruned): Promise<void> {
+  const known = await listEntries(journal, ["unaddressed"]);
+  if (!known.some(isInWork)) return;
+  await forDead(journal, "unaddressed", async (label) => {
+    try {
+      const bytes = await checkWhole(journal, "unaddressed", label);
+      const waiting = { state: "unaddressed", label: { ...label, bytes, mark: NOBODY } } as const;
+      if (await moveEntry(journal, { state: "unaddressed", label }, waiting)) pruned.recovered.push(label.id);
+    } catch (error) {
+      await setEntryAside(journal, "unaddressed", label, problemOf(error));
     }
   });
 }
 
 /** @returns its bytes @throws CerError CER_DAMAGED when its process ended too early, or the report is there already */
-async function checkWhole(store: Store, label: Label): Promise<number> {
-  const path = entryPath(store.root, "new", label);
+async function checkWhole(store: Store, state: State, label: Label): Promise<number> {
+  const path = entryPath(store.root, state, label);
   const { record } = await readEntry(store.disk, path, label.id);
   for (const [index, attachment] of record.attachments.entries()) {
     const { state } = await checkAttachment(store.disk, attachment, attachmentPath(path, index));
     if (state !== "as kept" && attachment.how === "copied")
       throw new CerError("CER_DAMAGED", `files/${index} is not what was written.`);
   }
-  const others = await listEntries(store, ["pending", "claimed", "done"]);
-  const twin = others.find((other) => other.label.identity === label.identity);
+  const others = await listEntries(store, ["unaddressed", "pending", "claimed", "done"]);
+  const twin = others.find(({ label: other }) => other.identity === label.identity && other.id !== label.id);
   if (twin === undefined) return entryBytes(record, 0);
   throw new CerError(
     "CER_DAMAGED",
@@ -222,7 +243,7 @@ async function removeOldRepeats(journal: JournalContext): Promise<void> {
 
 async function forgetDeadOwners(journal: JournalContext): Promise<void> {
   const directory = statePath(journal.root, "owners");
-  const held = await listEntries(journal, ["new", "claimed"]);
+  const held = await listEntries(journal, ["new", "unaddressed", "claimed"]);
   for (const token of await knownOwners(journal.disk, directory)) {
     const isHolding = held.some(({ label }) => label.mark === token);
     if (!isHolding && !(await journal.owners.isAlive(token)))

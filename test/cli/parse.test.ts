@@ -9,18 +9,32 @@ function parse(...args: string[]): Command {
 }
 
 const FLAGS: SubmitCommand["flags"] = {
-  machine: {},
-  user: {},
-  application: {},
-  secondaryParameters: [],
-  attach: [],
+  reportType: null,
+  eventTime: null,
+  lcid: null,
+  eventType: null,
+  friendlyEventName: null,
+  eventDescription: null,
+  appName: null,
+  appPath: null,
+  appCompany: null,
+  machineName: null,
+  os: null,
+  oem: null,
+  user: null,
+  parameters: [],
+  secondary: [],
+  files: [],
+  minidumps: [],
+  heapdumps: [],
+  documents: [],
 };
 
 const SUBMIT: SubmitCommand = {
   name: "submit",
   event: null,
   flags: FLAGS,
-  truncate: false,
+  strict: false,
   target: { config: null, settings: {} },
   times: { idleTimeout: 30_000, maxTime: null },
   archive: { format: "cab", compression: null, splitLarge: false },
@@ -39,56 +53,25 @@ test("cer submit: every flag, alone and in company", () => {
     ["event.json", { event: "event.json" }],
     ["-", { event: "-" }],
     ["-- -x", { event: "-x" }],
-    ["--report-type 4", flags({ reportType: 4 })],
-    ["--report-type applicationhang", flags({ reportType: 3 })],
+    ["--report-type 4", flags({ reportType: "4" })],
+    ["--report-type applicationhang", flags({ reportType: "applicationhang" })],
     ["--event-type APPCRASH", flags({ eventType: "APPCRASH" })],
     ["--event-type=-x", flags({ eventType: "-x" })],
     ["--event-type -x", flags({ eventType: "-x" })],
     ["--event-type=", flags({ eventType: "" })],
     ["--friendly-name F --description D", flags({ friendlyEventName: "F", eventDescription: "D" })],
-    ["--event-time 2008-03-11T07:01:59Z", flags({ eventTime: 128496925190000000n })],
-    [
-      "--app-name a --app-path b --app-company c",
-      flags({ application: { name: "a", path: "b", company: "c" } }),
-    ],
+    ["--event-time 2008-03-11T07:01:59Z", flags({ eventTime: "2008-03-11T07:01:59Z" })],
+    ["--app-name a --app-path b --app-company c", flags({ appName: "a", appPath: "b", appCompany: "c" })],
     [
       "--machine-name a --os b --lcid 1033 --oem c",
-      flags({ machine: { name: "a", os: "b", lcid: 1033, oem: "c" } }),
+      flags({ machineName: "a", os: "b", lcid: "1033", oem: "c" }),
     ],
-    ["--user u", flags({ user: { name: "u" } })],
-    [
-      "-p a=1 --param b --param==c -p d= -p e=f=g",
-      flags({
-        parameters: [
-          { id: 0, name: "a", value: "1" },
-          { id: 1, name: null, value: "b" },
-          { id: 2, name: null, value: "c" },
-          { id: 3, name: "d", value: "" },
-          { id: 4, name: "e", value: "f=g" },
-        ],
-      }),
-    ],
-    [
-      "--secondary a=1 --secondary b==2 --secondary c=",
-      flags({
-        secondaryParameters: [
-          { name: "a", value: "1" },
-          { name: "b", value: "=2" },
-          { name: "c", value: "" },
-        ],
-      }),
-    ],
+    ["--user u", flags({ user: "u" })],
+    ["-p a=1 --param b --param==c -p d= -p e=f=g", flags({ parameters: ["a=1", "b", "=c", "d=", "e=f=g"] })],
+    ["--secondary a=1 --secondary b==2 --secondary c=", flags({ secondary: ["a=1", "b==2", "c="] })],
     [
       "--file a --file b --minidump c --heapdump d --document e",
-      flags({
-        attach: [
-          { path: "c", type: 2 },
-          { path: "d", type: 3 },
-          { path: "e", type: 4 },
-          { path: "a", type: 5 },
-          { path: "b", type: 5 },
-        ],
-      }),
+      flags({ files: ["a", "b"], minidumps: ["c"], heapdumps: ["d"], documents: ["e"] }),
     ],
     [
       "--server h --port 80 --https --path /x --config c.json",
@@ -104,7 +87,7 @@ test("cer submit: every flag, alone and in company", () => {
       { archive: { format: "tar", compression: 9, splitLarge: true } },
     ],
     ["--compression 0", { archive: { format: "cab", compression: 0, splitLarge: false } }],
-    ["--truncate", { truncate: true }],
+    ["--strict --truncate", { strict: true }],
     ["--journal j --retries 10", settings({ journal: "j", retries: 10 })],
     [
       "--no-copy --drop-oldest --force --no-flush --receipt r.json",
@@ -113,7 +96,7 @@ test("cer submit: every flag, alone and in company", () => {
     ["--dry-run", { dryRun: { out: null } }],
     ["--out d --dry-run", { dryRun: { out: "d" } }],
     ["--json -q -v --no-color", { output: { json: true, quiet: true, verbose: true, color: false } }],
-    ["e.json --user a --user b", { event: "e.json", ...flags({ user: { name: "b" } }) }],
+    ["e.json --user a --user b", { event: "e.json", ...flags({ user: "b" }) }],
   ];
   for (const [args, expected] of cases)
     assert.deepEqual(parse("submit", ...args.split(" ").filter(Boolean)), { ...SUBMIT, ...expected }, args);
@@ -233,14 +216,6 @@ test("a usage error says what is wrong and where the help is", async () => {
 
 test("a flag's value that it cannot take is named with what it takes", async () => {
   const cases: [args: string, option: string, word: string, takes: string][] = [
-    ...["de", "0", "4294967296", "-1"].map((word): [string, string, string, string] => [
-      `--lcid ${word}`,
-      "--lcid",
-      word,
-      "It takes a number, 1033 for example.",
-    ]),
-    ["--secondary a", "--secondary", "a", "It takes NAME=VALUE."],
-    ["--secondary =a", "--secondary", "=a", "It takes NAME=VALUE."],
     ...["0", "1m", "-1", "86401", "1e3", "."].map((word): [string, string, string, string] => [
       `--timeout ${word}`,
       "--timeout",
@@ -269,19 +244,4 @@ test("a flag's value that is wrong in itself has its own complaint", async () =>
   });
   assert.deepEqual(await complaintOf(() => parse("submit", "--port", "0")), port("0"));
   assert.deepEqual(await complaintOf(() => parse("serve", "--port", "65536")), port("65536"));
-  assert.deepEqual(await complaintOf(() => parse("submit", "--event-time", "now")), {
-    code: "CER_EVENT_INVALID",
-    message: '--event-time is "now": it is neither.',
-    hint: 'It takes a FILETIME as a decimal string ("128497001160460289") or an ISO 8601 time ("2008-03-11T07:01:59Z").',
-  });
-  assert.deepEqual(await complaintOf(() => parse("submit", "--report-type", "9")), {
-    code: "CER_EVENT_INVALID",
-    message: '--report-type is "9".',
-    hint: "It takes a number from 0 to 4 or one of NonCritical, Critical, ApplicationCrash, ApplicationHang, Kernel.",
-  });
-  assert.deepEqual(await complaintOf(() => parse("submit", ...Array(11).fill("-pa"))), {
-    code: "CER_EVENT_INVALID",
-    message: "There are 11 parameters, the bound is 10.",
-    hint: "Further values go into --secondary NAME=VALUE.",
-  });
 });

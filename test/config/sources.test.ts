@@ -4,10 +4,16 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import fc from "fast-check";
-import { type Destination, resolveDestination } from "../../src/config/destination.ts";
+import {
+  type Destination,
+  findTarget,
+  resolveDestination as resolveWith,
+} from "../../src/config/destination.ts";
 import { proxyFor } from "../../src/config/proxy.ts";
 import { parsePort, type Settings, type Source } from "../../src/config/settings.ts";
 import { configFiles, readSources } from "../../src/config/sources.ts";
+import { resolveTerms } from "../../src/config/terms.ts";
+import { Leniency } from "../../src/errors.ts";
 import { formatUrl, type Origin } from "../../src/wire/exchange.ts";
 import { complaintOf } from "../support/thrown-error.ts";
 
@@ -19,6 +25,12 @@ const NAMES = ["the command line", "the environment", "user.json", "machine.json
 /** The sources in their order, as far as they speak. */
 function sources(...settings: (Settings | null)[]): Source[] {
   return settings.flatMap((one, at) => (one === null ? [] : [{ name: NAMES[at] ?? "", settings: one }]));
+}
+
+const strict = () => new Leniency({ isStrict: true });
+
+function resolveDestination(sources: readonly Source[]): Destination {
+  return resolveWith(sources, strict());
 }
 
 function urlOf({ origin, path }: Destination): string {
@@ -110,7 +122,6 @@ test("hosts, addresses and prefixes", () => {
 
 test("a server that cannot be used is refused with the reason and the form to write", async () => {
   const cases: [server: string, why: string][] = [
-    ["", "names no host"],
     ["http://", "names no host"],
     ["http:///x", "names no host"],
     [":80", "names no host"],
@@ -124,7 +135,6 @@ test("a server that cannot be used is refused with the reason and the form to wr
     ["ftp://h", "has the scheme ftp, not http or https"],
     ["file:///etc/passwd", "has the scheme file, not http or https"],
     ["h/prefix", "has a path but no http:// or https://"],
-    ["http://user:secret@h", "holds a user name or password"],
     ["http://h/?x", "holds more than a path after the host"],
     ["http://h#x", "holds more than a path after the host"],
     ["http://h\\x", "holds more than a path after the host"],
@@ -178,7 +188,10 @@ test("any text as a server is refused, or becomes an address that the network la
       try {
         destination = resolveDestination(sources({ server: pieces.join("") }));
       } catch (thrown) {
-        assert.equal((thrown as { code: string }).code, "CER_BAD_SERVER");
+        assert.match(
+          (thrown as { code: string }).code,
+          pieces.length === 0 ? /^CER_NO_SERVER$/ : /^CER_BAD_SERVER$/,
+        );
         return;
       }
       assert.ok(URL.canParse(formatUrl(destination.origin, "")));
@@ -226,8 +239,14 @@ async function homeWith(text: string | Buffer | null) {
   return { home, file };
 }
 
-async function read(home: string, env: NodeJS.ProcessEnv = {}, configFile: string | null = null) {
-  return readSources({ settings: { server: "flag" }, config: configFile }, { platform: "linux", env, home });
+async function read(
+  home: string | null,
+  env: NodeJS.ProcessEnv = {},
+  configFile: string | null = null,
+  leniency = strict(),
+) {
+  const flags = { settings: { server: "flag" }, config: configFile };
+  return readSources(flags, { platform: "linux", env, home }, leniency);
 }
 
 test("flags, environment and the user's file are read in this order", async () => {
@@ -283,6 +302,35 @@ test("CER_HTTPS and CER_PORT take what they can be", async () => {
   });
 });
 
+test("without --strict a user name and a password in a server's address are dropped, told, and never shown", () => {
+  for (const [server, url] of [
+    ["http://user:secret@h", "http://h:1273/stage2.htm"],
+    ["user:se@cret@h:80", "http://h:80/stage2.htm"],
+    ["https://secret@[::1]:8/p", "https://[::1]:8/p/stage2.htm"],
+  ] as const) {
+    const leniency = new Leniency({ isStrict: false });
+    assert.equal(urlOf(resolveWith(sources({ server }), leniency)), url);
+    const bare = server.replace(/^((?:https?:\/\/)?).*@/, "$1");
+    assert.deepEqual(leniency.warnings, [
+      `The server "${bare}" (the command line) was given with a user name or password. They are not used, and not kept.`,
+    ]);
+  }
+});
+
+test("without --strict no server, and one that is no address, are a reason to wait", async () => {
+  const lenient = () => new Leniency({ isStrict: false });
+  const codeOf = (found: Source[]) => findTarget(found, lenient()).noServer?.code ?? null;
+  assert.equal(codeOf([]), "CER_NO_SERVER");
+  assert.equal(codeOf(sources({ server: "" })), "CER_NO_SERVER");
+  assert.equal(codeOf(sources({ server: "ftp://h" })), "CER_BAD_SERVER");
+  assert.equal(codeOf(sources({ server: "h:1", port: 2 })), "CER_BAD_SERVER");
+  const { home } = await homeWith(null);
+  const port = await read(home, { CER_PORT: "x" }, null, lenient());
+  assert.equal(codeOf(port), "CER_BAD_SERVER");
+  assert.equal(codeOf([{ name: "flag", settings: { server: "h", port: 7 } }, ...port]), null);
+  assert.equal(codeOf(await read(home, { CER_HTTPS: "maybe" }, null, lenient())), "CER_CONFIG");
+});
+
 const NO_LEVEL2 = "To send nothing at all use --no-level2.";
 const SIZE_FORM = "Write bytes, or a number with KiB, MiB or GiB.";
 
@@ -317,6 +365,62 @@ test("a configuration file with a mistake is refused with its place, even where 
   assert.match(hint ?? "", /^Did you mean "server"\? Known here: server, port, /);
 });
 
+/** What the sources agree to, where the command line agrees to all. */
+function consentOf(found: readonly Source[]): [string, string] {
+  const archive = { format: "cab", compression: null, splitLarge: false } as const;
+  const [flags, ...rest] = found;
+  const generous = { name: "the command line", settings: { ...flags?.settings, consent: "all" } };
+  const { policy, consentFrom } = resolveTerms([generous, ...rest], archive);
+  return [policy.consent, consentFrom];
+}
+
+test("A5: without --strict a file that cannot be reached is passed over and told", async () => {
+  const { home, file } = await homeWith(null);
+  await mkdir(file, { recursive: true });
+  const leniency = new Leniency({ isStrict: false });
+  const found = await read(home, {}, null, leniency);
+  assert.deepEqual(found.slice(2), []);
+  assert.deepEqual(leniency.warnings, [
+    `The configuration file ${file} cannot be read (EISDIR). It is passed over.`,
+  ]);
+  assert.deepEqual(consentOf(found), ["all", "the command line"]);
+  assert.deepEqual((await read(null)).slice(2), []);
+});
+
+test("without --strict a file with a mistake is used for the server, and nothing but the report is agreed to", async () => {
+  const cases: [text: string, settings: Settings, badKey?: "port"][] = [
+    ["{ server: 1", {}],
+    ["[]", {}],
+    [
+      '{"server":"h","port":8,"path":"/p","journal":"/j","consent":"all","sever":1}',
+      { server: "h", port: 8, path: "/p", journal: "/j" },
+    ],
+    ['{"server":"h","consent":"everything"}', { server: "h" }],
+    ['{"server":"h","deny":{"GetFile":["no path"]}}', { server: "h" }],
+    ['{"server":"h","port":"80"}', { server: "h" }, "port"],
+  ];
+  for (const [text, settings, badKey] of cases) {
+    const { home, file } = await homeWith(text);
+    const leniency = new Leniency({ isStrict: false });
+    const found = await read(home, {}, null, leniency);
+    const user = found[2];
+    assert.deepEqual([user?.name, user?.settings, user?.forbidsUnknown], [file, settings, true], text);
+    assert.equal(user?.bad?.port?.code, badKey === undefined ? undefined : "CER_BAD_SERVER", text);
+    assert.equal(leniency.warnings.length, 1, text);
+    assert.match(leniency.warnings[0] ?? "", /nothing but the report itself is sent\.$/);
+    assert.deepEqual(consentOf(found), ["parameters", file], text);
+  }
+});
+
+test("a consent in the environment that is none agrees to nothing but the report", async () => {
+  const { home } = await homeWith(null);
+  const leniency = new Leniency({ isStrict: false });
+  const found = await read(home, { CER_CONSENT: "everything" }, null, leniency);
+  assert.deepEqual(consentOf(found), ["parameters", "the environment"]);
+  assert.equal(leniency.warnings.length, 1);
+  assert.equal((await complaintOf(() => read(home, { CER_CONSENT: "everything" }))).code, "CER_CONFIG");
+});
+
 const HTTP: Origin = { scheme: "http", host: "cer.corp.example", port: 1273 };
 const HTTPS: Origin = { ...HTTP, scheme: "https" };
 
@@ -334,7 +438,8 @@ test("the proxy is the one for the scheme, then the one for all, in either case"
     [HTTP, { http_proxy: "", HTTP_PROXY: "http://q" }, "http://q"],
     [HTTP, { http_proxy: "http://u:pw@p:1" }, "http://u:pw@p:1"],
   ];
-  for (const [origin, env, proxy] of cases) assert.equal(proxyFor(origin, env), proxy);
+  for (const [origin, env, proxy] of cases)
+    assert.deepEqual(proxyFor(origin, env), { address: proxy, passedOver: [] });
 });
 
 test("NO_PROXY exempts hosts and their subdomains", () => {
@@ -366,17 +471,37 @@ test("NO_PROXY exempts hosts and their subdomains", () => {
   for (const [origin, noProxy, exempt] of cases)
     for (const name of ["NO_PROXY", "no_proxy"])
       assert.equal(
-        proxyFor(origin, { http_proxy: "http://p", [name]: noProxy }),
+        proxyFor(origin, { http_proxy: "http://p", [name]: noProxy }).address,
         exempt ? null : "http://p",
         `${origin.host}: ${noProxy}`,
       );
 });
 
-test("a proxy that is no http proxy is refused without repeating its password", async () => {
-  for (const proxy of ["socks5://u:secret@p:1080", "http://", "http://p:99999"])
-    assert.deepEqual(await complaintOf(() => proxyFor(HTTP, { http_proxy: proxy })), {
-      code: "CER_CONFIG",
-      message: "The proxy's address in the environment is not an http or https address.",
-      hint: "Look at http_proxy, HTTP_PROXY, all_proxy, ALL_PROXY.",
-    });
+test("A6: a proxy that is no http proxy is passed over, and named without its password", () => {
+  const cases: [env: NodeJS.ProcessEnv, address: string | null, ...passedOver: string[]][] = [
+    [
+      { http_proxy: "socks5://u:secret@p:1080" },
+      null,
+      "The variable http_proxy holds a socks5 proxy, which cer cannot use; it is passed over.",
+    ],
+    [
+      { all_proxy: "socks://p", HTTP_PROXY: "http://u:p#secret@p" },
+      null,
+      "The variable HTTP_PROXY holds no address of a proxy; it is passed over.",
+      "The variable all_proxy holds a socks proxy, which cer cannot use; it is passed over.",
+    ],
+    [
+      { http_proxy: "http://p:99999" },
+      null,
+      "The variable http_proxy holds no address of a proxy; it is passed over.",
+    ],
+    [
+      { http_proxy: "socks5h://p", ALL_PROXY: "http://q:3128" },
+      "http://q:3128",
+      "The variable http_proxy holds a socks5h proxy, which cer cannot use; it is passed over.",
+    ],
+    [{ http_proxy: "socks5://p", NO_PROXY: "corp.example" }, null],
+  ];
+  for (const [env, address, ...passedOver] of cases)
+    assert.deepEqual(proxyFor(HTTP, env), { address, passedOver });
 });

@@ -382,7 +382,13 @@ for (const isKept of [false, true])
         const options = { context: test.context, idleTimeout: 5000, until: null, retries: 1 };
         const journal = await test.openJournal();
         const { outcome } = isKept
-          ? await keepAndDeliver(report, journal, FORCED, options)
+          ? await keepAndDeliver(
+              { ...report, target: { destination: report.destination, noServer: null } },
+              journal,
+              FORCED,
+              options,
+              assert.fail,
+            )
           : await deliverUnprotected(report, new CerError("CER_JOURNAL_UNAVAILABLE", "no"), options);
         await journal.close();
         assert.equal(outcome.outcome, "uploaded", outcome.error?.message);

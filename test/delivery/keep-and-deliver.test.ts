@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { DeliveryResult } from "../../src/delivery/deliver.ts";
+import { type DeliveryResult, deliverUnprotected } from "../../src/delivery/deliver.ts";
 import { keepAndDeliver } from "../../src/delivery/keep-and-deliver.ts";
 import type { Journal } from "../../src/journal/journal.ts";
 import { attachedReport, type TestContext, withContext } from "../support/context.ts";
@@ -40,7 +40,9 @@ async function submit(
   adding = PLAIN,
 ): Promise<DeliveryResult> {
   const options = { context: here.context, idleTimeout: 5000, until: null, retries: 0 };
-  return keepAndDeliver(await attachedReport(here, port), journal, adding, options);
+  const report = await attachedReport(here, port);
+  const fresh = { ...report, target: { destination: report.destination, noServer: null } };
+  return keepAndDeliver(fresh, journal, adding, options, (why) => deliverUnprotected(report, why, options));
 }
 
 test("a fresh report is kept with its terms, delivered, and its receipt says who agreed", () =>

@@ -1,12 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { Leniency } from "../../src/errors.ts";
 import { eventJsonSchema, parseEvent, parseEventTime, parseReportType } from "../../src/event/json.ts";
 import { type EventInput, fromFileTime, toFileTime } from "../../src/event.ts";
 import { complaintOf } from "../support/thrown-error.ts";
 
+const STRICT = { isStrict: true };
+
 function parse(text: string | Buffer): Promise<EventInput> {
-  return parseEvent(Buffer.from(text), "e.json", "/place");
+  return parseEvent(Buffer.from(text), "e.json", "/place", new Leniency(STRICT));
+}
+
+/** As it is read without --strict, and what is told. */
+async function parseLeniently(event: unknown): Promise<[EventInput, ...string[]]> {
+  const leniency = new Leniency({ isStrict: false });
+  const input = await parseEvent(Buffer.from(JSON.stringify(event)), "e.json", "/place", leniency);
+  return [input, ...leniency.warnings];
 }
 
 const WHOLE = {
@@ -105,7 +115,6 @@ test("a field that is not as the schema has it is refused with its path, what it
   const types =
     "a number from 0 to 4 or one of NonCritical, Critical, ApplicationCrash, ApplicationHang, Kernel";
   const kinds = "a number from 1 to 5 or one of Microdump, Minidump, Heapdump, UserDocument, Other";
-  const eleven = Array.from({ length: 11 }, (_, id) => ({ id: id % 10, value: "v" }));
   const cases: [event: unknown, problem: string][] = [
     [[], "the whole must be a JSON object, { … }"],
     [null, "the whole must be a JSON object, { … }"],
@@ -130,12 +139,11 @@ test("a field that is not as the schema has it is refused with its path, what it
     [{ machine: { lcid: "1033" } }, 'machine.lcid is "1033"; it must be a number'],
     [{ user: null }, "user is null; it must be an object"],
     [{ parameters: {} }, "parameters is an object; it must be a list"],
-    [{ parameters: eleven }, "parameters has 11 items, the bound is 10"],
     [{ parameters: [[]] }, "parameters[0] is a list; it must be an object"],
     [{ parameters: ["a"] }, 'parameters[0] is "a"; it must be an object'],
     [{ parameters: [{ id: 0 }] }, "parameters[0].value is missing"],
     [{ parameters: [{ value: "v" }] }, "parameters[0].id is missing"],
-    [{ parameters: [{ id: 10, value: "v" }] }, "parameters[0].id is 10; it must be at most 9"],
+    [{ parameters: [{ id: 1.5, value: "v" }] }, "parameters[0].id is 1.5; it must be a whole number"],
     [{ parameters: [{ id: 0, value: 1000 }] }, "parameters[0].value is 1000; it must be a string"],
     [{ secondaryParameters: [{ name: "n" }] }, "secondaryParameters[0].value is missing"],
     [{ files: [{ path: "a" }, {}] }, "files[1].path is missing"],
@@ -161,6 +169,81 @@ test("a duplicate id is refused with the place of the second", async () => {
     message: "e.json: parameters[2].id is 1, which is taken already.",
     hint: "Each parameter has its own id from 0 to 9.",
   });
+});
+
+test("an id that is none of the ten is refused with its place", async () => {
+  const eleven = Array.from({ length: 11 }, (_, id) => ({ id, value: "v" }));
+  for (const [parameters, at, id] of [
+    [eleven, 10, 10],
+    [[{ id: -1, value: "v" }], 0, -1],
+  ] as const)
+    assert.deepEqual(await complaintOf(() => parse(JSON.stringify({ parameters }))), {
+      code: "CER_EVENT_INVALID",
+      message: `e.json: parameters[${at}].id is ${id}, which is not from 0 to 9.`,
+      hint: "Each parameter has its own id from 0 to 9.",
+    });
+});
+
+test("without --strict a parameter that finds no place among the ten goes as a secondary one, first", async () => {
+  const ten = Array.from({ length: 10 }, (_, id) => ({ id, name: `n${id}`, value: `v${id}` }));
+  const parameters = [...ten, { id: 10, value: "ten" }, { id: 3, name: "again", value: "three" }];
+  assert.deepEqual(await parseLeniently({ parameters, secondaryParameters: [{ name: "s", value: "t" }] }), [
+    {
+      parameters: ten,
+      secondaryParameters: [
+        { name: "Parameter 10", value: "ten" },
+        { name: "again", value: "three" },
+        { name: "s", value: "t" },
+      ],
+    },
+    "e.json: parameters[10].id is 10, which is not from 0 to 9. It goes as a secondary parameter.",
+    "e.json: parameters[11].id is 3, which is taken already. It goes as a secondary parameter.",
+  ]);
+});
+
+test("without --strict a field that is not as the schema has it is left out and told, the rest is read", async () => {
+  const cases: [event: object, read: EventInput, told: string][] = [
+    [{ eventTyp: "a" }, {}, "eventTyp is not a key that cer knows. It is left out."],
+    [{ eventType: null }, {}, "eventType is null; it must be a string. It is left out."],
+    [
+      { eventType: 1603 },
+      { eventType: "1603" },
+      'eventType is 1603; it must be a string. It is taken as "1603".',
+    ],
+    [{ machine: [] }, {}, "machine is a list; it must be an object. It is left out."],
+    [
+      { machine: { lcid: "1033", oem: "o" } },
+      { machine: { lcid: 1033, oem: "o" } },
+      'machine.lcid is "1033"; it must be a number. It is taken as 1033.',
+    ],
+    [
+      { parameters: [{ id: 0 }, { id: 1, value: "v" }] },
+      { parameters: [{ id: 1, name: null, value: "v" }] },
+      "parameters[0].value is missing. It is left out.",
+    ],
+    [
+      { parameters: [{ id: 0, value: 1603 }] },
+      { parameters: [{ id: 0, name: null, value: "1603" }] },
+      'parameters[0].value is 1603; it must be a string. It is taken as "1603".',
+    ],
+    [
+      { files: ["a", { path: "b" }] },
+      { files: [{ path: "/place/b", name: "b", type: 5 }] },
+      'files[0] is "a"; it must be an object. It is left out.',
+    ],
+    [{ eventTime: "yesterday" }, {}, 'eventTime is "yesterday": it is neither. It is left out.'],
+    [{ reportType: 9 }, {}, "reportType is 9; it must be at most 4. It is left out."],
+  ];
+  for (const [event, read, told] of cases)
+    assert.deepEqual(await parseLeniently(event), [read, `e.json: ${told}`], JSON.stringify(event));
+});
+
+test("without --strict many faults are read past, and the first fifty told", async () => {
+  const faults = Object.fromEntries(Array.from({ length: 80 }, (_, at) => [`unknown${at}`, [at]]));
+  const [input, ...warnings] = await parseLeniently({ ...faults, eventType: "E" });
+  assert.deepEqual(input, { eventType: "E" });
+  assert.equal(warnings.length, 51);
+  assert.equal(warnings.at(-1), "There are 30 more warnings like these.");
 });
 
 test("an unknown key is named with the nearest known one", async () => {
@@ -291,11 +374,20 @@ test("no JSON at all and no bytes at all make the reader fail in another way", a
   );
   await fc.assert(
     fc.asyncProperty(bytes, async (file) => {
-      try {
-        await parse(file);
-      } catch (thrown) {
-        assert.match(String((thrown as { code: string }).code), /^CER_EVENT_(JSON|INVALID)$/);
-      }
+      for (const isStrict of [true, false])
+        try {
+          await parseEvent(file, "e.json", "/place", new Leniency({ isStrict }));
+        } catch (thrown) {
+          assert.match(String((thrown as { code: string }).code), /^CER_EVENT_(JSON|INVALID)$/);
+        }
+    }),
+  );
+});
+
+test("without --strict any JSON object is read", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.dictionary(fc.constantFrom(...Object.keys(WHOLE)), fc.jsonValue()), async (event) => {
+      await parseLeniently(event);
     }),
   );
 });

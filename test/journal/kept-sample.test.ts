@@ -137,6 +137,7 @@ test("a waiting report that was answered is shown whole", async () => {
     id: ANSWERED,
     createdAt: at("18:56:45.972"),
     identity: "122b581204a838cf462be47b91120f2a9d3279dfa2735b8c100bd9f252db4ba5",
+    timeGiven: true,
     destination: {
       origin: { scheme: "http", host: "127.0.0.1", port: 1273 },
       path: "/stage2.htm",

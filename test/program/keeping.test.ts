@@ -1,7 +1,7 @@
 /** Journals that cannot be used, or hold all they may. */
 
 import assert from "node:assert/strict";
-import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Outcome } from "../../src/delivery/outcome.ts";
@@ -13,7 +13,7 @@ import {
   sampleDeps,
   sampleReport,
 } from "../support/journal/samples.ts";
-import { inPlace, type Place } from "../support/run-cer.ts";
+import { inPlace, type Place, refugeOf } from "../support/run-cer.ts";
 import { type ScriptedServer, startScripted } from "../support/scripted-server.ts";
 import { bundleProgram, type Program } from "../support/steps/stepped-program.ts";
 
@@ -37,47 +37,46 @@ function submit(place: Place, server: ScriptedServer, journal: string, more: rea
   return program.run(place, [...args, "--journal", journal, ...more]);
 }
 
-test("a journal that others could change: sent directly, with the reason, exit code 0", () =>
+test("a journal that others could change: kept in a refuge, with the reason, and delivered", () =>
   at(async (place, server) => {
     const { directory } = place;
     // Below a directory that only this user can enter, it would be out of their reach.
     await chmod(directory, 0o755);
     await mkdir(join(directory, "open"));
     await chmod(join(directory, "open"), 0o777);
+    const refuge = refugeOf(join(directory, "open/journal"));
     const { code, stdout } = await submit(place, server, "open/journal");
+    await rm(refuge, { recursive: true });
     const { outcome, journal, warnings } = JSON.parse(stdout) as Outcome;
-    assert.deepEqual([code, outcome, journal], [0, "reported", null]);
+    assert.deepEqual([code, outcome, journal?.state], [0, "reported", "done"]);
     assert.deepEqual(warnings, [
-      `This report is not protected against loss: Reports cannot be kept safely: ${directory}/open can be written to by others (mode 777).`,
+      `It is kept in ${refuge}, because: Reports cannot be kept safely: ${directory}/open can be written to by others (mode 777).`,
     ]);
     assert.equal(server.whole("POST").length, 1);
   }));
 
-test("a file where the journal should be: sent directly, and flush says why it cannot", () =>
-  at(async (place, server) => {
-    const { directory } = place;
-    await writeFile(join(directory, "journal"), "");
-    const { code, stdout } = await submit(place, server, "journal");
-    const { outcome, warnings } = JSON.parse(stdout) as Outcome;
-    assert.deepEqual([code, outcome], [0, "reported"]);
-    assert.deepEqual(warnings, [
-      `This report is not protected against loss: Reports cannot be kept safely: ${directory}/journal is not a directory.`,
-    ]);
-    const flushed = await program.run(place, ["flush", "--journal", "journal"]);
-    assert.deepEqual(
-      [flushed.code, flushed.stderr.split("\n")[0]],
-      [2, `cer: Reports cannot be kept safely: ${directory}/journal is not a directory.`],
-    );
-  }));
-
-test("an unprotected report that cannot be delivered now is lost, and nobody is told otherwise", () =>
+test("a file where the journal should be, and a server that is down: kept in a refuge, from where flush sends it", () =>
   at(async (place, server) => {
     const { directory } = place;
     server.isDown = true;
     await writeFile(join(directory, "journal"), "");
-    const { code, stdout } = await submit(place, server, "journal", ["--retries", "1"]);
-    const { outcome, error, journal } = JSON.parse(stdout) as Outcome;
-    assert.deepEqual([code, outcome, error?.code, journal], [3, "failed", "CER_CONNECTION_LOST", null]);
+    const { code, stdout } = await submit(place, server, "journal", ["--retries", "0"]);
+    const { outcome, error, journal, warnings } = JSON.parse(stdout) as Outcome;
+    assert.deepEqual(
+      [code, outcome, error?.code, journal?.state],
+      [75, "deferred", "CER_CONNECTION_LOST", "pending"],
+    );
+    const refuge = refugeOf(join(directory, "journal"));
+    assert.deepEqual(warnings, [
+      `It is kept in ${refuge}, because: Reports cannot be kept safely: ${directory}/journal is not a directory.`,
+    ]);
+    const listed = await program.run(place, ["queue", "list", "--journal", "journal"]);
+    assert.match(listed.stdout, new RegExp(`^${journal?.id}  pending `));
+    server.isDown = false;
+    await program.run(place, ["queue", "retry", `${journal?.id}`, "--journal", "journal"]);
+    const flushed = await program.run(place, ["flush", "--journal", "journal", "--json"]);
+    assert.deepEqual([flushed.code, JSON.parse(flushed.stdout).outcomes.length], [0, 1]);
+    assert.equal(server.whole("POST").length, 1);
   }));
 
 test("a full journal refuses the new report, and --drop-oldest gives up the oldest for it", () =>

@@ -81,13 +81,17 @@ export async function attachedReport(
 ): Promise<Report & Pick<NewReport, "timeGiven">> {
   const path = join(directory, "setup.log");
   await writeFile(path, content);
-  const { event, destination, timeGiven } = sampleReport(value, [{ path, name: "setup.log", type: 5 }]);
+  const { event, timeGiven } = sampleReport(value, [{ path, name: "setup.log", type: 5 }]);
   const archive = { format: "cab", compression: null, splitLarge: false } as const;
   return {
     event,
     timeGiven,
     level1: encodeReport(event).bytes,
-    destination: { ...destination, origin: { scheme: "http", host: "127.0.0.1", port } },
+    destination: {
+      origin: { scheme: "http", host: "127.0.0.1", port },
+      path: "/stage2.htm",
+      from: "--server",
+    },
     terms: resolveTerms([{ name: "--consent", settings: { consent: "all" } }], archive),
     imported: false,
     stored: [path],

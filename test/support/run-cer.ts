@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { sha256Of } from "../../src/bytes.ts";
 
 /** What an installer's hook would start; `npm run build` makes what it loads. */
 export const PROGRAM = join(import.meta.dirname, "..", "..", "bin", "cer.js");
@@ -35,8 +36,15 @@ export async function openPlace(): Promise<Place> {
     home,
     journal,
     env: { PATH: process.env["PATH"] ?? "", HOME: home, TMPDIR: temporary, CER_JOURNAL: journal },
-    remove: () => rm(directory, { recursive: true, force: true }),
+    remove: async () => {
+      for (const path of [directory, refugeOf(journal)]) await rm(path, { recursive: true, force: true });
+    },
   };
+}
+
+/** Where reports go that a journal named so cannot take. */
+export function refugeOf(journal: string): string {
+  return `/var/tmp/cer-journal-${process.getuid?.()}-${sha256Of(journal).slice(0, 12)}`;
 }
 
 /** A place that is removed afterwards. */

@@ -8,6 +8,7 @@ import { type FileHandle, lstat, open, realpath, stat, statfs } from "node:fs/pr
 import type * as archive from "../../archive/entries/entry.ts";
 import type { Decision, Rule } from "../../consent/judge.ts";
 import { normalizePath, type ParsedPath } from "../../consent/local-path.ts";
+import { pathOnDisk } from "../../system/path-on-disk.ts";
 
 /** The handle is to be closed by whoever has it. */
 export type OpenedFile = archive.OpenedFile & { readonly handle: FileHandle; readonly modified: Date };
@@ -40,10 +41,11 @@ export async function openRegular(
 ): Promise<Opened> {
   let handle: FileHandle | null = null;
   try {
-    const before = complaintOf(await lstat(path));
+    const found = await pathOnDisk(path);
+    const before = complaintOf(await lstat(found));
     if (before !== null) return refuse("declined", before, "system");
-    handle = await open(path, FLAGS);
-    const refusal = await checkOpen(handle, path, platform, judge);
+    handle = await open(found, FLAGS);
+    const refusal = await checkOpen(handle, found, platform, judge);
     if (refusal !== null) return refusal;
     const { size, mtime } = await handle.stat();
     const file = { handle, size, modified: mtime };
@@ -71,19 +73,19 @@ function complaintOf(found: Kind): string | null {
 /** The name may mean another file by now: what counts is the open one, and a path that leads to it. */
 async function checkOpen(
   handle: FileHandle,
-  path: string,
+  path: string | Buffer,
   platform: NodeJS.Platform,
   judge: JudgeReal,
 ): Promise<Refused | null> {
   const opened = await handle.stat({ bigint: true });
   if (!opened.isFile()) return refuse("declined", "it is no regular file", "system");
-  const real = await realpath(path);
+  const real = await realpath(path, { encoding: "buffer" });
   const found = await stat(real, { bigint: true });
   if (found.dev !== opened.dev || found.ino !== opened.ino)
     return refuse("failed", "its path changed while it was opened");
   if (platform === "linux" && KERNEL_FILE_SYSTEMS.has((await statfs(real)).type))
     return refuse("declined", "it is no regular file", "system");
-  const parsed = normalizePath(real, platform);
+  const parsed = normalizePath(real.toString(), platform);
   if (!parsed.ok) return refuse("declined", parsed.reason, "system");
   const decided = judge(parsed);
   return decided.decision === "decline" ? refuse("declined", decided.reason, decided.rule) : null;
@@ -158,5 +160,5 @@ export function cutMark(leftOut: number, limit: number): string {
 
 /** The path without links in it; null when it leads nowhere. */
 export async function realPathOf(path: string): Promise<string | null> {
-  return realpath(path).catch(() => null);
+  return realpath(await pathOnDisk(path)).catch(() => null);
 }

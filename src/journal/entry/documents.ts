@@ -126,11 +126,16 @@ export const parseEntry = documentReader("entry.json", () =>
         v.check((id) => parseId(id) !== null, "is not one that cer gives"),
       ),
       createdAt: time,
-      destination: object({
-        origin: object({ scheme: oneOf(["http", "https"]), host: text, port: count }),
-        path: text,
-        from: text,
-      }) satisfies v.GenericSchema<unknown, Destination>,
+      /** Null while no server is set. */
+      destination: v.nullable(
+        object({
+          origin: object({ scheme: oneOf(["http", "https"]), host: text, port: count }),
+          path: text,
+          from: text,
+        }) satisfies v.GenericSchema<unknown, Destination>,
+      ),
+      /** The event named its own time. Told while no server is set: the identity is made anew when one is. */
+      timeGiven: v.exactOptional(flag, true),
       consent: consentSchema(),
       /** 64 hex digits, see duplicates.ts. */
       identity: sha256,
@@ -159,6 +164,7 @@ export function encodeEntry(record: EntryRecord): Buffer {
     createdAt: formatIso(record.createdAt),
     identity: record.identity,
     destination: record.destination,
+    ...(record.destination === null && { timeGiven: record.timeGiven }),
     consent: record.consent,
     level1: record.level1,
     imported: record.imported,

@@ -9,8 +9,11 @@
  * an entry, saying who took it and until when it waits is one atomic rename each.
  */
 
-/** A state is a directory. `new` is being written, `claimed` is being sent, `removed` is being deleted. */
-export const STATES = ["new", "pending", "claimed", "done", "abandoned", "removed"] as const;
+/**
+ * A state is a directory. `new` is being written, `unaddressed` waits for a server to be set, `claimed` is being sent,
+ * `removed` is being deleted.
+ */
+export const STATES = ["new", "unaddressed", "pending", "claimed", "done", "abandoned", "removed"] as const;
 export type State = (typeof STATES)[number];
 
 export const VERSION_DIRECTORY = "v1";
@@ -27,9 +30,15 @@ export type Label = {
   readonly identity: string;
   /** What makes it the same kind of report: 8 hex digits. */
   readonly signature: string;
-  /** pending: when it is due; done, abandoned: when it was settled (both formatTime); new, claimed: the owner's token. */
+  /**
+   * pending: when it is due; done, abandoned: when it was settled (both formatTime); new, claimed: the owner's token;
+   * unaddressed: the token of who works on it, or NOBODY.
+   */
   readonly mark: string;
 };
+
+/** The mark of an unaddressed entry that is whole and that no process works on. */
+export const NOBODY = "0";
 
 /** An entry as listing finds it. */
 export type Listed = {
@@ -38,6 +47,11 @@ export type Listed = {
   /** Milliseconds since 1970. */
   readonly createdAt: number;
 };
+
+/** An unaddressed entry that a process writes, or gives its server. */
+export function isInWork({ state, label }: Listed): boolean {
+  return state === "unaddressed" && label.mark !== NOBODY;
+}
 
 const ID = /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)(\d{3})-[0-9a-z]{6}$/;
 const LABEL =
@@ -128,4 +142,25 @@ export function journalDirectory({ platform, env, home, isRoot }: Whereabouts): 
   const state = env.XDG_STATE_HOME;
   if (state?.startsWith("/")) return `${state}/cer`;
   return hasHome ? `${home}/.local/state/cer` : null;
+}
+
+/** A folder that may hold journals when their own place cannot be used, and what their names begin with there. */
+export type Refuge = { readonly folder: string; readonly prefix: string };
+
+/**
+ * Where a journal may lie when its own place cannot be used: private directories in places that are open to all, those
+ * that outlive a restart first. On Windows only within the user's own temporary files, since nothing else there is known
+ * to be closed to others.
+ */
+export function journalRefuges(
+  { platform, env, home }: Omit<Whereabouts, "isRoot">,
+  { tempDir, uid }: { readonly tempDir: string; readonly uid: number | null },
+): Refuge[] {
+  if (platform === "win32") {
+    const isOwn = home !== null && tempDir.toLowerCase().startsWith(`${home.toLowerCase()}\\`);
+    return isOwn ? [{ folder: tempDir, prefix: "cer-journal" }] : [];
+  }
+  const runtime = env["XDG_RUNTIME_DIR"];
+  const folders = ["/var/tmp", ...(runtime?.startsWith("/") ? [runtime] : []), tempDir, "/dev/shm", "/run"];
+  return [...new Set(folders)].map((folder) => ({ folder, prefix: `cer-journal-${uid}` }));
 }

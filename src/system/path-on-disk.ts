@@ -1,0 +1,37 @@
+/**
+ * Names that are not UTF-8. Node hands an argument to the program as text, with U+FFFD for each byte that is none; such a
+ * text opens nothing. The folder itself has the bytes.
+ */
+
+import { lstat, readdir } from "node:fs/promises";
+import { posix } from "node:path";
+
+const REPLACED = "\uFFFD";
+
+/**
+ * The path to open for a path as text: itself, but for one that is not there and holds U+FFFD. Of that, each part is
+ * looked for in its folder by what its bytes read as; the first by its bytes counts. The text itself when there is none.
+ */
+export async function pathOnDisk(path: string): Promise<string | Buffer> {
+  if (!path.includes(REPLACED) || !posix.isAbsolute(path) || (await isThere(path))) return path;
+  let found = Buffer.from("/");
+  for (const part of path.split("/").filter(Boolean)) {
+    const name = part.includes(REPLACED) ? await nameIn(found, part) : Buffer.from(part);
+    if (name === null) return path;
+    found = Buffer.concat([found, name, Buffer.from("/")]);
+  }
+  return found.subarray(0, -1);
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function nameIn(folder: Buffer, text: string): Promise<Buffer | null> {
+  const names = await readdir(folder, { encoding: "buffer" }).catch(() => []);
+  const alike = names.filter((name) => name.toString() === text);
+  return alike.sort(Buffer.compare)[0] ?? null;
+}
