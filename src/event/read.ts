@@ -35,7 +35,8 @@ type MadeReport = {
  * report is made without it.
  * @param signal ends the reading of the event
  * @throws CerError CER_EVENT_INVALID when nothing says of what type the event is; CER_EVENT_JSON, CER_FILE when its file
- *   cannot be used and the flags alone do not say it either; the signal's reason; any fault when strict
+ *   cannot be used, or not be read in time, and the flags alone do not say it either; the signal's reason when it is no
+ *   time limit; any fault when strict
  */
 export async function makeReport(
   { event: file, flags }: NamedEvent,
@@ -78,7 +79,7 @@ async function readEvent(
 ): Promise<EventInput> {
   const read = () => readEventFile(path, context, leniency, signal);
   if (!typed.eventType) return read();
-  const codes = ["CER_FILE", "CER_EVENT_JSON", "CER_TIMEOUT"] as const;
+  const codes = ["CER_FILE", "CER_EVENT_JSON"] as const;
   return (await leniency.orNull(read, codes, "The report is made of the command line alone.")) ?? {};
 }
 
@@ -88,20 +89,29 @@ async function readEventFile(
   leniency: Leniency,
   signal: AbortSignal,
 ): Promise<EventInput> {
-  if (path === "-") {
-    const bytes = await context.readStdin(MAX_EVENT_SIZE, signal);
-    refuseLong(bytes.length);
-    return parseEvent(bytes, "standard input", context.cwd, leniency);
-  }
+  const isStdin = path === "-";
+  const where = isStdin ? "standard input" : path;
   const absolute = resolve(context.cwd, path);
-  const bytes = await readWhole(await pathOnDisk(absolute), signal).catch((cause: NodeJS.ErrnoException) => {
-    if (cause instanceof CerError || signal.aborted) throw cause;
-    throw new CerError("CER_FILE", `The event file ${path} ${reasonOf(cause)}.`, {
-      hint: 'Check the path; "-" reads standard input.',
-      cause,
-    });
+  const reading = isStdin
+    ? context.readStdin(MAX_EVENT_SIZE, signal)
+    : readWhole(await pathOnDisk(absolute), signal);
+  const bytes = await reading.catch((thrown: unknown) => {
+    throw whyUnread(where, thrown);
   });
-  return parseEvent(bytes, path, dirname(absolute), leniency);
+  refuseLong(bytes.length);
+  return parseEvent(bytes, where, isStdin ? context.cwd : dirname(absolute), leniency);
+}
+
+function whyUnread(where: string, cause: unknown): unknown {
+  const isOwn = cause instanceof CerError;
+  if (isOwn && cause.code !== "CER_TIMEOUT") return cause;
+  const what = isOwn
+    ? "had not come to its end when the time was over"
+    : reasonOf(cause as NodeJS.ErrnoException);
+  return new CerError("CER_FILE", `The event file ${where} ${what}.`, {
+    hint: 'Check the path; "-" reads standard input.',
+    cause,
+  });
 }
 
 /** Opening a pipe without a writer must not hang; Windows has no such flag. */
