@@ -435,3 +435,24 @@ test("a key of the registry is stored as one file, or as one for each view where
     ],
   );
 });
+
+test("A11: of an attached text that no cabinet can hold head and tail go, with a mark; a dump is never cut", async () => {
+  const line = "one line of the log\r\n";
+  const text = `FIRST\r\n${line.repeat(1000)}FINAL ERROR 1603\r\n`;
+  const event = eventWith(
+    attached(put("huge.log", text), 5),
+    attached(put("huge.dmp", text), 2),
+    attached(put("small.log", "small"), 5),
+  );
+  const { items, files } = await pack([], { event, maxEntrySize: 20_000, rules: { maxFileSize: 8192 } });
+  assert.deepEqual(shown(items), [
+    `File huge.log: cut (attached) its middle is left out, since it has ${text.length} bytes and the archive holds 20000 huge.log(text)`,
+    "File huge.dmp: collected (attached) huge.dmp(binary)",
+    "File small.log: collected (attached) small.log(text)",
+  ]);
+  const kept = files.get("huge.log")?.toString() ?? "";
+  assert.ok(kept.startsWith("FIRST\r\n") && kept.endsWith("FINAL ERROR 1603\r\n"));
+  assert.match(kept, /\r\n\[cer left out \d+ bytes here; the limit is 8192 bytes\]\r\n/);
+  assert.ok(kept.length < 8400);
+  assert.equal(files.get("huge.dmp")?.toString(), text);
+});
