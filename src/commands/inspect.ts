@@ -6,8 +6,8 @@ import type { InspectCommand } from "../cli/command.ts";
 import type { Context } from "../context.ts";
 import { CerError, EXIT, type ExitCode } from "../errors.ts";
 import { stripControls } from "../printable.ts";
-import { describeArchive } from "./inspect-archive.ts";
-import { describeDocument } from "./inspect-document.ts";
+import { describeArchive } from "./inspect/archive.ts";
+import { describeDocument } from "./inspect/document.ts";
 import { printResult } from "./print-result.ts";
 
 export async function runInspect(command: InspectCommand, context: Context): Promise<ExitCode> {

@@ -5,16 +5,16 @@
 
 import { createReadStream } from "node:fs";
 import { mkdir, stat } from "node:fs/promises";
-import { extractCabinet, verifyCabinet } from "../archive/cab/read/contents.ts";
-import { openSource } from "../archive/cab/read/source.ts";
-import { type Cabinet, nameFaults, readCabinet } from "../archive/cab/read/tables.ts";
-import { showName, whyOdd } from "../archive/entries/foreign-name.ts";
-import type { Extraction } from "../archive/entries/target.ts";
-import { extractTar, type TarFile } from "../archive/tar.ts";
-import { asDamage } from "../archive/verify.ts";
-import { CerError } from "../errors.ts";
-import { count, formatBytes, stripControls } from "../printable.ts";
-import type { Result } from "./print-result.ts";
+import { extractCabinet, verifyCabinet } from "../../archive/cab/read/contents.ts";
+import { openSource } from "../../archive/cab/read/source.ts";
+import { type Cabinet, nameFaults, readCabinet } from "../../archive/cab/read/tables.ts";
+import { showName, whyOdd } from "../../archive/entries/foreign-name.ts";
+import type { Extraction } from "../../archive/entries/target.ts";
+import { extractTar, type TarFile } from "../../archive/tar.ts";
+import { asDamage } from "../../archive/verify.ts";
+import { CerError } from "../../errors.ts";
+import { count, formatBytes, stripControls } from "../../printable.ts";
+import type { Described } from "./document.ts";
 
 /**
  * Lists an archive, reads all of it when it is to be verified, and extracts it into the folder `out`, unless that is
@@ -27,7 +27,7 @@ export async function describeArchive(
   path: string,
   verify: boolean,
   out: string | null,
-): Promise<{ readonly result: Result; readonly failure: string | null }> {
+): Promise<{ readonly result: Described; readonly failure: string | null }> {
   if (out !== null)
     await mkdir(out, { recursive: true, mode: 0o700 }).catch((cause: NodeJS.ErrnoException) => {
       throw new CerError("CER_WRITE", `The folder ${out} cannot be made (${cause.code}).`, { cause });
@@ -97,7 +97,7 @@ async function lookIntoTar(path: string, verify: boolean, out: string | null): P
 }
 
 /** Everything about an archive that was found, for people and for programs. */
-function tell(contents: Contents, out: string | null): Result {
+function tell(contents: Contents, out: string | null): Described {
   const { kind, head, bytes, files, isWhole } = contents;
   const total = files.reduce((sum, { file }) => sum + file.size, 0);
   const ratio = bytes === 0 ? 0 : total / bytes;
