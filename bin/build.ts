@@ -5,7 +5,7 @@
 
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { type BuildOptions, build, type Plugin } from "esbuild";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -48,14 +48,51 @@ const omissions: Plugin = {
   },
 };
 
+/**
+ * Makes one module of all that the program always loads. Left to itself the bundler makes one for each set of lazily
+ * loaded modules that share something, some thirty; Node opens these all at once, which a process with few descriptors
+ * does not survive, and takes a fifth longer to start. A module that is loaded lazily, and so after `main`, imports it
+ * here: then all that belongs to `main` is shared by all of them and stays together. `main` must not wait for one of
+ * them while it is loaded itself.
+ */
+function inOnePiece(main: string): Plugin {
+  return {
+    name: "in-one-piece",
+    setup: ({ onResolve, onLoad, resolve }) => {
+      onResolve({ filter: /^[^:]*$/ }, async ({ kind, path, ...from }) => {
+        if (kind !== "dynamic-import") return null;
+        const found = await resolve(path, { kind: "import-statement", ...from });
+        return { ...found, namespace: "lazy" };
+      });
+      onLoad({ filter: /.*/, namespace: "lazy" }, ({ path }) => ({
+        contents: lazyModule(main, path),
+        resolveDir: ROOT,
+      }));
+    },
+  };
+}
+
+/** Our own modules have no default export; a package in CommonJS has nothing else, and others may have one. */
+function lazyModule(main: string, path: string): string {
+  const from = JSON.stringify(path);
+  const names = `import ${JSON.stringify(main)}; export * from ${from};`;
+  if (path.endsWith(".ts")) return names;
+  return `${names} import * as all from ${from}; export default Reflect.get(all, "default");`;
+}
+
 /** What packages in CommonJS ask Node's modules with. */
 const REQUIRE =
   "import{createRequire as __cerRequire}from'node:module';const require=__cerRequire(import.meta.url);";
 
 /** Builds modules for Node, `entry` and the cabinet's second thread, each under its own name, into `directory`. */
 export async function buildModules(entry: string, directory: string, more: BuildOptions = {}): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  for (const each of [entry, CABINET_THREAD]) await buildModule(each, directory, more);
+}
+
+async function buildModule(entry: string, directory: string, more: BuildOptions): Promise<void> {
   const { outputFiles } = await build({
-    entryPoints: [entry, CABINET_THREAD],
+    entryPoints: [entry],
     entryNames: "[name]",
     outdir: directory,
     bundle: true,
@@ -71,16 +108,16 @@ export async function buildModules(entry: string, directory: string, more: Build
     plugins: [omissions, ...(more.plugins ?? [])],
     write: false,
   });
-  await mkdir(directory, { recursive: true });
   for (const { path, text } of outputFiles) {
     const bare = text.replace(`${REQUIRE}\n`, "");
-    // Made in each of some forty modules, it would be a hundredth of the start.
+    // Made in each of some thirty modules, it would be a part of the start.
     await writeFile(path, /\brequire\b/.test(bare) ? text : bare);
   }
 }
 
 if (process.argv[1] === import.meta.filename) {
   const dist = join(ROOT, "dist");
+  const main = join(ROOT, "src/main.ts");
   await rm(dist, { recursive: true, force: true });
-  await buildModules(resolve(ROOT, "src/main.ts"), dist, { minify: true });
+  await buildModules(main, dist, { minify: true, plugins: [inOnePiece(main)] });
 }

@@ -72,7 +72,7 @@ const ROOMS = [
   ["collect", "server", "journal/entry"],
   ["journal"],
   ["delivery"],
-  ["cli"],
+  ["cli", "commands/inspect"],
   ["commands"],
   ["main.ts"],
 ];

@@ -4,6 +4,7 @@
  * are spooled, headers made afterwards with the true sizes, whatever a body did meanwhile, and put between when the
  * archive is read.
  */
+import { isUtf8 } from "node:buffer";
 import { once } from "node:events";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -13,11 +14,12 @@ import { messageOf } from "../printable.ts";
 import { type Archive, sealArchive } from "./entries/archive.ts";
 import type { Entry, WriteOptions } from "./entries/entry.ts";
 import { ArchiveError } from "./entries/error.ts";
+import { decodeName, quoteName } from "./entries/foreign-name.ts";
 import { UniqueNames } from "./entries/names.ts";
 import { orderEntries } from "./entries/order.ts";
 import { EntryReader, type Reading } from "./entries/reading.ts";
 import { Spool } from "./entries/spool.ts";
-import { extractFiles } from "./entries/target.ts";
+import { type Extracted, type Extraction, Target } from "./entries/target.ts";
 
 const READ_SIZE = 256 * 1024;
 
@@ -125,17 +127,32 @@ async function nextOf(chunks: AsyncGenerator<Buffer>): Promise<Buffer> {
   return value;
 }
 
-export type TarFile = { readonly name: string; readonly size: number; readonly time: Date };
+export type TarFile = {
+  /** As the tar has it: not a path to be trusted. What is no text in it is kept as `decodeName` does. */
+  readonly name: string;
+  /** The bytes of a name that is no UTF-8; null when it is. */
+  readonly nameBytes: Buffer | null;
+  readonly size: number;
+  readonly time: Date;
+};
+
+/** In Latin-1 every byte of a name is a character, from which the bytes can be had again. The types leave it out. */
+const NAMES_AS_BYTES = { filenameEncoding: "latin1" } as Parameters<typeof extract>[0];
+
+/** Told of what is in a tar and no file. */
+type Skipped = (what: string) => void;
 
 /**
- * The files of a tar that this program wrote, each with its content, which is read to its end, or skipped, before the
- * next one comes. Anything such a tar does not hold is refused: links, devices, folders.
- * @throws {CerError} CER_DAMAGED when it is no tar, ends too early, or is none of ours.
+ * The files of a tar, each with its content, which is read to its end, or skipped, before the next one comes. What is
+ * no file, links, devices, folders, is left out and told to `skipped`; without that the tar is refused, because this
+ * program writes no such thing.
+ * @throws {CerError} CER_DAMAGED when it is no tar, ends too early, or is refused.
  */
 export async function* readTar(
   source: AsyncIterable<Uint8Array>,
+  skipped: Skipped = refuse,
 ): AsyncGenerator<{ readonly file: TarFile; readonly content: AsyncIterable<Buffer> }> {
-  const unpacked = extract();
+  const unpacked = extract(NAMES_AS_BYTES);
   const reading = pipeline(Readable.from(source, { objectMode: false }), unpacked);
   /** The stream of an entry only tells that it was destroyed; `reading` tells why. */
   const explain = async (error: unknown): Promise<unknown> => {
@@ -159,7 +176,9 @@ export async function* readTar(
       // A failure reaches whoever reads the content, or this loop; as an event of its own it would end the process.
       entry.on("error", () => undefined);
       const content = contentOf(entry);
-      yield { file: checkTarHeader(entry.header), content };
+      const file = checkTarHeader(entry.header);
+      if (entry.header.type === "file") yield { file, content };
+      else skipped(`${quoteName(file.name)} in the tar is a ${entry.header.type}, not a file`);
       for await (const _ of content);
     }
     await reading;
@@ -170,22 +189,56 @@ export async function* readTar(
   }
 }
 
-function checkTarHeader({ name, size = 0, mtime, type }: Header): TarFile {
-  if (type !== "file")
-    throw new CerError("CER_DAMAGED", `${JSON.stringify(name)} in the tar is a ${type}, not a file`);
-  if (!Number.isSafeInteger(size) || size < 0) {
-    throw new CerError("CER_DAMAGED", `${JSON.stringify(name)} in the tar has a size of ${size} bytes`);
-  }
-  return { name, size, time: mtime ?? new Date(0) };
+function refuse(what: string): never {
+  throw new CerError("CER_DAMAGED", what);
+}
+
+function checkTarHeader(header: Header): TarFile {
+  const { size = 0, mtime } = header;
+  const name = tarName(header);
+  if (!Number.isSafeInteger(size) || size < 0)
+    refuse(`${quoteName(name.name)} in the tar has a size of ${size} bytes`);
+  return { ...name, size, time: mtime ?? new Date(0) };
+}
+
+/** A name in a pax header is UTF-8, or was made it on the way here. */
+function tarName({ name, pax }: Header): Pick<TarFile, "name" | "nameBytes"> {
+  if ((pax as { path?: string } | null | undefined)?.path) return { name, nameBytes: null };
+  const bytes = Buffer.from(name, "latin1");
+  return isUtf8(bytes)
+    ? { name: bytes.toString(), nameBytes: null }
+    : { name: decodeName(bytes), nameBytes: bytes };
 }
 
 /**
- * Extracts all files below `directory`, as `extractFiles` does.
- * @throws what `readTar` and `extractFiles` throw.
+ * Extracts all files below `directory`, as a `Target` writes them; reads them only when that is null. Where the tar is
+ * damaged, what follows is not known; the file that it breaks off in is lost.
+ * @throws {CerError} CER_DAMAGED when nothing at all can be read of it.
  */
-export function extractTar(
+export async function extractTar(
   source: AsyncIterable<Uint8Array>,
-  directory: string,
-): Promise<readonly TarFile[]> {
-  return extractFiles(readTar(source), directory);
+  directory: string | null,
+): Promise<Extraction<TarFile>> {
+  const target = directory === null ? null : new Target(directory);
+  const take = async (file: TarFile, content: AsyncIterable<Buffer>): Promise<Extracted<TarFile>> => {
+    if (target !== null) return target.write(file, content);
+    for await (const _ of content);
+    return { file, writtenAs: null, reason: null };
+  };
+  const files: Extracted<TarFile>[] = [];
+  const skipped: string[] = [];
+  let current: TarFile | null = null;
+  try {
+    for await (const { file, content } of readTar(source, (what) => skipped.push(what))) {
+      current = file;
+      files.push(await take(file, content));
+      current = null;
+    }
+    return { files, faults: [], skipped };
+  } catch (error) {
+    const isSomething = current !== null || files.length + skipped.length > 0;
+    if (!(error instanceof CerError) || !isSomething) throw error;
+    if (current !== null) files.push({ file: current, writtenAs: null, reason: error.message });
+    return { files, faults: [error.message], skipped };
+  }
 }

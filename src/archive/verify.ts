@@ -4,7 +4,7 @@ import { createReadStream } from "node:fs";
 import { CerError } from "../errors.ts";
 import { verifyCabinet } from "./cab/read/contents.ts";
 import { openSource } from "./cab/read/source.ts";
-import { readCabinet } from "./cab/read/tables.ts";
+import { nameFaults, readCabinet } from "./cab/read/tables.ts";
 import { ArchiveError } from "./entries/error.ts";
 import { readTar } from "./tar.ts";
 
@@ -23,6 +23,8 @@ export async function verifyArchive(path: string, format: "cab" | "tar"): Promis
     const cabinet = await readCabinet(source);
     const isReadable = cabinet.folders.every(({ compression }) => /^(none|mszip)$/.test(compression));
     if (isReadable) await verifyCabinet(source, cabinet, { maxBytes: MAX_CONTENTS });
+    const [fault] = nameFaults(cabinet);
+    if (fault !== undefined) throw fault;
   } catch (thrown) {
     throw asDamage(thrown);
   } finally {

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readdir, readFile, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { pack as tarPack } from "tar-stream";
 import type { Entry, WriteOptions } from "../../src/archive/entries/entry.ts";
+import { showName } from "../../src/archive/entries/foreign-name.ts";
 import { extractTar, readTar, writeTar } from "../../src/archive/tar.ts";
 import { entry, makeFolder, TIME } from "../support/archives/cabinet.ts";
 import { logText, randomBytes } from "../support/archives/inputs.ts";
@@ -181,40 +182,115 @@ async function hostile(
   return readAll(packing as unknown as AsyncIterable<Uint8Array>);
 }
 
-async function extractError(tar: Buffer, folder: string): Promise<unknown> {
-  const source = [tar] as unknown as AsyncIterable<Uint8Array>;
-  return extractTar(source, folder).then(
+/** What became of each file, what is wrong with the tar, and what in it is no file. */
+async function extractTo(folder: string | null, tar: Buffer) {
+  const { files, ...rest } = await extractTar([tar] as unknown as AsyncIterable<Uint8Array>, folder);
+  return {
+    files: files.map(({ file, writtenAs, reason }) => [showName(file.name), writtenAs, reason]),
+    ...rest,
+  };
+}
+
+async function refusal(tar: Buffer): Promise<unknown> {
+  return unpack(tar).then(
     () => null,
     (error) => [error.code, error.message],
   );
 }
 
-test("a tar that is not ours, not whole or not safe is refused", async (t) => {
+/** Several tars as one: their entries one after another. */
+function joined(...tars: readonly Buffer[]): Buffer {
+  const end = Buffer.alloc(1024);
+  return Buffer.concat([...tars.map((tar) => tar.subarray(0, -1024)), end]);
+}
+
+test("a tar with something else than files is refused where it should be ours, and else left out", async (t) => {
   const folder = await makeFolder(t);
   const types = ["symlink", "link", "directory", "fifo", "character-device", "block-device"] as const;
   for (const type of types) {
-    assert.deepEqual(
-      await extractError(await hostile({ name: "x", type, linkname: "/etc/passwd" }), folder),
-      ["CER_DAMAGED", `"x" in the tar is a ${type}, not a file`],
-    );
+    const other = await hostile({ name: "x", type, linkname: "/etc/passwd" });
+    const what = `"x" in the tar is a ${type}, not a file`;
+    assert.deepEqual(await refusal(other), ["CER_DAMAGED", what]);
+    const tar = joined(other, await hostile({ name: type }, "after"));
+    assert.deepEqual(await extractTo(folder, tar), {
+      files: [[type, type, null]],
+      faults: [],
+      skipped: [what],
+    });
   }
-  for (const name of ["../evil", "/evil", "a/../../evil", "C:/evil"]) {
-    assert.equal(
-      ((await extractError(await hostile({ name }, "x"), folder)) as string[])[0],
-      "CAB_BAD_NAME",
-      name,
-    );
+  assert.deepEqual((await readdir(folder)).sort(), [...types].sort());
+});
+
+test("A12 a: a tar's names that lead out or are taken are written inside, under free names", async (t) => {
+  const folder = await makeFolder(t);
+  const names = ["../evil", "/evil", "a/../../evil", "C:/evil", "./plain", "plain", "a/b", "a"];
+  const tar = joined(...(await Promise.all(names.map((name) => hostile({ name }, name)))));
+  assert.deepEqual(await extractTo(folder, tar), {
+    files: [
+      ["../evil", "evil", "it leads out of the folder"],
+      ["/evil", "evil (2)", "it is an absolute path"],
+      ["a/../../evil", "a/evil", "it leads out of the folder"],
+      ["C:/evil", "C_/evil", "it is an absolute path"],
+      ["./plain", "plain", null],
+      ["plain", "plain (2)", "its name was taken"],
+      ["a/b", "a/b", null],
+      ["a", "a (2)", "its name was taken"],
+    ],
+    faults: [],
+    skipped: [],
+  });
+  assert.equal(await readFile(join(folder, "evil (2)"), "utf8"), "/evil");
+});
+
+test("A12 b: a tar's name that is no UTF-8 keeps its bytes", async (t) => {
+  const folder = await makeFolder(t);
+  const odd = join(folder, "odd");
+  const path = join(folder, "it.tar");
+  await mkdir(odd);
+  await writeFile(Buffer.concat([Buffer.from(`${odd}/a`), Buffer.from([0xff])]), "odd");
+  await writeFile(join(odd, "größe"), "even");
+  for (const format of ["ustar", "gnu"]) {
+    await mkdir(join(folder, format));
+    await run("tar", ["cf", path, `--format=${format}`, "--sort=name", "-C", odd, "."]);
+    const tar = await readFile(path);
+    assert.deepEqual(await extractTo(null, tar), {
+      files: [
+        ['"./a\\xFF"', null, null],
+        ["./größe", null, null],
+      ],
+      faults: [],
+      skipped: ['"./" in the tar is a directory, not a file'],
+    });
+    assert.deepEqual((await extractTo(join(folder, format), tar)).files, [
+      ['"./a\\xFF"', "a_", "it holds bytes that are no UTF-8"],
+      ["./größe", "größe", null],
+    ]);
   }
-  const whole = await hostile({ name: "whole" }, "x".repeat(3000));
-  assert.deepEqual(await extractError(whole.subarray(0, 2000), folder), [
-    "CER_DAMAGED",
-    "Not a whole tar: Unexpected end of data.",
-  ]);
-  assert.deepEqual(await extractError(Buffer.from("x".repeat(1024)), folder), [
-    "CER_DAMAGED",
-    "Not a whole tar: Invalid tar header. Maybe the tar is corrupted or it needs to be gunzipped?.",
-  ]);
-  assert.deepEqual(await readdir(folder), []);
-  assert.equal(await extractError(whole, folder), null);
+});
+
+test("A12 c: a tar that ends too early gives what comes before, and names the file that it breaks off in", async (t) => {
+  const folder = await makeFolder(t);
+  const [first, second] = [
+    await hostile({ name: "first" }, "1"),
+    await hostile({ name: "whole" }, "x".repeat(3000)),
+  ];
+  const tooEarly = "Not a whole tar: Unexpected end of data.";
+  assert.deepEqual(await extractTo(folder, joined(first, second).subarray(0, 3000)), {
+    files: [
+      ["first", "first", null],
+      ["whole", null, tooEarly],
+    ],
+    faults: [tooEarly],
+    skipped: [],
+  });
+  assert.deepEqual(await readdir(folder), ["first"]);
+  assert.deepEqual(await refusal(second.subarray(0, 2000)), ["CER_DAMAGED", tooEarly]);
+  const noTar =
+    "Not a whole tar: Invalid tar header. Maybe the tar is corrupted or it needs to be gunzipped?.";
+  await assert.rejects(extractTo(folder, Buffer.from("x".repeat(1024))), {
+    code: "CER_DAMAGED",
+    message: noTar,
+  });
+  await extractTo(folder, second);
   assert.equal(await readFile(join(folder, "whole"), "utf8"), "x".repeat(3000));
 });

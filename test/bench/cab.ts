@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { INPUTS } from "../support/archives/inputs.ts";
 import { buildModule } from "../support/build-module.ts";
-import { compareCommands, type Figures } from "./command.ts";
+import { compareCommands, type Figures, formatFigures } from "./command.ts";
 
 const MiB = 1024 * 1024;
 /** A round of the dump takes as long as three of the others. */
@@ -109,8 +109,7 @@ async function measureLargest(folder: string, driver: string[]): Promise<string>
   return [`the largest file, ${size} bytes; x is the time against writing it`, ...lines].join("\n");
 }
 
-function line(name: string, { wall, cpu, peak }: Figures, base: Figures, size: number, note: string): string {
-  const speed = `${(size / MiB / wall).toFixed(0)} MiB/s`;
-  const times = `${wall.toFixed(2)} s (${(wall / base.wall).toFixed(2)} x)  cpu ${cpu.toFixed(2)} s (${(cpu / base.cpu).toFixed(2)} x)`;
-  return `  ${name.padEnd(16)} ${times}  ${speed}  peak ${peak.toFixed(0)} MiB  ${note}`;
+function line(name: string, figures: Figures, base: Figures, size: number, note: string): string {
+  const speed = `${(size / MiB / figures.wall).toFixed(0)} MiB/s`;
+  return `${formatFigures(name, figures, base)}  ${speed}  ${note}`;
 }

@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openPlace, PROGRAM, startServe } from "../support/run-cer.ts";
 import { EXAMPLES } from "../support/spec-examples.ts";
-import { compareCommands } from "./command.ts";
+import { compareCommands, formatFigures } from "./command.ts";
 
 const ROUNDS = 30;
 
@@ -31,10 +31,7 @@ export async function measure(print: (line: string) => void): Promise<void> {
     );
     const base = figures["node -e 0"];
     print(`submitting 4.4, whole process, best of ${ROUNDS}; x is the time against node -e 0`);
-    for (const [name, { wall, cpu, peak }] of Object.entries(figures))
-      print(
-        `  ${name.padEnd(24)} ${wall.toFixed(3)} s ${(wall / base.wall).toFixed(2)}x, processor ${cpu.toFixed(2)} s ${(cpu / base.cpu).toFixed(2)}x, peak ${peak.toFixed(0)} MiB`,
-      );
+    for (const [name, each] of Object.entries(figures)) print(formatFigures(name, each, base));
   } finally {
     await server.stop();
     await place.remove();

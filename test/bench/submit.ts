@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { INPUTS } from "../support/archives/inputs.ts";
 import { openPlace, PROGRAM, startServe } from "../support/run-cer.ts";
-import { compareCommands } from "./command.ts";
+import { compareCommands, formatFigures } from "./command.ts";
 
 const ROUNDS = 3;
 
@@ -39,10 +39,7 @@ export async function measure(print: (line: string) => void): Promise<void> {
     );
     const base = figures["curl, gcab -z, curl"];
     print(`submitting with a 256 MiB dump, best of ${ROUNDS}; x is the time against the shell script's`);
-    for (const [name, { wall, cpu, peak }] of Object.entries(figures))
-      print(
-        `  ${name.padEnd(24)} ${wall.toFixed(2)} s ${(wall / base.wall).toFixed(2)}x, processor ${cpu.toFixed(2)} s, peak ${peak.toFixed(0)} MiB`,
-      );
+    for (const [name, each] of Object.entries(figures)) print(formatFigures(name, each, base));
   } finally {
     await server.stop();
     await place.remove();

@@ -15,13 +15,13 @@ type ArchiveErrorCode =
   | "CAB_CHECKSUM"
   /** A real cabinet that uses something this code does not read: LZX, Quantum, a split set. */
   | "CAB_UNSUPPORTED"
-  /** A name that is empty, too long, not decodable or would leave the target folder. */
+  /** A name that is empty or too long. */
   | "CAB_BAD_NAME"
   /** A counter or a caller's bound would overflow. */
   | "CAB_LIMIT"
   /** An entry's body failed while it was being read. */
   | "CAB_ENTRY_FAILED"
-  /** The spool or the target could not be written. */
+  /** The spool could not be written. */
   | "CAB_WRITE_FAILED";
 
 export class ArchiveError extends Error {

@@ -32,13 +32,19 @@ export function safeName(wanted: string): string {
   return shorten(parts.length === 0 ? NAMELESS : parts.join("\\"), MAX_SAFE_NAME_SIZE);
 }
 
+/** The parts of a name, at least one; those that mean the folder they are in (`./a`) are left out. */
+export function partsOf(name: string): string[] {
+  const parts = name.split(/[\\/]/).filter((part) => part !== ".");
+  return parts.length === 0 ? [""] : parts;
+}
+
 /** Why a name from an archive cannot be extracted just like that; null when it can. */
 export function whyUnsafe(name: string): string | null {
   if (/^[\\/]|^[a-z]:/i.test(name)) return "it is an absolute path";
-  const parts = name.split(/[\\/]/);
+  const parts = partsOf(name);
   if (parts.includes("..")) return "it leads out of the folder";
-  const unsafe = parts.find((part) => part === "" || safePart(part) !== part);
-  return unsafe === undefined ? null : `${JSON.stringify(unsafe)} is no safe name for a file`;
+  const isSafe = parts.every((part) => part !== "" && safePart(part) === part);
+  return isSafe ? null : "it is no safe name for a file";
 }
 
 function safePart(part: string): string {
@@ -71,6 +77,13 @@ function splitExtension(name: string): { stem: string; extension: string } {
   return found === null ? { stem: name, extension: "" } : { stem: found[1] ?? "", extension: found[2] ?? "" };
 }
 
+/** The safe name with a number before its extension, and still short enough. */
+export function numberedName(name: string, number: number): string {
+  const { stem, extension } = splitExtension(name);
+  const ending = ` (${number})${extension}`;
+  return shorten(stem, MAX_SAFE_NAME_SIZE - Buffer.byteLength(ending)) + ending;
+}
+
 /** Gives out names that differ from all given out before by more than case: `a.txt`, `A (2).txt`, … */
 export class UniqueNames {
   readonly #taken = new Set<string>();
@@ -81,11 +94,9 @@ export class UniqueNames {
   take(wanted: string): string {
     const name = safeName(wanted);
     if (this.#claim(name)) return name;
-    const { stem, extension } = splitExtension(name);
     const key = foldCase(name);
     for (let number = (this.#numbers.get(key) ?? 1) + 1; ; number++) {
-      const ending = ` (${number})${extension}`;
-      const numbered = shorten(stem, MAX_SAFE_NAME_SIZE - Buffer.byteLength(ending)) + ending;
+      const numbered = numberedName(name, number);
       this.#numbers.set(key, number);
       if (this.#claim(numbered)) return numbered;
     }

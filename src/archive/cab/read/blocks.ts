@@ -35,14 +35,14 @@ export async function* readFolder(
   { blockReserve }: Cabinet,
   folder: CabinetFolder,
 ): AsyncGenerator<Buffer, number> {
-  const { compression } = folder;
-  if (compression !== "none" && compression !== "mszip") {
+  const { compression, blockCount } = folder;
+  if (compression !== "none" && compression !== "mszip" && blockCount > 0) {
     const message = `a folder is compressed with ${compression === "lzx" ? "LZX" : "Quantum"}, which is not supported`;
     throw new ArchiveError("CAB_UNSUPPORTED", message, { offset: folder.offset + 6 });
   }
   const cursor = new Cursor(source, folder.dataOffset);
   const inflater = new Inflater();
-  for (let left = folder.blockCount; left > 0; left--) {
+  for (let left = blockCount; left > 0; left--) {
     const block = await readBlock(cursor, blockReserve);
     checkBlock(block, blockReserve);
     yield compression === "none" ? storedContent(block) : inflater.inflate(block);

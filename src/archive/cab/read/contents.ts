@@ -5,10 +5,11 @@
  */
 
 import { ArchiveError, corrupt } from "../../entries/error.ts";
-import { extractFiles } from "../../entries/target.ts";
+import { quoteName } from "../../entries/foreign-name.ts";
+import { type Extracted, type Extraction, Target } from "../../entries/target.ts";
 import { readFolder } from "./blocks.ts";
 import type { Source } from "./source.ts";
-import { type Cabinet, type CabinetFile, type CabinetFolder, inDataOrder } from "./tables.ts";
+import { type Cabinet, type CabinetFile, type CabinetFolder, inDataOrder, nameFaults } from "./tables.ts";
 
 type ReadLimits = {
   /** Uncompressed bytes of all files together that are accepted; no bound when left out. */
@@ -30,45 +31,84 @@ export async function* readContents(
   limits: ReadLimits = {},
 ): AsyncGenerator<FileContent> {
   checkTotal(cabinet, limits.maxBytes);
-  const files = inDataOrder(cabinet.files);
-  const bounds = dataBounds(cabinet);
-  let at = 0;
-  for (const [index, folder] of cabinet.folders.entries()) {
-    const reader = new FolderReader(readFolder(source, cabinet, folder));
-    for (let file = files[at]; file !== undefined && file.folderIndex === index; file = files[++at]) {
-      const content = reader.take(file);
-      yield { file, content };
-      for await (const _ of content);
-    }
-    const end = await reader.end(folder);
-    if (end > (bounds.get(folder.dataOffset) ?? end)) {
-      throw corrupt("a folder's data runs into another's", folder.offset);
-    }
-  }
+  for (const stretch of stretchesOf(cabinet)) yield* readStretch(source, cabinet, stretch);
 }
 
 /**
- * Reads everything and keeps nothing: whether the cabinet is whole.
- * @throws what `readContents` throws.
+ * Reads everything and keeps nothing: whether the cabinet is whole, and one that other readers take.
+ * @throws {ArchiveError} the first of `nameFaults`; what `readContents` throws.
  */
 export async function verifyCabinet(
   source: Source,
   cabinet: Cabinet,
   limits: ReadLimits = {},
 ): Promise<void> {
+  const [fault] = nameFaults(cabinet);
+  if (fault !== undefined) throw fault;
   for await (const _ of readContents(source, cabinet, limits));
 }
 
 /**
- * Extracts all files below `directory`, as `extractFiles` does.
- * @throws what `readContents` and `extractFiles` throw.
+ * Extracts all files below `directory`, which exists, as a `Target` writes them. A folder that cannot be read, because
+ * it is damaged or compressed with LZX or Quantum, costs its own files from there on, and no others.
+ * @throws what the source throws.
  */
-export function extractCabinet(
+export async function extractCabinet(
   source: Source,
   cabinet: Cabinet,
   directory: string,
-): Promise<readonly CabinetFile[]> {
-  return extractFiles(readContents(source, cabinet), directory);
+): Promise<Extraction<CabinetFile>> {
+  const target = new Target(directory);
+  const files: Extracted<CabinetFile>[] = [];
+  const faults: string[] = [];
+  for (const stretch of stretchesOf(cabinet)) {
+    const before = files.length;
+    try {
+      for await (const { file, content } of readStretch(source, cabinet, stretch))
+        files.push(await target.write(file, content));
+    } catch (error) {
+      if (!(error instanceof ArchiveError)) throw error;
+      const reason = error.message;
+      faults.push(reason);
+      const lost = stretch.files.slice(files.length - before);
+      files.push(...lost.map((file) => ({ file, writtenAs: null, reason })));
+    }
+  }
+  // In the order of the table again, as a listing has them.
+  files.sort((a, b) => a.file.offset - b.file.offset);
+  return { files, faults, skipped: [] };
+}
+
+/** A folder, its files in the order of their data, and where its data must have ended. */
+type Stretch = {
+  readonly folder: CabinetFolder;
+  readonly files: readonly CabinetFile[];
+  readonly bound: number;
+};
+
+function stretchesOf(cabinet: Cabinet): Stretch[] {
+  const bounds = dataBounds(cabinet);
+  const files: CabinetFile[][] = cabinet.folders.map(() => []);
+  for (const file of inDataOrder(cabinet.files)) files[file.folderIndex]?.push(file);
+  return cabinet.folders.map((folder, index) => ({
+    folder,
+    files: files[index] ?? [],
+    bound: bounds.get(folder.dataOffset) ?? Number.POSITIVE_INFINITY,
+  }));
+}
+
+async function* readStretch(
+  source: Source,
+  cabinet: Cabinet,
+  { folder, files, bound }: Stretch,
+): AsyncGenerator<FileContent> {
+  const reader = new FolderReader(readFolder(source, cabinet, folder));
+  for (const file of files) {
+    const content = reader.take(file);
+    yield { file, content };
+    for await (const _ of content);
+  }
+  if ((await reader.end(folder)) > bound) throw corrupt("a folder's data runs into another's", folder.offset);
 }
 
 function checkTotal({ files }: Cabinet, maxBytes: number | undefined): void {
@@ -106,7 +146,7 @@ class FolderReader {
   async *take(file: CabinetFile): AsyncGenerator<Buffer> {
     if (file.folderOffset !== this.#offset && file.size > 0) {
       const gap = file.folderOffset - this.#offset;
-      throw corrupt(`${gap} bytes before ${JSON.stringify(file.name)} belong to no file`, file.offset);
+      throw corrupt(`${gap} bytes before ${quoteName(file.name)} belong to no file`, file.offset);
     }
     for (let left = file.size; left > 0; ) {
       if (this.#rest.length === 0) await this.#nextBlock(file);
@@ -129,7 +169,7 @@ class FolderReader {
     const step = await this.#blocks.next();
     if (step.done !== true) this.#rest = step.value;
     else {
-      const message = `the data of ${JSON.stringify(file.name)} ends at byte ${this.#offset} of its folder, too early`;
+      const message = `the data of ${quoteName(file.name)} ends at byte ${this.#offset} of its folder, too early`;
       throw corrupt(message, file.offset);
     }
   }

@@ -3,7 +3,9 @@
  * its first data block. Nothing is believed: every count and offset is checked against the bytes that are there before
  * anything is made of it. What other writers do differently without doing harm is a warning, not an error.
  */
+import { isUtf8 } from "node:buffer";
 import { ArchiveError, corrupt } from "../../entries/error.ts";
+import { decodeName, quoteName } from "../../entries/foreign-name.ts";
 import {
   ATTRIBUTE,
   BLOCK_SIZE,
@@ -39,8 +41,10 @@ export type CabinetFolder = {
 };
 
 export type CabinetFile = {
-  /** As the cabinet has it: not a path to be trusted. */
+  /** As the cabinet has it: not a path to be trusted. What is no text in it is kept as `decodeName` does. */
   readonly name: string;
+  /** The bytes of a name that is no UTF-8; null when it is. */
+  readonly nameBytes: Buffer | null;
   readonly size: number;
   readonly folderIndex: number;
   /** Offset of its first byte in its folder. */
@@ -66,13 +70,17 @@ export type Cabinet = {
   readonly warnings: readonly string[];
 };
 
+/** Bytes of a name that are read: the characters that the format allows, as a writer counts that forgets UTF-8. */
+const LONGEST_NAME = 4 * MAX_NAME_SIZE;
+
 /** Bytes of header reserve the format allows. */
 const MAX_HEADER_RESERVE = 60_000;
 
 /**
  * What is in the cabinet.
- * @throws {ArchiveError} CAB_NOT_A_CABINET, CAB_TRUNCATED, CAB_CORRUPT, CAB_BAD_NAME, CAB_UNSUPPORTED for a part of a
- *   split set, each with the offset. Folders compressed with LZX or Quantum are listed; reading them is unsupported.
+ * @throws {ArchiveError} CAB_NOT_A_CABINET, CAB_TRUNCATED, CAB_CORRUPT, CAB_UNSUPPORTED for a part of a split set,
+ *   CAB_BAD_NAME for a name of more than 1,020 bytes, each with the offset. Folders compressed with LZX or Quantum are
+ *   listed; reading them is unsupported.
  */
 export async function readCabinet(source: Source): Promise<Cabinet> {
   const warnings: string[] = [];
@@ -85,7 +93,8 @@ export async function readCabinet(source: Source): Promise<Cabinet> {
   }
   const filesCursor = new Cursor(source, header.fileCount === 0 ? cursor.offset : header.filesOffset);
   const files = await readFiles(filesCursor, header, folders, cursor.offset);
-  warnings.push(...(await whatFollows(filesCursor, header, folders)), ...namesTwice(files));
+  warnings.push(...(await whatFollows(filesCursor, header, folders)));
+  warnings.push(...namesInNoKnownCodePage(files), ...namesTwice(files));
   checkOverlaps(files);
   return {
     size: header.cabinetSize,
@@ -239,8 +248,8 @@ async function whatFollows(
     if (error instanceof ArchiveError) return null;
     throw error;
   });
-  if (file !== null && cursor.offset <= next) {
-    const name = JSON.stringify(file.name);
+  if (file !== null && isProperName(file) && cursor.offset <= next) {
+    const name = quoteName(file.name);
     throw corrupt(`${name} follows the ${fileCount} files that the header counts`, end);
   }
   return [`${next - end} bytes after the table of files belong to nothing`];
@@ -249,10 +258,10 @@ async function whatFollows(
 async function readFile(cursor: Cursor, folders: readonly CabinetFolder[]): Promise<CabinetFile> {
   const { offset } = cursor;
   const record = readFields(FILE, await cursor.take(FILE_SIZE, "a file's record"));
-  const name = await readName(cursor, (record.attributes & ATTRIBUTE.nameIsUtf8) !== 0);
+  const { name, nameBytes } = await readName(cursor, isMarkedAsUtf8(record));
   const folder = folders[record.folderIndex];
   if (record.folderIndex >= MAX_FOLDERS) {
-    const message = `${JSON.stringify(name)} is continued in another cabinet, which is not supported`;
+    const message = `${quoteName(name)} is continued in another cabinet, which is not supported`;
     throw new ArchiveError("CAB_UNSUPPORTED", message, { offset: offset + 8 });
   }
   if (folder === undefined) {
@@ -261,44 +270,68 @@ async function readFile(cursor: Cursor, folders: readonly CabinetFolder[]): Prom
   const end = record.folderOffset + record.size;
   if (end > folder.blockCount * BLOCK_SIZE) {
     const room = `its folder has room for ${folder.blockCount * BLOCK_SIZE}`;
-    throw corrupt(`${JSON.stringify(name)} ends at byte ${end}, but ${room}`, offset);
+    throw corrupt(`${quoteName(name)} ends at byte ${end}, but ${room}`, offset);
   }
   const { size, folderIndex, folderOffset, attributes } = record;
   const time = decodeDosTime(record.date, record.time) ?? null;
-  return { name, size, folderIndex, folderOffset, time, attributes, offset };
+  return { name, nameBytes, size, folderIndex, folderOffset, time, attributes, offset };
 }
 
-async function readName(cursor: Cursor, isUtf8: boolean): Promise<string> {
+type Name = Pick<CabinetFile, "name" | "nameBytes">;
+
+async function readName(cursor: Cursor, isUtf8: boolean): Promise<Name> {
   const { offset } = cursor;
-  const bytes = await cursor.peek(MAX_NAME_SIZE + 1);
+  const bytes = await cursor.peek(LONGEST_NAME + 1);
   const length = bytes.indexOf(0);
-  if (length === 0) throw new ArchiveError("CAB_BAD_NAME", "a file without a name", { offset });
-  if (length < 0 && bytes.length <= MAX_NAME_SIZE) {
+  if (length < 0 && bytes.length <= LONGEST_NAME) {
     throw new ArchiveError("CAB_TRUNCATED", "the file ends inside a name", { offset });
   }
   if (length < 0)
-    throw new ArchiveError("CAB_BAD_NAME", `a name of more than ${MAX_NAME_SIZE} bytes`, { offset });
+    throw new ArchiveError("CAB_BAD_NAME", `a name of more than ${LONGEST_NAME} bytes`, { offset });
   cursor.skip(length + 1);
-  return decodeName(bytes.subarray(0, length), isUtf8, offset);
+  return toName(bytes.subarray(0, length), isUtf8);
 }
 
-const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
 /** Names not marked as UTF-8 are in the writer's code page, which nobody tells; some are UTF-8 all the same. */
-function decodeName(bytes: Buffer, isUtf8: boolean, offset: number): string {
-  try {
-    return strictUtf8.decode(bytes);
-  } catch {
-    if (isUtf8) throw new ArchiveError("CAB_BAD_NAME", "a name marked as UTF-8 that is not", { offset });
-    return bytes.toString("latin1");
-  }
+function toName(bytes: Buffer, isMarked: boolean): Name {
+  if (isUtf8(bytes)) return { name: bytes.toString(), nameBytes: null };
+  return { name: isMarked ? decodeName(bytes) : bytes.toString("latin1"), nameBytes: Buffer.from(bytes) };
+}
+
+function isMarkedAsUtf8({ attributes }: Pick<CabinetFile, "attributes">): boolean {
+  return (attributes & ATTRIBUTE.nameIsUtf8) !== 0;
+}
+
+/** What is wrong with a name that the format rules out, where other readers refuse the cabinet; null when nothing is. */
+function nameFault({ name, nameBytes, offset }: CabinetFile): ArchiveError | null {
+  const size = nameBytes?.length ?? Buffer.byteLength(name);
+  if (size > 0 && size <= MAX_NAME_SIZE) return null;
+  const message =
+    size === 0 ? "a file without a name" : `a name of ${size} bytes; at most ${MAX_NAME_SIZE} are allowed`;
+  return new ArchiveError("CAB_BAD_NAME", message, { offset: offset + FILE_SIZE });
+}
+
+/** Whether a file's name is as a writer makes it. */
+function isProperName(file: CabinetFile): boolean {
+  return nameFault(file) === null && (file.nameBytes === null || !isMarkedAsUtf8(file));
+}
+
+/** What is wrong with names that the format rules out: empty, or longer than 255 bytes. */
+export function nameFaults({ files }: Cabinet): ArchiveError[] {
+  return files.map(nameFault).filter((fault) => fault !== null);
+}
+
+function namesInNoKnownCodePage(files: readonly CabinetFile[]): string[] {
+  const found = files.filter((file) => file.nameBytes !== null && !isMarkedAsUtf8(file));
+  if (found.length === 0) return [];
+  return [`names in a code page that the cabinet does not tell, read as Latin-1: ${found.length}`];
 }
 
 function namesTwice(files: readonly CabinetFile[]): string[] {
   const seen = new Set<string>();
   return files.flatMap(({ name }) => {
     const key = name.toLowerCase();
-    if (seen.has(key)) return [`two files are named ${JSON.stringify(name)}`];
+    if (seen.has(key)) return [`two files are named ${quoteName(name)}`];
     seen.add(key);
     return [];
   });
@@ -314,12 +347,12 @@ export function inDataOrder(files: readonly CabinetFile[]): CabinetFile[] {
 function checkOverlaps(files: readonly CabinetFile[]): void {
   let previous: CabinetFile | null = null;
   for (const file of inDataOrder(files.filter(({ size }) => size > 0))) {
-    const overlaps =
+    if (
       previous !== null &&
       previous.folderIndex === file.folderIndex &&
-      file.folderOffset < previous.folderOffset + previous.size;
-    if (overlaps) {
-      throw corrupt(`${JSON.stringify(file.name)} overlaps ${JSON.stringify(previous?.name)}`, file.offset);
+      file.folderOffset < previous.folderOffset + previous.size
+    ) {
+      throw corrupt(`${quoteName(file.name)} overlaps ${quoteName(previous.name)}`, file.offset);
     }
     previous = file;
   }

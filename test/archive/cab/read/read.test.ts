@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { deflateRawSync } from "node:zlib";
@@ -9,6 +9,7 @@ import { extractCabinet, verifyCabinet } from "../../../../src/archive/cab/read/
 import { openSource } from "../../../../src/archive/cab/read/source.ts";
 import { readCabinet } from "../../../../src/archive/cab/read/tables.ts";
 import { ArchiveError } from "../../../../src/archive/entries/error.ts";
+import { showName } from "../../../../src/archive/entries/foreign-name.ts";
 import { bytesSource } from "../../../support/archives/bytes-source.ts";
 import {
   contentsOf,
@@ -26,6 +27,7 @@ import {
   storedBlocks,
 } from "../../../support/archives/crafted-cabinet.ts";
 import { dumpBytes, logText, randomBytes } from "../../../support/archives/inputs.ts";
+import { filesBelow } from "../../../support/files.ts";
 
 const log = logText(100_000, 1);
 
@@ -127,6 +129,7 @@ test("the tables are told as they are", async () => {
     files: [
       {
         name: "ä.txt",
+        nameBytes: null,
         size: 100_000,
         folderIndex: 0,
         folderOffset: 0,
@@ -141,14 +144,53 @@ test("the tables are told as they are", async () => {
   assert.deepEqual(folders, [{ compression: "mszip", dataOffset: 71, blockCount: 4, offset: 40 }]);
 });
 
+/** The one file's name, the bytes where they are no UTF-8, and what is warned of. */
+async function nameIn(name: Buffer, attributes: number): Promise<(string | undefined)[]> {
+  const cabinet = crafted({ files: [{ name, size: 100_000, attributes }] });
+  const { files, warnings } = await readCabinet(bytesSource(cabinet));
+  return [files[0]?.name, files[0]?.nameBytes?.toString("hex"), ...warnings];
+}
+
 test("names come in UTF-8, marked or not, or in bytes", async () => {
-  const nameOf = async (name: Buffer, attributes: number) =>
-    (await readCabinet(bytesSource(crafted({ files: [{ name, size: 100_000, attributes }] })))).files[0]
-      ?.name;
-  assert.equal(await nameOf(Buffer.from("größe"), 0xa0), "größe");
-  assert.equal(await nameOf(Buffer.from("größe"), 0x20), "größe");
-  assert.equal(await nameOf(Buffer.from("größe", "latin1"), 0x20), "größe");
-  assert.equal(await nameOf(Buffer.alloc(255, 0x61), 0x20), "a".repeat(255));
+  assert.deepEqual(await nameIn(Buffer.from("größe"), 0xa0), ["größe", undefined]);
+  assert.deepEqual(await nameIn(Buffer.from("größe"), 0x20), ["größe", undefined]);
+  assert.deepEqual(await nameIn(Buffer.from("größe", "latin1"), 0x20), [
+    "größe",
+    "6772f6df65",
+    "names in a code page that the cabinet does not tell, read as Latin-1: 1",
+  ]);
+  assert.deepEqual(await nameIn(Buffer.alloc(255, 0x61), 0x20), ["a".repeat(255), undefined]);
+});
+
+test("A12 b: a name that claims UTF-8 and is not keeps its bytes, and the cabinet is whole", async () => {
+  for (const [hex, name] of [
+    ["ff", "\udcff"],
+    ["61ff62", "a\udcffb"],
+    ["c0af", "\udcc0\udcaf"],
+    ["eda080", "\udced\udca0\udc80"],
+    ["f888808080", "\udcf8\udc88\udc80\udc80\udc80"],
+    ["c3b6e282", "ö\udce2\udc82"],
+  ] as const) {
+    const bytes = Buffer.from(hex, "hex");
+    assert.deepEqual(await nameIn(bytes, 0xa0), [name, hex]);
+    await verify(crafted({ files: [{ name: bytes, size: 100_000, attributes: 0xa0 }] }));
+  }
+});
+
+test("A12 b: a name that is empty or too long is listed; the cabinet is refused as others refuse it", async () => {
+  for (const [size, fault] of [
+    [0, "a file without a name"],
+    [256, "a name of 256 bytes; at most 255 are allowed"],
+    [1020, "a name of 1020 bytes; at most 255 are allowed"],
+  ] as const) {
+    const cabinet = crafted({ files: [{ name: "n".repeat(size), size: 100_000 }] });
+    const { files } = await readCabinet(bytesSource(cabinet));
+    assert.deepEqual(
+      files.map(({ name }) => name),
+      ["n".repeat(size)],
+    );
+    assert.deepEqual(await wrongWith(cabinet), ["CAB_BAD_NAME", 60, `${fault} (at byte 60)`]);
+  }
 });
 
 test("what is unusual and does no harm is a warning", async () => {
@@ -291,9 +333,9 @@ test("tables that end too early are told with their place", async () => {
     "the file ends inside a name (at byte 60)",
   ]);
   assert.deepEqual(await wrongWith(patched(crafted(), 28, [0xff, 0xff])), [
-    "CAB_BAD_NAME",
-    78,
-    "a name marked as UTF-8 that is not (at byte 78)",
+    "CAB_CORRUPT",
+    70,
+    "folder 19267 of 1 does not exist (at byte 70)",
   ]);
 });
 
@@ -370,29 +412,11 @@ test("what is wrong with a folder is told with its place", async () => {
 
 test("what is wrong with a file is told with its place", async () => {
   const withFiles = (...files: Crafted["files"]) => wrongWith(crafted({ files }));
-  assert.deepEqual(await withFiles({ name: "", size: 100_000 }), [
+  assert.deepEqual(await withFiles({ name: "n".repeat(1021), size: 100_000 }), [
     "CAB_BAD_NAME",
     60,
-    "a file without a name (at byte 60)",
+    "a name of more than 1020 bytes (at byte 60)",
   ]);
-  assert.deepEqual(await withFiles({ name: "n".repeat(256), size: 100_000 }), [
-    "CAB_BAD_NAME",
-    60,
-    "a name of more than 255 bytes (at byte 60)",
-  ]);
-  for (const bytes of [
-    [0xff],
-    [0xc0, 0xaf],
-    [0xc0, 0x80],
-    [0xed, 0xa0, 0x80],
-    [0xf8, 0x88, 0x80, 0x80, 0x80],
-  ]) {
-    assert.deepEqual(await withFiles({ name: Buffer.from(bytes), size: 100_000, attributes: 0xa0 }), [
-      "CAB_BAD_NAME",
-      60,
-      "a name marked as UTF-8 that is not (at byte 60)",
-    ]);
-  }
   assert.deepEqual(await withFiles({ name: "a", size: 100_000, folderIndex: 1 }), [
     "CAB_CORRUPT",
     52,
@@ -707,67 +731,265 @@ test("extracting makes files and folders, and keeps times", async (t) => {
     entry("empty", ""),
   ]);
   const source = bytesSource(bytes);
-  const files = await extractCabinet(source, await readCabinet(source), folder);
+  const { files, faults } = await extractCabinet(source, await readCabinet(source), folder);
   assert.deepEqual(
-    files.map(({ name }) => name),
-    ["top.txt", "sub\\deep\\x.txt", "empty"],
+    files.map(({ file, writtenAs, reason }) => [file.name, writtenAs, reason]),
+    [
+      ["top.txt", "top.txt", null],
+      ["sub\\deep\\x.txt", "sub/deep/x.txt", null],
+      ["empty", "empty", null],
+    ],
   );
+  assert.deepEqual(faults, []);
   assert.equal(await readFile(join(folder, "sub", "deep", "x.txt"), "utf8"), "deep");
   assert.deepEqual((await readdir(folder)).sort(), ["empty", "sub", "top.txt"]);
 });
 
-async function extractError(cabinet: Buffer, folder: string): Promise<unknown> {
+/** What became of each file, by name, and what is wrong with the cabinet. */
+async function extract(cabinet: Buffer, folder: string) {
   const source = bytesSource(cabinet);
-  return extractCabinet(source, await readCabinet(source), folder).then(
-    () => null,
-    (error) => [error.code, error.offset, error.message],
-  );
+  const { files, faults } = await extractCabinet(source, await readCabinet(source), folder);
+  return {
+    files: files.map(({ file, writtenAs, reason }) => [showName(file.name), writtenAs, reason]),
+    faults,
+  };
 }
 
-test("names that lead out, through a link, or over a file are refused", async (t) => {
+/** A cabinet of files of ten bytes: the digit that is their place. */
+function tens(names: readonly (string | Buffer)[], attributes = 0x20): Buffer {
+  const bodies = names.map((_, index) => Buffer.alloc(10, `${index % 10}`));
+  return craftCabinet({
+    folders: [{ typeCompress: 0, blocks: storedBlocks(Buffer.concat(bodies)) }],
+    files: names.map((name, index) => ({ name, size: 10, folderOffset: 10 * index, attributes })),
+  });
+}
+
+/** All files below a folder, sorted, with what is in them. */
+async function filesIn(folder: string): Promise<[string, string][]> {
+  const paths = await filesBelow(folder);
+  return Promise.all(paths.map(async (path) => [relative(folder, path), await readFile(path, "utf8")]));
+}
+
+test("A12 a: names that are odd or taken are written under safe and free ones, and the others as they are", async (t) => {
   const folder = await makeFolder(t);
-  const outside = await makeFolder(t);
-  const named = (name: string): Buffer => crafted({ files: [{ name, size: log.length }] });
-  for (const name of [
+  const names = ["a", "x\u0080y", "\u00a0b", 'q"q', "c?", "con", "d.", "a", "dir\\a", "e\u202egpj.exe"];
+  const odd = "it is no safe name for a file";
+  assert.deepEqual(await extract(tens(names, 0xa0), folder), {
+    files: [
+      ["a", "a", null],
+      ['"x\\u{80}y"', "x_y", odd],
+      ['"\\u{A0}b"', "b", odd],
+      ['"q\\"q"', "q_q", odd],
+      ["c?", "c_", odd],
+      ["con", "_con", odd],
+      ["d.", "d", odd],
+      ["a", "a (2)", "its name was taken"],
+      ["dir\\a", "dir/a", null],
+      ['"e\\u{202E}gpj.exe"', "e_gpj.exe", odd],
+    ],
+    faults: [],
+  });
+  assert.deepEqual(
+    (await filesIn(folder)).map(([path, body]) => [path, body[0], body.length]),
+    [
+      ["_con", "5", 10],
+      ["a", "0", 10],
+      ["a (2)", "7", 10],
+      ["b", "2", 10],
+      ["c_", "4", 10],
+      ["d", "6", 10],
+      ["dir/a", "8", 10],
+      ["e_gpj.exe", "9", 10],
+      ["q_q", "3", 10],
+      ["x_y", "1", 10],
+    ],
+  );
+});
+
+test("A12 a: names in a code page that nobody tells are extracted", async (t) => {
+  const folder = await makeFolder(t);
+  const koi8 = Buffer.from("e4c1cbc1cbcf", "hex");
+  const sjis = Buffer.from("898e82e0", "hex");
+  const { files, faults } = await extract(tens([koi8, sjis]), folder);
+  assert.deepEqual(files, [
+    ["äÁËÁËÏ", "äÁËÁËÏ", null],
+    ['"\\u{89}\\u{8E}\\u{82}à"', "___à", "it is no safe name for a file"],
+  ]);
+  assert.deepEqual(faults, []);
+});
+
+test("A12 b: names that are no UTF-8 or empty are extracted under others", async (t) => {
+  const folder = await makeFolder(t);
+  const names = [Buffer.from("61ff62", "hex"), Buffer.from("61fe62", "hex"), "", "größe", "n".repeat(256)];
+  const { files } = await extract(tens(names, 0xa0), folder);
+  const noText = "it holds bytes that are no UTF-8";
+  assert.deepEqual(files.slice(0, 4), [
+    ['"a\\xFFb"', "a_b", noText],
+    ['"a\\xFEb"', "a_b (2)", noText],
+    ['""', "file", "it is no safe name for a file"],
+    ["größe", "größe", null],
+  ]);
+  assert.deepEqual(files[4]?.slice(1), [
+    "n".repeat(199),
+    "it is longer than the 255 bytes that a file's name may have",
+  ]);
+  const bodies = (await filesIn(folder)).map(([, body]) => body);
+  assert.deepEqual(
+    bodies.sort(),
+    [0, 1, 2, 3, 4].map((digit) => `${digit}`.repeat(10)),
+  );
+});
+
+test("A12 a: names that lead out are written inside, and nothing outside", async (t) => {
+  const folder = await makeFolder(t);
+  const below = join(folder, "a", "b");
+  await mkdir(below, { recursive: true });
+  const names = [
     "..\\evil",
     "../evil",
-    "a/../../evil",
+    "x/../../evil",
     "/evil",
     "\\evil",
     "C:\\evil",
     "C:evil",
     "\\\\srv\\x\\evil",
-  ]) {
-    const [code, offset] = (await extractError(named(name), folder)) as [string, number];
-    assert.deepEqual([name, code, offset], [name, "CAB_BAD_NAME", 44]);
-  }
-  await symlink(outside, join(folder, "link"));
-  assert.deepEqual(await extractError(named("link\\evil"), folder), [
-    "CAB_BAD_NAME",
-    44,
-    `"link\\\\evil" cannot be extracted: ${join(folder, "link")} is no folder (at byte 44)`,
-  ]);
-  await symlink(join(outside, "new"), join(folder, "dangling"));
-  await writeFile(join(folder, "there"), "mine");
-  for (const name of ["dangling", "there", "link"]) {
-    assert.deepEqual(await extractError(named(name), folder), [
-      "CAB_BAD_NAME",
-      44,
-      `"${name}" cannot be extracted: ${join(folder, name)} exists (at byte 44)`,
-    ]);
-  }
-  assert.equal(await readFile(join(folder, "there"), "utf8"), "mine");
-  assert.deepEqual(await readdir(outside), []);
-  assert.deepEqual((await readdir(folder)).sort(), ["dangling", "link", "there"]);
+    "..",
+    "/",
+  ];
+  const { files } = await extract(tens(names), below);
+  assert.deepEqual(
+    files.map(([name, writtenAs]) => [name, writtenAs]),
+    [
+      ["..\\evil", "evil"],
+      ["../evil", "evil (2)"],
+      ["x/../../evil", "x/evil"],
+      ["/evil", "evil (3)"],
+      ["\\evil", "evil (4)"],
+      ["C:\\evil", "C_/evil"],
+      ["C:evil", "C_evil"],
+      ["\\\\srv\\x\\evil", "srv/x/evil"],
+      ["..", "file"],
+      ["/", "file (2)"],
+    ],
+  );
+  assert.equal((await filesIn(below)).length, names.length);
+  assert.equal((await filesIn(folder)).length, names.length);
 });
 
-test("a file whose data is wrong is not left behind", async (t) => {
+test("links are not followed and files are not overwritten: the file comes beside them", async (t) => {
   const folder = await makeFolder(t);
-  const cabinet = crafted();
-  assert.equal(
-    ((await extractError(patched(cabinet, cabinet.length - 1, [0x55]), folder)) as string[])[0],
-    "CAB_CHECKSUM",
+  const outside = await makeFolder(t);
+  await symlink(outside, join(folder, "link"));
+  await symlink(join(outside, "new"), join(folder, "dangling"));
+  await writeFile(join(folder, "there"), "mine");
+  const names = ["link\\evil", "dangling", "there", "link", "there\\x", "link\\more"];
+  const taken = "its name was taken";
+  assert.deepEqual((await extract(tens(names), folder)).files, [
+    ["link\\evil", "link (2)/evil", taken],
+    ["dangling", "dangling (2)", taken],
+    ["there", "there (2)", taken],
+    ["link", "link (3)", taken],
+    ["there\\x", "there (3)/x", taken],
+    ["link\\more", "link (2)/more", taken],
+  ]);
+  assert.equal(await readFile(join(folder, "there"), "utf8"), "mine");
+  assert.deepEqual(await readdir(outside), []);
+});
+
+test("A12 a: a file that cannot be written is told, and the others are written", async (t) => {
+  let folder = await makeFolder(t);
+  // So deep that a path has room for a short name, and none for a long one.
+  while (folder.length < 3900) folder = join(folder, "d".repeat(Math.min(200, 3999 - folder.length)));
+  await mkdir(folder, { recursive: true });
+  const { files, faults } = await extract(tens(["a", "n".repeat(200), "b"]), folder);
+  assert.deepEqual(
+    files.map(([name, writtenAs]) => [name?.length, writtenAs]),
+    [
+      [1, "a"],
+      [200, null],
+      [1, "b"],
+    ],
   );
-  assert.deepEqual(await readdir(folder), []);
-  await mkdir(join(folder, "a"));
+  assert.match(files[1]?.[2] ?? "", /^it cannot be written: ENAMETOOLONG/);
+  assert.deepEqual(faults, []);
+  assert.deepEqual(await filesIn(folder), [
+    ["a", "0".repeat(10)],
+    ["b", "2".repeat(10)],
+  ]);
+});
+
+test("A12 c: a folder compressed with LZX or Quantum costs its own files only", async (t) => {
+  const folder = await makeFolder(t);
+  const body = Buffer.from("0123456789");
+  const block = mszipBlocks(body);
+  const cabinet = craftCabinet({
+    folders: [1, 0x1503, 2, 1].map((typeCompress) => ({ typeCompress, blocks: block })),
+    files: ["mszip.txt", "lzx.txt", "quantum.txt", "last.txt"].map((name, folderIndex) => ({
+      name,
+      size: 10,
+      folderIndex,
+    })),
+  });
+  const lzx = "a folder is compressed with LZX, which is not supported (at byte 50)";
+  const quantum = "a folder is compressed with Quantum, which is not supported (at byte 58)";
+  assert.deepEqual(await extract(cabinet, folder), {
+    files: [
+      ["mszip.txt", "mszip.txt", null],
+      ["lzx.txt", null, lzx],
+      ["quantum.txt", null, quantum],
+      ["last.txt", "last.txt", null],
+    ],
+    faults: [lzx, quantum],
+  });
+  assert.deepEqual(await filesIn(folder), [
+    ["last.txt", "0123456789"],
+    ["mszip.txt", "0123456789"],
+  ]);
+});
+
+test("A12 c: damaged data costs the files from there to the end of its folder; none is left half", async (t) => {
+  const folder = await makeFolder(t);
+  const folders = [0, 1].map(() => ({ typeCompress: 0, blocks: storedBlocks(log) }));
+  const files = [
+    { name: "a", size: 30_000 },
+    { name: "b", size: 40_000, folderOffset: 30_000 },
+    { name: "c", size: 30_000, folderOffset: 70_000 },
+    { name: "d", size: 100_000, folderIndex: 1 },
+  ];
+  const cabinet = craftCabinet({ folders, files });
+  const second = cabinet.indexOf(log.subarray(32_768, 32_868));
+  const broken = patched(cabinet, second, [(cabinet[second] ?? 0) ^ 1]);
+  const result = await extract(broken, folder);
+  const [fault = ""] = result.faults;
+  assert.match(fault, /^a block's checksum is /);
+  assert.deepEqual(result, {
+    files: [
+      ["a", "a", null],
+      ["b", null, fault],
+      ["c", null, fault],
+      ["d", "d", null],
+    ],
+    faults: [fault],
+  });
+  assert.deepEqual(await readdir(folder), ["a", "d"]);
+});
+
+test("a folder whose end does not fit its files is told, though all of them are written", async (t) => {
+  const folder = await makeFolder(t);
+  const result = await extract(crafted({ files: [{ name: "a", size: 99_999 }] }), folder);
+  assert.deepEqual(result, {
+    files: [["a", "a", null]],
+    faults: ["from byte 99999 of a folder on, its data belongs to no file (at byte 36)"],
+  });
+});
+
+test("twenty thousand files of one name are written under as many, soon", { timeout: 60_000 }, async (t) => {
+  const folder = await makeFolder(t);
+  const cabinet = craftCabinet({
+    folders: [{ typeCompress: 0, blocks: [] }],
+    files: Array.from({ length: 20_000 }, () => ({ name: "a", size: 0 })),
+  });
+  const { files } = await extract(cabinet, folder);
+  assert.deepEqual(files.at(-1), ["a", "a (20000)", "its name was taken"]);
+  assert.equal((await readdir(folder)).length, 20_000);
 });

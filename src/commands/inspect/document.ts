@@ -1,16 +1,18 @@
 /** The documents of the protocol and of this program, for people: a level 1 report, a manifest, a receipt. */
 
-import { MANIFEST_FORMAT, type Manifest, parseManifest } from "../collect/manifest.ts";
-import { CerError } from "../errors.ts";
-import { FILE_TYPES, fromFileTime, REPORT_TYPES } from "../event.ts";
-import { formatReceipt, parseReceipt } from "../journal/entry/receipt.ts";
-import { formatBytes, quote, stripControls } from "../printable.ts";
-import { type ParsedReport, parseReport } from "../wire/report-reader.ts";
-import { decodeReportText } from "../wire/text.ts";
-import type { Result } from "./print-result.ts";
+import { MANIFEST_FORMAT, type Manifest, parseManifest } from "../../collect/manifest.ts";
+import { CerError } from "../../errors.ts";
+import { FILE_TYPES, fromFileTime, REPORT_TYPES } from "../../event.ts";
+import { formatReceipt, parseReceipt } from "../../journal/entry/receipt.ts";
+import { formatBytes, quote, stripControls } from "../../printable.ts";
+import { type ParsedReport, parseReport } from "../../wire/report-reader.ts";
+import { decodeReportText } from "../../wire/text.ts";
+
+/** What a file holds, as lines for people and as one object for programs. */
+export type Described = { readonly lines: readonly string[]; readonly json: unknown };
 
 /** @throws CerError CER_UNKNOWN_FORMAT, CER_NOT_A_REPORT, CER_DAMAGED */
-export function describeDocument(bytes: Buffer, shown: string): Result {
+export function describeDocument(bytes: Buffer, shown: string): Described {
   const { text } = decodeReportText(bytes);
   const start = text.replace(/^\ufeff/, "").trimStart();
   if (start.startsWith("<")) return describeReport(parseReport(bytes));
@@ -27,7 +29,7 @@ export function describeDocument(bytes: Buffer, shown: string): Result {
   };
 }
 
-function describeReport({ report, encoding, warnings }: ParsedReport): Result {
+function describeReport({ report, encoding, warnings }: ParsedReport): Described {
   const { machine, user, application, parameters, secondaryParameters, files } = report;
   const fields: (readonly [string, string | number | null | undefined])[] = [
     ["event", report.eventType],
@@ -63,7 +65,7 @@ function describeReport({ report, encoding, warnings }: ParsedReport): Result {
   };
 }
 
-function describeManifest(manifest: Manifest): Result {
+function describeManifest(manifest: Manifest): Described {
   const { report, consent, redaction, items } = manifest;
   const counts = Object.entries(redaction.counts).map(([rule, count]) => `${rule} ${count}`);
   return {
