@@ -129,9 +129,7 @@ const BAD_VARIABLES: Surroundings[] = [
   ...Object.entries({
     CER_PORT: ["abc", "0", "65536", "-1", "1273 "],
     CER_HTTPS: ["maybe", "2"],
-    CER_CONSENT: ["SAFE"],
     CER_JOURNAL: [""],
-    CER_SERVER_TYPO: ["x"],
     LC_ALL: ["xx_GARBAGE"],
     TZ: ["Nowhere/Never"],
     TERM: ["garbage"],
@@ -161,6 +159,7 @@ const BAD_VARIABLES: Surroundings[] = [
     fates: SENT_OR_KEPT,
   },
   { name: "CER_CONSENT=garbage", env: { CER_CONSENT: "garbage" }, archive: "no" },
+  { name: "CER_CONSENT=SAFE", env: { CER_CONSENT: "SAFE" }, archive: "maybe" },
   { name: "CER_CONSENT empty", env: { CER_CONSENT: "" }, archive: "maybe" },
   { name: "CER_CONSENT=2, as WER counts", env: { CER_CONSENT: "2" }, archive: "maybe" },
   { name: "no PATH", env: { PATH: null } },
@@ -482,7 +481,6 @@ const CONFIGURATIONS: Surroundings[] = [
     "UTF-16 with its mark": String.raw`printf '\377\376{\000}\000' >config.json`,
     "UTF-16 without its mark": String.raw`printf '{\000}\000' >config.json`,
     "text in cp1252": String.raw`printf '{"path": "/caf\351.htm"}' >config.json`,
-    "a journal in cp1252": String.raw`printf '{"journal": "/srv/setup/j\351"}' >config.json`,
     "a journal that is a file": `echo '{"journal": "/etc/passwd"}' >config.json`,
     "a server that is none": `echo '{"server": "ftp://x"}' >config.json`,
     "100 MB of blanks": "{ head -c 100000000 /dev/zero | tr '\\0' ' '; echo '{}'; } >config.json",
@@ -495,6 +493,11 @@ const CONFIGURATIONS: Surroundings[] = [
       archive: "maybe",
     }),
   ),
+  ...upAndDown({
+    name: `${MACHINE_CONFIG} names a journal in cp1252`,
+    prepare: config(MACHINE_CONFIG, String.raw`printf '{"journal": "/srv/j\351"}' >config.json`),
+    archive: "maybe",
+  }),
   {
     name: "the server stands in a broken configuration",
     env: { CER_SERVER: null },
@@ -800,6 +803,8 @@ const EVENTS: Surroundings[] = [
       '{"eventType":"Filed","parameters":[{"id":10,"value":"a"},{"id":0,"value":"b"},{"id":0,"value":"c"}]}',
     "files that are missing":
       '{"eventType":"Filed","files":[{"path":"a"},{"path":"b","type":"Minidump"},{"path":""}]}',
+    "odd names": '{"eventType":"Filed","__proto__":{"a":1},"constructor":null,"":0}',
+    "10,000 levels": `{"eventType":"Filed","a":${"[".repeat(10_000)}${"]".repeat(10_000)}}`,
     "a comment and a comma too many": '{"eventType":"Filed", // what it is\n}',
   }).map(
     ([name, event]): Surroundings => ({
@@ -836,7 +841,7 @@ const EVENTS: Surroundings[] = [
   {
     name: "an event with 1,000,000 parameters",
     ...FILED,
-    shell: `{ printf '{"eventType":"Filed","parameters":[{"value":"v"}'; yes ',{"value":"v"}' | head -n 999999; echo ']}'; } >crash.json`,
+    shell: `{ printf '{"eventType":"Filed","parameters":[{"id":0,"value":"v"}'; yes ',{"id":0,"value":"v"}' | head -n 999999; echo ']}'; } >crash.json`,
     fates: SENT_OR_KEPT,
     maxTime: 30,
   },
@@ -887,12 +892,13 @@ const CLOCKS: Surroundings[] = [
     upAndDown({ name: `hostile 4: ${clock}`, clock, line: "setup", shell: WRITE_LOG, carries: LOG_LINE }),
   ),
   {
-    name: "hostile 4: made in 2006, then a run at the right time that still finds no server",
+    name: "hostile 4: made in 2006, then two runs at the right time that still find no server",
     clock: "2006-01-01 00:00:00",
     server: "down",
     maxTime: 3,
-    between:
-      'cer flush --max-time 3; cer submit --event-type Other --quiet --max-time 1 --retries 0; cer queue drop $(cer queue list --json | grep -B9 -m1 Other | sed -n \'s/.*"id": "\\(.*\\)".*/\\1/p\')',
+    between: `cer flush --max-time 3
+      cer submit --event-type Other --json --max-time 1 --retries 0 >other.json
+      cer queue drop "$(node -p 'JSON.parse(require("fs").readFileSync("other.json")).journal.id')"`,
   },
   {
     name: "hostile 4: a flush while the clock stands 60 days ahead, server down",
@@ -1005,7 +1011,7 @@ const NETWORKS: Surroundings[] = [
     "answers 503 and asks for a year": busy("31536000"),
     "answers 500": answer(500),
     "answers 429": answer(429),
-    "field A13: answers 404": answer(404),
+    "answers 404": answer(404),
     "answers 405": answer(405),
     "answers 403": answer(403),
     "wants NTLM": challenge(["NTLM"]),
@@ -1027,6 +1033,14 @@ const NETWORKS: Surroundings[] = [
     mend: "echo 127.0.0.1 cer.corp.invalid >>/etc/hosts",
   },
   {
+    name: "no name server",
+    prepare: "rm -f /etc/resolv.conf; : >/etc/resolv.conf",
+    env: { CER_SERVER: "cer.corp.invalid:{port}" },
+    server: "down",
+    maxTime: 5,
+    mend: "echo 127.0.0.1 cer.corp.invalid >>/etc/hosts",
+  },
+  {
     name: "a name server that never answers",
     wrap: ["/usr/bin/unshare", "--net"],
     prepare: "rm -f /etc/resolv.conf; echo nameserver 127.0.0.1 >/etc/resolv.conf",
@@ -1038,6 +1052,20 @@ const NETWORKS: Surroundings[] = [
   },
 ];
 
+/** Sends the program this signal once its report is in the journal. */
+function stopBy(signal: string): string {
+  const program = "'^(/usr/bin/)?node .*cer submit'";
+  return `{ until ls /var/lib/cer/v1/claimed/*; do sleep 0.05; done; pkill -${signal} -f ${program}; } >/dev/null 2>&1 3>&- &`;
+}
+
+const SIGNALS: Surroundings[] = ["TERM", "INT", "HUP", "KILL"].map((signal) => ({
+  name: `SIG${signal} while the server says nothing`,
+  shell: stopBy(signal),
+  server: neverAnswer(),
+  fates: ["stopped"],
+  isMute: true,
+}));
+
 const SYSTEMS: Surroundings[] = [
   ...upAndDown({ name: "no /proc", prepare: "umount -l /proc" }).map((row) => ({
     ...row,
@@ -1048,8 +1076,9 @@ const SYSTEMS: Surroundings[] = [
   ...upAndDown({ name: "an empty /etc", prepare: "mount -t tmpfs tmpfs /etc" }),
   ...upAndDown({ name: "an empty /etc, as ann", user: "ann", prepare: "mount -t tmpfs tmpfs /etc" }),
   ...upAndDown({
-    name: "no temporary directories",
-    prepare: "umount -l /tmp /var/tmp; rm -rf /tmp /var/tmp",
+    name: "temporary directories that nobody may search",
+    user: "ann",
+    prepare: "chmod 000 /tmp /var/tmp",
   }),
   ...upAndDown({
     name: "temporary directories that only root may write",
@@ -1091,6 +1120,7 @@ const KINDS: Readonly<Record<string, readonly Surroundings[]>> = {
   clocks: CLOCKS,
   journal: JOURNALS,
   network: NETWORKS,
+  signals: SIGNALS,
   system: SYSTEMS,
 };
 

@@ -7,9 +7,13 @@ import { type Changes, changed, LINES, type LineName } from "./readme-lines.ts";
 
 /**
  * What became of a report. sent: exit code 0, and it arrived. kept: exit code 75, and it arrives by a later flush.
- * told: another exit code than 0, and a word of it, for it could neither be sent nor kept.
+ * stopped: the exit code of a signal, and it arrives by a later flush. told: another exit code than 0, and a word of it,
+ * for it could neither be sent nor kept.
  */
-export type Fate = "sent" | "kept" | "told";
+export type Fate = "sent" | "kept" | "stopped" | "told";
+
+/** SIGHUP, SIGINT, SIGKILL, SIGTERM. */
+const STOPPED = ["129", "130", "137", "143"];
 
 export type Surroundings = Changes & {
   readonly name: string;
@@ -86,7 +90,7 @@ export async function play(row: Surroundings, installed: Installed, fakeTime: st
     const hook = await runHook(machine, row, port, fakeTime);
     const seconds = (performance.now() - started) / SECOND;
     const sent = server.reports().length;
-    const isKept = exitOf(hook) === "75";
+    const isKept = ["75", ...STOPPED].includes(exitOf(hook));
     if (isKept && row.between !== undefined) await asSane(machine, row, port, row.between);
     server.getWell();
     const flush = isKept ? await flushLater(machine, row, port, fakeTime) : null;
@@ -189,7 +193,7 @@ async function flushLater(machine: Machine, row: Surroundings, port: number, fak
 /** What was written under a wrong clock has its time. */
 function datedBack(time: string): string {
   const places = "/var/lib/cer /var/tmp /home/ann/.local /tmp";
-  return `find ${places} -path '*cer*' -exec touch -h -d '${time} UTC' {} + 2>/dev/null; true`;
+  return `find ${places} -path '*cer*' -exec touch -h -d '${time} UTC' {} + 2>/dev/null || true`;
 }
 
 async function mustRun(machine: Machine, script: string): Promise<void> {
@@ -211,7 +215,7 @@ export async function complaints(row: Surroundings, seen: Seen): Promise<string[
   if (hook.code === null) bad.push(`hangs, ended after ${seen.seconds.toFixed(0)} s`);
   else if (!fates.includes(fate as Fate)) bad.push(`${fate}, not ${fates.join(" or ")}`);
   if (fate === "told" && hook.stderr === "" && row.isMute !== true) bad.push("without a word");
-  if (fate === "sent" || fate === "kept") {
+  if (["sent", "kept", "stopped"].includes(fate)) {
     if (reports.length > 1) bad.push(`level 1 was taken ${reports.length} times`);
     bad.push(...missingInLevel1(row, reports), ...(await archiveFaults(row, seen)));
   }
@@ -223,10 +227,11 @@ export async function complaints(row: Surroundings, seen: Seen): Promise<string[
 /** A fate, or what happened instead of one. */
 function fateOf({ hook, sent, flush, reports }: Seen): string {
   const exit = exitOf(hook);
-  if (exit === "0") return sent > 0 ? "sent" : "exit code 0 and nothing arrived";
-  if (exit === "75")
-    return reports.length > 0 && flush?.code === 0 ? "kept" : "exit code 75 and no flush sends it";
+  const isFlushed = reports.length > 0 && flush?.code === 0;
   if (!/^\d+$/.test(exit)) return `no single exit code (${exit})`;
+  if (exit === "0") return sent > 0 ? "sent" : "exit code 0 and nothing arrived";
+  if (exit === "75") return isFlushed ? "kept" : "exit code 75 and no flush sends it";
+  if (isFlushed && STOPPED.includes(exit)) return "stopped";
   return sent > 0 ? `exit code ${exit} and it arrived` : "told";
 }
 
