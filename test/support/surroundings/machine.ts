@@ -24,7 +24,7 @@ export const USERS = {
 export type User = keyof typeof USERS;
 
 /** Where a machine's programs run unless they go elsewhere; everybody may write there. */
-export const SETUP_DIRECTORY = "/srv/setup";
+const SETUP_DIRECTORY = "/srv/setup";
 
 /** What all machines have beside this one's files: the built program, as `cer` in PATH. */
 export type Installed = {
