@@ -163,7 +163,9 @@ async function flushQuietly({ report, command, context, sources, options }: Run)
   const { idleTimeout, until } = options;
   const limit = context.now() + FLUSH_TIME;
   const within = { context, idleTimeout, until: until === null ? limit : Math.min(limit, until) };
-  const warn = (problem: string) => context.terminal.say(`warning: ${problem}`);
+  const warn = (problem: string) => {
+    if (!command.output.quiet) context.terminal.say(`warning: ${problem}`);
+  };
   let delivered = 0;
   for (const place of [placesOf(sources, context).usual, ...(await refugesInUse(sources, context))]) {
     const { journal } = place === null ? NO_JOURNAL : await openPlace(place, context, warn);

@@ -76,6 +76,9 @@ export function resolveDestination(sources: readonly Source[], leniency: Lenienc
   };
 }
 
+/** Characters of a name that DNS knows (RFC 1035, 2.3.4). */
+const MAX_HOST = 253;
+
 type ServerAddress = { host: string; port: number | undefined; https: boolean | undefined; prefix: string };
 
 /** HOST, HOST:PORT or http(s)://HOST[:PORT][/PREFIX]. Not with the URL class, which hides :80 and :443. */
@@ -104,6 +107,7 @@ function parseServer(written: string, from: string, leniency: Leniency): ServerA
   const host = v6 ?? name ?? refuse("names no host");
   if (
     (v6 !== undefined && !isIPv6(v6)) ||
+    host.length > MAX_HOST ||
     !URL.canParse(formatUrl({ scheme: "http", host, port: DEFAULT_PORT }, ""))
   )
     refuse("has a host that is neither a name nor an address");

@@ -144,7 +144,7 @@ const VARIABLES = {
 function readEnvironment(env: NodeJS.ProcessEnv, leniency: Leniency): Source {
   let source: Source = { name: "the environment", settings: {} };
   for (const [key, [variable, parse]] of Object.entries(VARIABLES)) {
-    const word = env[variable];
+    const word = env[variable]?.trim();
     if (!word) continue;
     try {
       source = { ...source, settings: { ...source.settings, [key]: parse(word, variable) } };
