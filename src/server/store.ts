@@ -56,7 +56,7 @@ type TakenArchive = {
 /** As the examples number them: from 500, all in table 5. */
 const FIRST_BUCKET = 500;
 const BUCKET_TABLE = 5;
-const PRIVATE_FOLDER = { recursive: true, mode: 0o700 } as const;
+const PRIVATE_FOLDER = { mode: 0o700 } as const;
 const PRIVATE_FILE = { flags: "wx", mode: 0o600 } as const;
 
 type Warn = (warning: string) => void;
@@ -69,7 +69,7 @@ type Warn = (warning: string) => void;
 export async function openStore(dir: string, warn: Warn): Promise<Store> {
   try {
     const incoming = join(dir, "incoming");
-    await mkdir(dir, PRIVATE_FOLDER);
+    await mkdir(dir, { ...PRIVATE_FOLDER, recursive: true });
     await rm(incoming, { recursive: true, force: true });
     await mkdir(incoming, PRIVATE_FOLDER);
     return new Store(dir, incoming, readBuckets(dir, warn));
