@@ -60,8 +60,10 @@ const CATALOGUE = {
   CER_REDIRECT: EXIT.refused,
   /** The server answered with an error status. */
   CER_STATUS: EXIT.refused,
-  /** A success status whose body is not a CER answer. */
+  /** A success status whose body is not a CER answer, or under test not one by the letter. */
   CER_NOT_CER: EXIT.refused,
+  /** Under test: the server asks for level 2 data, and there is none to send. */
+  CER_NO_LEVEL2: EXIT.refused,
   /** DumpFile is absent, or leads away from the server or out of its path. */
   CER_DUMP_PATH: EXIT.refused,
   /** What arrived is not what was sent. */

@@ -171,6 +171,7 @@ function serve(parser: Parser) {
     host: word("--host <address>", "address to listen on", String, "127.0.0.1"),
     dir: word("--dir <dir>", "where reports and archives are kept; a temporary directory when left out"),
     requests: words("--request <key=value>", "what it asks for, WQL='SELECT …' for example (repeatable)"),
+    strict: toggle("--strict", "refuse a report that breaks the schema, instead of warning of it"),
   });
   return [{ command, make }];
 }

@@ -25,11 +25,20 @@ export async function runServe(
   verify: VerifyArchive = verifyArchive,
 ): Promise<ExitCode> {
   const { print, say: warn } = terminal;
-  const { host, port, requests } = command;
+  const { host, port, requests, strict } = command;
   const dir = command.dir ?? (await mkdtemp(join(tempDir, "cer-serve-")));
   try {
     const onEvent = (event: ServerEvent) => print(stripControls(formatEvent(event)));
-    const server = await startServer({ host, port, dir, requests, verifyArchive: verify, onEvent, warn });
+    const server = await startServer({
+      host,
+      port,
+      dir,
+      requests,
+      strict,
+      verifyArchive: verify,
+      onEvent,
+      warn,
+    });
     if (!isLoopback(host))
       warn(
         `WARNING: ${host} is not a loopback address. Whoever reaches port ${server.port} can fill this disk: ` +

@@ -1,6 +1,7 @@
 /**
  * `cer smoke`: the event of [MS-CER2] 4.4 carried through its nine steps against a server, or without one against the
- * embedded one, and what really went over the wire shown beside each step.
+ * embedded one, and what really went over the wire shown beside each step. The exchange is a client's, which takes much;
+ * what it took is then held to the specification.
  */
 
 import { createReadStream } from "node:fs";
@@ -22,8 +23,10 @@ import type { Answer } from "../journal/entry/documents.ts";
 import { MemoryStore } from "../journal/report.ts";
 import { formatBytes, stripControls } from "../printable.ts";
 import { startServer } from "../server/listen.ts";
+import { findFaults } from "../wire/answer-grammar.ts";
 import { formatUrl } from "../wire/exchange.ts";
 import { encodeReport } from "../wire/report.ts";
+import { parseResponse } from "../wire/response.ts";
 import { decodeAnswerText, decodeReportText } from "../wire/text.ts";
 import { printResult } from "./print-result.ts";
 
@@ -51,12 +54,22 @@ export async function runSmoke(command: SmokeCommand, context: Context): Promise
   const leniency = new Leniency({ isStrict: true });
   const sources = await readSources(command.target, context, leniency);
   const isEmbedded = strongestSetting(sources, "server") === undefined;
-  const { outcome, steps } = isEmbedded
+  const result = isEmbedded
     ? await smokeEmbedded(sources, command, context)
     : await smoke(sources, command, context, null);
-  show(outcome, steps, command, context);
-  return exitCodeFor(outcome);
+  show(result, command, context);
+  return exitCodeFor(result.outcome);
 }
+
+type SmokeResult = {
+  readonly outcome: Outcome;
+  /** As far as they were reached. */
+  readonly steps: readonly Step[];
+  /** The exchange itself failed, after the last of the steps. */
+  readonly stopped: boolean;
+  /** How far an exchange went that did not fail. */
+  readonly extent: string;
+};
 
 /** One of the nine steps, with what was seen of it. */
 type Step = { readonly number: number; readonly title: string; readonly seen: readonly string[] };
@@ -64,7 +77,11 @@ type Step = { readonly number: number; readonly title: string; readonly seen: re
 /** What the embedded server says it keeps, to be compared with what was sent. */
 type Arrived = { path: string | null };
 
-async function smokeEmbedded(sources: readonly Source[], command: SmokeCommand, context: Context) {
+async function smokeEmbedded(
+  sources: readonly Source[],
+  command: SmokeCommand,
+  context: Context,
+): Promise<SmokeResult> {
   const dir = await mkdtemp(join(context.tempDir, "cer-smoke-"));
   const arrived: Arrived = { path: null };
   try {
@@ -101,7 +118,7 @@ async function smoke(
   command: SmokeCommand,
   context: Context,
   arrived: Arrived | null,
-): Promise<{ outcome: Outcome; steps: Step[] }> {
+): Promise<SmokeResult> {
   const destination = resolveDestination(sources, new Leniency({ isStrict: true }));
   const terms = resolveTerms(sources, { format: "cab", compression: null, splitLarge: false });
   const { bytes: level1 } = encodeReport(EXAMPLE);
@@ -115,11 +132,19 @@ async function smoke(
       idleTimeout,
       until: maxTime === null ? null : context.now() + maxTime,
     });
-    const outcome = arrived === null ? delivered : await compare(delivered, arrived);
+    const { answer } = store;
+    const isOn = terms.policy.level2 && terms.policy.consent !== "parameters";
+    const met = arrived === null ? demandLevel2(delivered, answer, isOn) : await compare(delivered, arrived);
+    const outcome = holdToGrammar(warnOfOddities(met, answer), answer);
     const from =
       arrived === null ? `set by ${destination.from}` : "the embedded server, started for this test";
     const server = `${formatUrl(destination.origin, "")} (${from})`;
-    return { outcome, steps: tellSteps(outcome, store.answer, level1, server, arrived !== null) };
+    return {
+      outcome,
+      steps: tellSteps(outcome, answer, level1, server, arrived !== null),
+      stopped: delivered.error !== null,
+      extent: extentOf(outcome, isOn),
+    };
   } finally {
     await store.dispose();
   }
@@ -131,14 +156,73 @@ async function compare(outcome: Outcome, arrived: Arrived): Promise<Outcome> {
   const sent = outcome.level2?.archive;
   const found = arrived.path === null ? null : (await measure(createReadStream(arrived.path))).sha256;
   if (sent !== undefined && found === sent.sha256) return outcome;
-  const reasons = outcome.declined.map(({ kind, item, reason }) => ` ${kind} ${item}: ${reason}.`).join("");
   const message =
     sent === undefined
-      ? `Level 2 was not carried out, though the embedded server asks for it.${reasons}`
+      ? `Level 2 was not carried out, though the embedded server asks for it.${tellDeclined(outcome)}`
       : `The archive that arrived (SHA-256 ${found ?? "none"}) is not the one that was sent (${sent.sha256}).`;
   const hint = "Is level 2 switched off by --consent, CER_CONSENT or a configuration file?";
-  const error = new CerError("CER_MISMATCH", message, sent === undefined ? { hint } : {});
+  return failed(outcome, new CerError("CER_MISMATCH", message, sent === undefined ? { hint } : {}));
+}
+
+/** A server that asks for data has to get some, unless its user switched level 2 off. */
+function demandLevel2(outcome: Outcome, answer: Answer | null, isOn: boolean): Outcome {
+  const { error, level2 } = outcome;
+  if (error !== null || level2 !== null || answer === null || !isOn) return outcome;
+  if (!parseResponse(answer.body).response.iData) return outcome;
+  const why = tellDeclined(outcome) || " It asks for nothing that this event or this machine has.";
+  return failed(
+    outcome,
+    new CerError("CER_NO_LEVEL2", `The server asks for data (iData=1), and got none.${why}`, {
+      hint:
+        "Let it ask for what every client has, as [MS-CER2] 4.4 does (WQL=SELECT Family FROM Win32_Processor), " +
+        "or agree to what it asks for (CER_CONSENT, or allow in a configuration file).",
+    }),
+  );
+}
+
+function tellDeclined({ declined }: Outcome): string {
+  return declined.map(({ kind, item, reason }) => ` ${kind} ${item}: ${reason}.`).join("");
+}
+
+/** What no grammar forbids, but the examples of [MS-CER2] 4 do otherwise. */
+function warnOfOddities(outcome: Outcome, answer: Answer | null): Outcome {
+  const warnings: string[] = [...outcome.warnings];
+  if (answer !== null && outcome.bucket === null)
+    warnings.push(
+      answer.body.length === 0
+        ? "The answer is empty: it names no bucket and asks for nothing."
+        : "The answer names no bucket.",
+    );
+  for (const [what, level] of [
+    ["POST", outcome.level1],
+    ["PUT", outcome.level2],
+  ] as const)
+    if (level?.status && level.status !== 200 && outcome.error === null)
+      warnings.push(`The server answered ${level.status} to the ${what}; the examples show 200.`);
+  return { ...outcome, warnings };
+}
+
+/** The answer comes before all that may have failed after it. */
+function holdToGrammar(outcome: Outcome, answer: Answer | null): Outcome {
+  const faults = answer === null ? [] : findFaults(answer.body);
+  if (faults.length === 0 || outcome.error?.code === "CER_INTERRUPTED") return outcome;
+  const later = outcome.error === null ? [] : [outcome.error.message];
+  const error = new CerError(
+    "CER_NOT_CER",
+    `The answer breaks the grammar of [MS-CER2] 2.2.2. ${faults.join(" ")}`,
+    { hint: "A client that is strict need not understand it. The server's answer has to be corrected." },
+  );
+  const { warnings } = outcome;
+  return { ...failed(outcome, error), outcome: "refused", warnings: [...warnings, ...later] };
+}
+
+function failed(outcome: Outcome, error: CerError): Outcome {
   return { ...outcome, outcome: "failed", error: describeError(error) };
+}
+
+function extentOf({ level2 }: Outcome, isOn: boolean): string {
+  if (level2 !== null) return "all nine steps";
+  return `level 1; ${isOn ? "the server asks for no data" : "level 2 is switched off here"}`;
 }
 
 /** The seed document's nine steps, as far as they were reached. */
@@ -186,8 +270,7 @@ function linesOf(text: string): string[] {
 }
 
 function show(
-  outcome: Outcome,
-  steps: readonly Step[],
+  { outcome, steps, stopped, extent }: SmokeResult,
   { output }: SmokeCommand,
   { terminal }: Context,
 ): void {
@@ -197,13 +280,10 @@ function show(
     ...seen.map((line) => `   ${paint("dim", line)}`),
   ]);
   printResult({ lines, json: { ...outcome, steps } }, output, terminal);
+  if (!output.quiet) for (const warning of outcome.warnings) say(`warning: ${stripControls(warning)}`);
   if (outcome.error !== null) {
-    say(
-      `${paint("bad", "Failed")} after step ${steps.at(-1)?.number}: ${stripControls(outcome.error.message)}`,
-    );
+    const place = stopped ? ` after step ${steps.at(-1)?.number}` : "";
+    say(`${paint("bad", "Failed")}${place}: ${stripControls(outcome.error.message)}`);
     if (outcome.error.hint !== null) say(outcome.error.hint);
-  } else if (!output.quiet && !output.json) {
-    const whole = steps.length === 9 ? "all nine steps" : "level 1; there was nothing to upload";
-    print(`${paint("good", "OK")}: ${whole}.`);
-  }
+  } else if (!output.quiet && !output.json) print(`${paint("good", "OK")}: ${extent}.`);
 }

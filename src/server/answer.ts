@@ -5,7 +5,8 @@
 
 import { CerError } from "../errors.ts";
 import { quote } from "../printable.ts";
-import { type ResponseKey, type ResponseLine, responseKeyOf } from "../wire/response.ts";
+import { findFaults } from "../wire/answer-grammar.ts";
+import { encodeResponse, type ResponseKey, type ResponseLine, responseKeyOf } from "../wire/response.ts";
 import { decodeAnswerText, encodeAnswerText } from "../wire/text.ts";
 
 /** The keys that can be asked for, in the order in which an answer has them. */
@@ -97,4 +98,10 @@ export function answerLines(
   lines.push(...requested.lines);
   if (report.dumpFile !== null) lines.push(["DumpFile", report.dumpFile]);
   return lines;
+}
+
+/** What in all answers will break the grammar, in sentences: values are given as they were typed. */
+export function findRequestFaults(requested: Requested): string[] {
+  const sample = { bucket: 1, bucketTable: 1, dumpFile: null };
+  return findFaults(encodeResponse(answerLines(requested, sample)));
 }

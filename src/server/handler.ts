@@ -4,15 +4,15 @@
  */
 
 import { open } from "node:fs/promises";
-import type { Readable } from "node:stream";
 import { joinChunks } from "../bytes.ts";
 import { CerError } from "../errors.ts";
 import { stripControls } from "../printable.ts";
 import type { Reply } from "../wire/exchange.ts";
-import { MAX_REPORT_SIZE, parseReport } from "../wire/report-reader.ts";
+import { MAX_REPORT_SIZE, type ParsedReport, parseReport } from "../wire/report-reader.ts";
 import { encodeResponse } from "../wire/response.ts";
 import { answerLines, type Requested } from "./answer.ts";
 import { parseDumpTarget, pathOf } from "./dump-file.ts";
+import { BrokenBody, Refusal } from "./refusal.ts";
 import type { ArchiveFormat, ReceivedArchive, Store, StoredReport } from "./store.ts";
 
 /** A request as it arrives: unlike the client's, any method and any target. */
@@ -22,8 +22,11 @@ export type ServerRequest = {
   readonly target: string;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** The body, once; it fails with BrokenBody when the client breaks off. Not calling it: the body is not wanted. */
-  open(): Readable;
+  /**
+   * The body, once; it fails with BrokenBody when the client breaks off, with a Refusal when it takes too long. Not
+   * calling it: the body is not wanted.
+   */
+  open(): AsyncIterable<Buffer>;
 };
 
 export type ServerReply = Pick<Reply, "status" | "headers" | "body">;
@@ -69,29 +72,13 @@ type HandlerOptions = {
   readonly verifyArchive: VerifyArchive;
   /** Bytes. */
   readonly maxArchiveSize: number;
+  /** Refuses a report that breaks the schema. */
+  readonly strict: boolean;
   readonly onEvent: (event: ServerEvent) => void;
 };
 
+/** In lower case; a client may write it otherwise, as to IIS, which is blind to case. */
 const LEVEL1_PATH = "/stage2.htm";
-
-/** The client stopped in the middle of its body: there is nobody to answer. */
-export class BrokenBody extends Error {}
-
-/** Ends the handling of a request with a status and a plain reason. */
-class Refusal extends Error {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-
-  constructor(
-    status: number,
-    reason: string,
-    { headers = {}, cause }: { headers?: Record<string, string>; cause?: unknown } = {},
-  ) {
-    super(reason, { cause });
-    this.status = status;
-    this.headers = headers;
-  }
-}
 
 /**
  * The handler. It rejects only with BrokenBody, and then nothing of the request is kept; whatever else goes wrong is a
@@ -117,15 +104,15 @@ export function createHandler(options: HandlerOptions): (request: ServerRequest)
   };
 }
 
-function route(request: ServerRequest, options: HandlerOptions): Promise<ServerReply> {
+async function route(request: ServerRequest, options: HandlerOptions): Promise<ServerReply> {
   const { method, target } = request;
-  if (pathOf(target) === LEVEL1_PATH) {
+  if (pathOf(target).toLowerCase() === LEVEL1_PATH) {
     if (method !== "POST")
       throw new Refusal(405, `${LEVEL1_PATH} takes POST.`, { headers: { allow: "POST" } });
     return takeReport(request, options);
   }
   const dumpFile = parseDumpTarget(target);
-  const stored = dumpFile === null ? null : options.store.findReport(dumpFile);
+  const stored = dumpFile === null ? null : await options.store.findReport(dumpFile);
   if (stored === null)
     throw new Refusal(
       404,
@@ -136,10 +123,9 @@ function route(request: ServerRequest, options: HandlerOptions): Promise<ServerR
 }
 
 async function takeReport(request: ServerRequest, options: HandlerOptions): Promise<ServerReply> {
-  checkLength(request, MAX_REPORT_SIZE);
-  const bytes = await joinChunks(request.open());
-  const parsed = parseOrRefuse(bytes);
-  const stored = await options.store.addReport(bytes, parsed, options.requested.iData);
+  const bytes = await joinChunks(openBody(request, MAX_REPORT_SIZE));
+  const parsed = parseOrRefuse(bytes, options.strict);
+  const stored = await storing("report", options.store.addReport(bytes, parsed, options.requested.iData));
   const { eventType } = parsed.report;
   options.onEvent({ kind: "report", stored, size: bytes.length, eventType, warnings: parsed.warnings });
   return {
@@ -149,7 +135,14 @@ async function takeReport(request: ServerRequest, options: HandlerOptions): Prom
   };
 }
 
-function parseOrRefuse(bytes: Buffer) {
+function parseOrRefuse(bytes: Buffer, strict: boolean): ParsedReport {
+  const parsed = parseLeniently(bytes);
+  if (strict && parsed.warnings.length > 0)
+    throw new Refusal(400, `The report breaks the schema of [MS-CER2] 2.2.1: ${parsed.warnings.join(" ")}`);
+  return parsed;
+}
+
+function parseLeniently(bytes: Buffer): ParsedReport {
   try {
     return parseReport(bytes);
   } catch (thrown) {
@@ -163,12 +156,11 @@ async function takeArchive(
   stored: StoredReport,
   { store, verifyArchive, maxArchiveSize, onEvent }: HandlerOptions,
 ): Promise<ServerReply> {
-  checkLength(request, maxArchiveSize);
-  const archive = await receiveBody(request, store);
+  const archive = await storing("archive", store.receive(openBody(request, maxArchiveSize)));
   const { size, sha256 } = archive;
   try {
     const format = await checkArchive(archive, verifyArchive);
-    const { verdict, path } = await store.keepArchive(stored, archive, format);
+    const { verdict, path } = await storing("archive", store.keepArchive(stored, archive, format));
     if (verdict === "different")
       throw new Refusal(409, "This DumpFile already holds another archive; the first one stays.");
     const again = verdict === "same";
@@ -186,6 +178,8 @@ async function checkArchive(archive: ReceivedArchive, verifyArchive: VerifyArchi
   try {
     await verifyArchive(archive.path, format);
   } catch (thrown) {
+    // That the disk could not be read is no fault of the archive.
+    if ((thrown as NodeJS.ErrnoException).syscall !== undefined) throw thrown;
     throw new Refusal(400, `The archive does not open: ${stripControls((thrown as Error).message)}`);
   }
   return format;
@@ -203,24 +197,49 @@ async function detectFormat(path: string): Promise<ArchiveFormat | null> {
   }
 }
 
-/** A body has a length, within the bound, and is not compressed on the way: nothing in the protocol says how. */
-function checkLength({ headers }: ServerRequest, bound: number): void {
+/**
+ * The body, within the bound: one that names a length beyond it is refused before it is read, one in chunks as soon as
+ * it grows beyond it.
+ */
+function openBody(request: ServerRequest, bound: number): AsyncIterable<Buffer> {
+  checkFraming(request, bound);
+  return upTo(bound, request.open());
+}
+
+/** A body has a length or comes in chunks, and is not compressed on the way: nothing in the protocol says how. */
+function checkFraming({ headers }: ServerRequest, bound: number): void {
   const coding = headers["content-encoding"];
   if (coding !== undefined && coding !== "identity")
     throw new Refusal(415, "Content-Encoding is not part of this protocol.");
+  const transfer = headers["transfer-encoding"];
+  if (typeof transfer === "string") {
+    if (transfer.trim().toLowerCase() === "chunked") return;
+    throw new Refusal(501, "No Transfer-Encoding but chunked is known here.");
+  }
   const length = headers["content-length"];
   if (typeof length !== "string" || !/^[0-9]+$/.test(length))
-    throw new Refusal(411, "The request has no Content-Length.");
+    throw new Refusal(411, "The request has neither Content-Length nor Transfer-Encoding: chunked.");
   if (Number(length) > bound)
     throw new Refusal(413, `The request's body is ${length} bytes long, the bound is ${bound}.`);
 }
 
-async function receiveBody(request: ServerRequest, store: Store): Promise<ReceivedArchive> {
+async function* upTo(bound: number, chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let size = 0;
+  for await (const chunk of chunks) {
+    size += chunk.length;
+    if (size > bound)
+      throw new Refusal(413, `The request's body is longer than the bound of ${bound} bytes.`);
+    yield chunk;
+  }
+}
+
+/** What fails is the disk's fault (full, read-only, over quota), unless the body itself was at fault. */
+async function storing<T>(what: string, stored: Promise<T>): Promise<T> {
   try {
-    return await store.receive(request.open());
+    return await stored;
   } catch (thrown) {
-    if (thrown instanceof BrokenBody) throw thrown;
-    throw new Refusal(507, "The archive could not be stored.", { cause: thrown });
+    if (thrown instanceof BrokenBody || thrown instanceof Refusal) throw thrown;
+    throw new Refusal(507, `The ${what} could not be stored.`, { cause: thrown });
   }
 }
 

@@ -6,18 +6,18 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { Readable } from "node:stream";
 import { CerError } from "../errors.ts";
 import { formatUrl } from "../wire/exchange.ts";
-import { parseRequests } from "./answer.ts";
+import { findRequestFaults, parseRequests } from "./answer.ts";
+import { type Patience, readBody } from "./body.ts";
 import {
-  BrokenBody,
   createHandler,
   type ServerEvent,
   type ServerReply,
   type ServerRequest,
   type VerifyArchive,
 } from "./handler.ts";
+import { BrokenBody } from "./refusal.ts";
 import { openStore } from "./store.ts";
 
 export type ServerOptions = {
@@ -34,8 +34,12 @@ export type ServerOptions = {
   readonly warn?: (warning: string) => void;
   /** Bytes; 4 GiB unless given. */
   readonly maxArchiveSize?: number;
+  /** Whether a report that breaks the schema is refused; it is not unless given. */
+  readonly strict?: boolean;
   /** Milliseconds without a byte after which a connection is closed; 30 s unless given. */
   readonly idleTimeout?: number;
+  /** Milliseconds over which the rate of a body is averaged before it is held to the least; 60 s unless given. */
+  readonly rateWindow?: number;
 };
 
 export type RunningServer = {
@@ -48,6 +52,7 @@ export type RunningServer = {
 
 const MAX_ARCHIVE_SIZE = 4 * 1024 ** 3;
 const IDLE_TIMEOUT = 30_000;
+const RATE_WINDOW = 60_000;
 const HEADERS_TIMEOUT = 10_000;
 const CLOSE_GRACE = 500;
 /** Of a body that nobody wants any more, the bytes still read so that the client gets to see its answer. */
@@ -59,15 +64,19 @@ const MAX_DRAIN = 64 * 1024 * 1024;
  *   address or port that cannot be listened on
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { host, idleTimeout = IDLE_TIMEOUT, onEvent = () => {} } = options;
+  const { host, idleTimeout = IDLE_TIMEOUT, rateWindow = RATE_WINDOW, onEvent = () => {} } = options;
   const requested = parseRequests(options.requests);
-  const store = await openStore(options.dir, options.warn ?? (() => {}));
-  const { verifyArchive, maxArchiveSize = MAX_ARCHIVE_SIZE } = options;
-  const handle = createHandler({ store, requested, verifyArchive, maxArchiveSize, onEvent });
+  const { warn = () => {} } = options;
+  for (const fault of findRequestFaults(requested))
+    warn(`What --request asks for breaks the grammar of an answer: ${fault}`);
+  const store = await openStore(options.dir, warn);
+  const { verifyArchive, maxArchiveSize = MAX_ARCHIVE_SIZE, strict = false } = options;
+  const handle = createHandler({ store, requested, verifyArchive, maxArchiveSize, strict, onEvent });
+  const patience = { silence: idleTimeout, window: rateWindow };
 
   const running = new Set<Promise<void>>();
   const serve = (message: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => {
-    const exchange = carryOut(handle, message, response, expectsContinue).finally(() =>
+    const exchange = carryOut(handle, message, response, expectsContinue, patience).finally(() =>
       running.delete(exchange),
     );
     running.add(exchange);
@@ -116,6 +125,7 @@ async function carryOut(
   message: IncomingMessage,
   response: ServerResponse,
   expectsContinue: boolean,
+  patience: Patience,
 ): Promise<void> {
   response.on("error", () => {});
   let isWanted = false;
@@ -126,7 +136,7 @@ async function carryOut(
     open: () => {
       isWanted = true;
       if (expectsContinue) response.writeContinue();
-      return Readable.from(readMessage(message), { objectMode: false });
+      return readBody(message, patience);
     },
   };
   try {
@@ -135,30 +145,27 @@ async function carryOut(
     // A client that was told to wait will not send its body any more.
     if (expectsContinue && !isWanted) response.shouldKeepAlive = false;
     response.end(message.method === "HEAD" ? undefined : body);
-    if (!message.readableEnded) drain(message);
+    if (!message.readableEnded) await drain(message, patience);
   } catch {
     message.socket.destroy();
   }
 }
 
-async function* readMessage(message: IncomingMessage): AsyncGenerator<Buffer> {
+/** Reads what is left of a body, so that the client gets to see its answer; throws when that leads nowhere. */
+async function drain(message: IncomingMessage, patience: Patience): Promise<void> {
+  const { socket } = message;
+  // An answered request is not told any more that its connection has ended.
+  const end = () => message.destroy();
+  socket.once("close", end);
   try {
-    // The socket has to outlive a body that could not be stored: the reason is still to be sent.
-    yield* message.iterator({ destroyOnReturn: false });
-    // From here on it is the client who waits: checking a large archive takes its time.
-    message.socket.setTimeout(0);
-  } catch (cause) {
-    throw new BrokenBody("The client broke off.", { cause });
+    let drained = 0;
+    for await (const chunk of readBody(message, patience)) {
+      drained += chunk.length;
+      if (drained > MAX_DRAIN) throw new BrokenBody("Nobody wants the rest.");
+    }
+  } finally {
+    socket.off("close", end);
   }
-}
-
-function drain(message: IncomingMessage): void {
-  let drained = 0;
-  message.on("error", () => {});
-  message.on("data", (chunk: Buffer) => {
-    drained += chunk.length;
-    if (drained > MAX_DRAIN) message.socket.destroy();
-  });
 }
 
 /** What does not even parse as a request. */

@@ -9,17 +9,20 @@
  *
  * Only numbers and GUIDs of this server's making become names on disk. Everything is written aside, synced and then
  * moved into place; what a stopped server left in `incoming` is removed at the next start. One server per DIR.
+ *
+ * The names are the index: a DumpFile ends in its report's GUID, and the folder of that name says which bucket. So a
+ * start lists folders and reads the signatures, never a report; a report is read when its archive comes.
  */
 
 import { randomUUID } from "node:crypto";
-import { createReadStream, createWriteStream } from "node:fs";
+import { createReadStream, createWriteStream, readdirSync, readFileSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { Measure, measure } from "../bytes.ts";
 import { CerError } from "../errors.ts";
 import { bigintAsText } from "../json.ts";
+import { messageOf } from "../printable.ts";
 import type { Level1Report, ParsedReport } from "../wire/report-reader.ts";
 import { formatDumpFile } from "./dump-file.ts";
 
@@ -53,21 +56,23 @@ type TakenArchive = {
 /** As the examples number them: from 500, all in table 5. */
 const FIRST_BUCKET = 500;
 const BUCKET_TABLE = 5;
-const PRIVATE_FOLDER = { recursive: true, mode: 0o700 } as const;
+const PRIVATE_FOLDER = { mode: 0o700 } as const;
 const PRIVATE_FILE = { flags: "wx", mode: 0o600 } as const;
+
+type Warn = (warning: string) => void;
 
 /**
  * Opens DIR, made when it is missing, with whatever an earlier server kept in it.
  * @param warn told of what is in DIR but cannot be read; it is left alone
  * @throws CerError CER_WRITE when DIR cannot be made or read
  */
-export async function openStore(dir: string, warn: (warning: string) => void): Promise<Store> {
+export async function openStore(dir: string, warn: Warn): Promise<Store> {
   try {
     const incoming = join(dir, "incoming");
-    await mkdir(dir, PRIVATE_FOLDER);
+    await mkdir(dir, { ...PRIVATE_FOLDER, recursive: true });
     await rm(incoming, { recursive: true, force: true });
     await mkdir(incoming, PRIVATE_FOLDER);
-    return new Store(dir, incoming, await readBuckets(dir, warn));
+    return new Store(dir, incoming, readBuckets(dir, warn));
   } catch (cause) {
     throw new CerError("CER_WRITE", `The directory ${dir} cannot be used: ${(cause as Error).message}`, {
       hint: "Name another one with --dir.",
@@ -82,36 +87,39 @@ export class Store {
   readonly #incoming: string;
   /** By signature. */
   readonly #buckets = new Map<string, Promise<number>>();
-  readonly #byDumpFile = new Map<string, StoredReport>();
+  /** By the guid of a report. */
+  readonly #bucketByGuid = new Map<string, number>();
   /** By guid: the last of those who wait to keep an archive for that report. */
   readonly #keeping = new Map<string, Promise<unknown>>();
   #lastBucket = FIRST_BUCKET - 1;
 
-  constructor(dir: string, incoming: string, earlier: readonly StoredBucket[]) {
+  constructor(dir: string, incoming: string, earlier: Iterable<StoredBucket>) {
     this.#dir = dir;
     this.#incoming = incoming;
-    for (const { bucket, signature, reports } of earlier) {
+    for (const { bucket, signature, guids } of earlier) {
       this.#lastBucket = Math.max(this.#lastBucket, bucket);
       if (signature !== null) this.#buckets.set(signature, Promise.resolve(bucket));
-      for (const report of reports)
-        if (report.dumpFile !== null) this.#byDumpFile.set(report.dumpFile, report);
+      for (const guid of guids) this.#bucketByGuid.set(guid, bucket);
     }
   }
 
-  /** Keeps level 1 data for good; resolves once it is on disk. */
+  /** Keeps level 1 data for good; resolves once it is on disk. Rejects, and leaves nothing, when the disk takes none. */
   async addReport(bytes: Buffer, parsed: ParsedReport, asksForData: boolean): Promise<StoredReport> {
     const { report, encoding, warnings } = parsed;
     const guid = randomUUID();
     const bucket = await this.#bucketOf(signatureOf(report));
     const dumpFile = asksForData ? formatDumpFile(report, guid) : null;
-    const folder = join(this.#dir, `bucket-${bucket}`, guid);
+    const folder = this.#folderOf(bucket, guid);
     await this.#addFolder(folder, {
       "report.xml": bytes,
       "report.json": formatJson({ dumpFile, encoding, warnings, report }),
     });
-    const stored = { guid, bucket, bucketTable: BUCKET_TABLE, dumpFile, folder };
-    if (dumpFile !== null) this.#byDumpFile.set(dumpFile, stored);
-    return stored;
+    this.#bucketByGuid.set(guid, bucket);
+    return { guid, bucket, bucketTable: BUCKET_TABLE, dumpFile, folder };
+  }
+
+  #folderOf(bucket: number, guid: string): string {
+    return join(this.#dir, `bucket-${bucket}`, guid);
   }
 
   /** The same promise for reports that arrive at the same moment. */
@@ -133,18 +141,33 @@ export class Store {
 
   async #addFolder(folder: string, files: Readonly<Record<string, string | Buffer>>): Promise<void> {
     const aside = join(this.#incoming, randomUUID());
-    await mkdir(aside, PRIVATE_FOLDER);
-    for (const [name, content] of Object.entries(files)) await writeSynced(join(aside, name), content);
-    await rename(aside, folder);
+    try {
+      await mkdir(aside, PRIVATE_FOLDER);
+      for (const [name, content] of Object.entries(files)) await writeSynced(join(aside, name), content);
+      await rename(aside, folder);
+    } catch (thrown) {
+      // Why it could not be written counts, not whether the rest could be removed.
+      await rm(aside, { recursive: true, force: true }).catch(() => {});
+      throw thrown;
+    }
   }
 
-  /** The report for which a DumpFile was handed out, by this server or by the one before it. */
-  findReport(dumpFile: string): StoredReport | null {
-    return this.#byDumpFile.get(dumpFile) ?? null;
+  /**
+   * The report for which a DumpFile was handed out, by this server or by the one before it. Rejects when what is kept
+   * of it cannot be read.
+   */
+  async findReport(dumpFile: string): Promise<StoredReport | null> {
+    const [, guid = ""] = /\\([0-9a-f-]{36})\.cab$/.exec(dumpFile) ?? [];
+    const bucket = this.#bucketByGuid.get(guid);
+    if (bucket === undefined) return null;
+    const folder = this.#folderOf(bucket, guid);
+    const kept = textField(await readFile(join(folder, "report.json"), "utf8"), "dumpFile");
+    if (kept !== dumpFile) return null;
+    return { guid, bucket, bucketTable: BUCKET_TABLE, dumpFile, folder };
   }
 
-  /** Streams a body to disk. Rejects, and leaves nothing, when the body breaks off. */
-  async receive(body: Readable): Promise<ReceivedArchive> {
+  /** Streams a body to disk. Rejects, and leaves nothing, when the body breaks off or the disk takes no more. */
+  async receive(body: AsyncIterable<Buffer>): Promise<ReceivedArchive> {
     const path = join(this.#incoming, randomUUID());
     const received = new Measure();
     try {
@@ -216,41 +239,38 @@ type StoredBucket = {
   readonly bucket: number;
   /** null when bucket.json is damaged: the number stays taken. */
   readonly signature: string | null;
-  readonly reports: readonly StoredReport[];
+  /** Of its reports. */
+  readonly guids: readonly string[];
 };
 
-async function readBuckets(dir: string, warn: (warning: string) => void): Promise<StoredBucket[]> {
-  const buckets: StoredBucket[] = [];
-  for (const name of await readdir(dir)) {
+/** Waits for the disk in place: nobody is served yet, and twenty thousand buckets are read in half the time. */
+function* readBuckets(dir: string, warn: Warn): Generator<StoredBucket> {
+  for (const name of readdirSync(dir)) {
     const [, number] = /^bucket-([1-9][0-9]{0,8})$/.exec(name) ?? [];
     if (number === undefined) continue;
-    const bucket = Number(number);
     const folder = join(dir, name);
-    const signature = await readText(join(folder, "bucket.json"), "signature", warn);
-    const reports: StoredReport[] = [];
-    for (const guid of await readdir(folder)) {
-      if (!/^[0-9a-f-]{36}$/.test(guid)) continue;
-      const dumpFile = await readText(join(folder, guid, "report.json"), "dumpFile", warn);
-      reports.push({ guid, bucket, bucketTable: BUCKET_TABLE, dumpFile, folder: join(folder, guid) });
-    }
-    buckets.push({ bucket, signature, reports });
+    yield {
+      bucket: Number(number),
+      signature: readSignature(join(folder, "bucket.json"), warn),
+      guids: readdirSync(folder).filter((guid) => /^[0-9a-f-]{36}$/.test(guid)),
+    };
   }
-  return buckets;
 }
 
-/** One text field of a JSON file; null when it is null, absent or unreadable. */
-async function readText(
-  path: string,
-  field: string,
-  warn: (warning: string) => void,
-): Promise<string | null> {
+/** Null, and told of, when it cannot be read. */
+function readSignature(path: string, warn: Warn): string | null {
   try {
-    const value: unknown = JSON.parse(await readFile(path, "utf8"))[field];
-    return typeof value === "string" ? value : null;
+    return textField(readFileSync(path, "utf8"), "signature");
   } catch (thrown) {
-    warn(`${path} cannot be read and is left alone: ${(thrown as Error).message}`);
+    warn(`${path} cannot be read and is left alone: ${messageOf(thrown)}`);
     return null;
   }
+}
+
+/** One text field of a JSON object; null when it is null or absent. Throws for what is no JSON. */
+function textField(json: string, field: string): string | null {
+  const value: unknown = JSON.parse(json)[field];
+  return typeof value === "string" ? value : null;
 }
 
 function formatJson(value: unknown): string {

@@ -7,7 +7,8 @@ import { isUtf8 } from "node:buffer";
 import { SaxesParser } from "saxes";
 import { CerError } from "../errors.ts";
 import type { Event, Parameter, ReportType } from "../event.ts";
-import { quote, stripControls } from "../printable.ts";
+import { count, quote, stripControls } from "../printable.ts";
+import { SchemaCheck } from "./report-schema.ts";
 import { decodeReportText } from "./text.ts";
 
 /** Bytes of a report that are read at most. */
@@ -28,15 +29,15 @@ export type ParsedReport = {
   readonly report: Level1Report;
   /** What the bytes were, whatever the XML declaration says: "utf-16le", "utf-16be" or "utf-8". */
   readonly encoding: string;
-  /** What was ignored or looks wrong, one sentence each. */
+  /** What in it breaks the schema, was ignored or looks wrong, one sentence each. */
   readonly warnings: readonly string[];
 };
 
 /**
  * Reads a report: UTF-16 in either order or UTF-8, each with or without a byte-order mark, elements in any order,
- * unknown elements and attributes skipped. What the schema calls required must be there; its patterns are enforced
- * only where a number would not be one, since the specification's own examples break the others. Document types and
- * the entities they define are refused.
+ * unknown elements and attributes skipped. What the schema calls required must be there, and what it calls a number
+ * must be one; whatever else breaks it (report-schema.ts) is read and warned of. Document types and the entities they
+ * define are refused.
  * @throws CerError CER_NOT_A_REPORT with the reason, and with line and column when it is not well-formed XML
  */
 export function parseReport(bytes: Buffer): ParsedReport {
@@ -44,13 +45,16 @@ export function parseReport(bytes: Buffer): ParsedReport {
     refuse(`it is ${bytes.length} bytes long, the bound is ${MAX_REPORT_SIZE}`);
   if (bytes.length === 0) refuse("it is empty");
   const warnings: string[] = [];
+  let untold = 0;
   const warn = (warning: string) => {
     if (warnings.length < MAX_WARNINGS) warnings.push(warning);
+    else untold++;
   };
   const { text, encoding } = decodeReportText(bytes);
   if (encoding === "utf-8" ? !isUtf8(bytes) : bytes.length % 2 !== 0)
     warn(`The report holds bytes that are not ${encoding.toUpperCase()}.`);
-  const report = readReport(collectElements(replaceLoneSurrogates(text, warn)), warn);
+  const report = readReport(collectElements(replaceLoneSurrogates(text, warn), warn), warn);
+  if (untold > 0) warnings.push(`And ${count(untold, "more warning")}.`);
   return { report, encoding, warnings };
 }
 
@@ -86,9 +90,10 @@ const KNOWN_PATHS = [
 type KnownPath = (typeof KNOWN_PATHS)[number];
 type Elements = ReadonlyMap<KnownPath, readonly Element[]>;
 
-function collectElements(text: string): Elements {
+function collectElements(text: string, warn: Warn): Elements {
   const found = new Map<KnownPath, Element[]>(KNOWN_PATHS.map((path) => [path, []]));
   const open: string[] = [];
+  const schema = new SchemaCheck(warn);
   let elements = 0;
   let attributes = 0;
   // XML 1.1 would let control characters in.
@@ -112,9 +117,13 @@ function collectElements(text: string): Elements {
     if (open.length > MAX_DEPTH) refuse(`its elements nest deeper than ${MAX_DEPTH}`);
     const path = `/${open.join("/")}`;
     found.get(path as KnownPath)?.push(tag as Element);
+    schema.enter(tag.name, tag.attributes as Element["attributes"]);
   });
+  parser.on("text", (chunk) => schema.text(chunk));
+  parser.on("cdata", (chunk) => schema.text(chunk));
   parser.on("closetag", () => {
     open.pop();
+    schema.leave();
   });
   parser.write(text).close();
   return found;

@@ -109,10 +109,10 @@ test("every other command", () => {
   const cases: [args: string, expected: Command][] = [
     ["preview --response a.txt", preview],
     ["preview e.json --response a.txt --out d", { ...preview, event: "e.json", out: "d" }],
-    ["serve", { name: "serve", port: 1273, host: "127.0.0.1", dir: null, requests: [] }],
+    ["serve", { name: "serve", port: 1273, host: "127.0.0.1", dir: null, requests: [], strict: false }],
     [
-      "serve --port 0 --host ::1 --dir d --request iData=1 --request WQL=a=b",
-      { name: "serve", port: 0, host: "::1", dir: "d", requests: ["iData=1", "WQL=a=b"] },
+      "serve --port 0 --host ::1 --dir d --request iData=1 --request WQL=a=b --strict",
+      { name: "serve", port: 0, host: "::1", dir: "d", requests: ["iData=1", "WQL=a=b"], strict: true },
     ],
     [
       "smoke",

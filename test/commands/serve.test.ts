@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -39,7 +39,7 @@ async function run(options: Partial<Parameters<typeof runServe>[0]>, use: (port:
     if (port !== undefined) used = use(Number(port)).finally(() => stop.abort());
   };
   const exitCode = await runServe(
-    { name: "serve", port: 0, host: "127.0.0.1", dir: null, requests: [], ...options },
+    { name: "serve", port: 0, host: "127.0.0.1", dir: null, requests: [], strict: false, ...options },
     { terminal: { print, say: (line) => void warned.push(line) }, signal: stop.signal, tempDir },
     async () => {},
   );
@@ -113,4 +113,57 @@ test("a request that is none is refused before anything is listened on", async (
     run({ requests: ["Dump=x"] }, async () => {}),
     (thrown) => thrown instanceof CerError && thrown.code === "CER_USAGE",
   );
+});
+
+test("G11: a report that breaks the schema is taken and told of; --strict refuses it, with all that breaks it", async () => {
+  const bytes = encodeReport({
+    ...EXAMPLES["4.4"].event,
+    machine: { name: "x".repeat(257), os: "banana", lcid: 16393, oem: null },
+  }).bytes;
+  const told = [
+    `MACHINEINFO has machinename="${"x".repeat(80)}…"; the schema takes at most 256 characters on one line.`,
+    'MACHINEINFO has os="banana"; the schema takes seven or eight numbers with dots between them.',
+    'MACHINEINFO has lcid="16393"; the schema takes four digits, not 0000.',
+  ];
+  const answers: string[] = [];
+  const post = async (port: number) => {
+    for (const body of [bytes, REPORT])
+      answers.push(await exchangeRaw(port, requestBytes("POST", "/stage2.htm", body)));
+  };
+  const dir = join(tempDir, "breaking");
+  const lenient = await run({ dir }, post);
+  const [, taken = "", clean = ""] = lenient.printed;
+  const folder = / (\/\S+\/bucket-500\/[0-9a-f-]{36}) /.exec(taken)?.[1] ?? "";
+  assert.equal(
+    taken,
+    `report   bucket 500  ${bytes.length} bytes  "MikeTest"  ${folder}${told.map((one) => ` (${one})`).join("")}`,
+  );
+  assert.match(clean, /\/bucket-501\/[0-9a-f-]{36}$/);
+  assert.deepEqual(JSON.parse(await readFile(join(folder, "report.json"), "utf8")).warnings, told);
+
+  const strictDir = join(tempDir, "strict");
+  const strict = await run({ dir: strictDir, strict: true }, post);
+  const reason = `The report breaks the schema of [MS-CER2] 2.2.1: ${told.join(" ")}`;
+  assert.equal(strict.printed[1], `refused  400  "POST" "/stage2.htm"  ${reason}`);
+  assert.deepEqual((await readdir(strictDir)).sort(), ["bucket-500", "incoming"]);
+  const [first = "", second = "", third = "", fourth = ""] = answers;
+  assert.ok(
+    third.startsWith("HTTP/1.1 400 ") &&
+      third.endsWith(`\r\n\r\n${reason.replace("…", "\u00e2\u0080\u00a6")}\n`),
+  );
+  for (const answer of [first, second, fourth]) assert.ok(answer.startsWith("HTTP/1.1 200 "), answer);
+});
+
+test("G11: what --request makes of the grammar of an answer is said at the start, and answered as asked", async () => {
+  const { warned } = await run(
+    { dir: join(tempDir, "odd"), requests: ["Response=not a url", "GetFile=/a;;"] },
+    async (port) => {
+      const answer = await exchangeRaw(port, requestBytes("POST", "/stage2.htm", REPORT));
+      assert.match(answer, /\r\nGetFile=\/a;;\r\n/);
+    },
+  );
+  assert.deepEqual(warned, [
+    'What --request asks for breaks the grammar of an answer: Line 1 has Response="not a url": it is neither 1 nor an http or https URI.',
+    'What --request asks for breaks the grammar of an answer: Line 5 has GetFile="/a;;": one of its items is empty.',
+  ]);
 });

@@ -998,7 +998,7 @@ const JOURNALS: Surroundings[] = [
 ];
 
 /** Fills the journal: fifty reports of fifty kinds for a port at which nobody listens. */
-const FILL_JOURNAL = `seq 50 | xargs -P 4 -I N cer submit --server 127.0.0.1:9 --event-type DeadN --quiet --retries 0 --max-time 20 2>/dev/null
+const FILL_JOURNAL = `seq 50 | xargs -P 4 -I N cer submit --server 127.0.0.1:9 --event-type DeadN --quiet --retries 0 --max-time 20 >/dev/null 2>&1
 [ "$(cer queue list --json | grep -o '"state": "pending"' | wc -l)" = 50 ] && tar -C / -cf - var/lib/cer | base64`;
 
 /** A name server that never says anything, in a network with nothing else. */

@@ -72,6 +72,37 @@ test("curl posts UTF-8, and puts a cabinet of gcab's and a tar of bsdtar's with 
   assert.deepEqual(kept, [await readFile(cabinet), await readFile(tar)]);
 });
 
+test("G11: curl streams a report and a cabinet from standard input, in chunks, with Expect: 100-continue or without", async () => {
+  const file = join(place, "streamed.xml");
+  await writeFile(file, EXAMPLES["4.1"].report);
+  const content = join(place, "streamed.bin");
+  await writeFile(content, Buffer.alloc(2_000_000, "streamed"));
+  const cabinet = join(place, "streamed.cab");
+  await run("gcab", ["-c", "-z", "-n", cabinet, content]);
+  const stream = async (from: string, ...args: string[]) => {
+    const curling = run("curl", ["-sS", "-w", "%{http_code}", "--path-as-is", "-T", "-", ...args], {
+      encoding: "latin1",
+    });
+    // One that is refused stops reading.
+    curling.child.stdin?.on("error", () => {}).end(await readFile(from));
+    return (await curling).stdout;
+  };
+  for (const expect of ["Expect: 100-continue", "Expect:"]) {
+    const text = await stream(file, "-X", "POST", "-H", expect, `${server.url}/stage2.htm`);
+    assert.match(text, /\r\n200$/);
+    const { dumpFile } = parseResponse(Buffer.from(text, "latin1")).response;
+    const path = (dumpFile ?? "").replaceAll("\\", "/");
+    assert.equal(
+      await stream(cabinet, "-H", expect, `${server.url}${path}`),
+      `${(await readFile(cabinet)).length} bytes received.\n200`,
+    );
+  }
+  const large = join(place, "streamed.large");
+  await writeFile(large, Buffer.alloc(5_000_000));
+  const refused = await stream(large, "-X", "POST", `${server.url}/stage2.htm`);
+  assert.equal(refused, "The request's body is longer than the bound of 4194304 bytes.\n413");
+});
+
 test("curl is told why it is refused, before it has sent a large body", async () => {
   const large = join(place, "large");
   await writeFile(large, Buffer.alloc(30_000_000));

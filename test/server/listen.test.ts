@@ -24,6 +24,8 @@ const REPORT = encodeReport(GENERIC).bytes;
 const CABINET = Buffer.from(`MSCF${"cabinet ".repeat(20_000)}`);
 const TAR = Buffer.concat([Buffer.alloc(257), Buffer.from("ustar"), Buffer.alloc(250)]);
 
+const CHUNKED = { "transfer-encoding": "chunked" };
+
 const places: string[] = [];
 after(() => Promise.all(places.map((place) => rm(place, { recursive: true, force: true }))));
 
@@ -170,6 +172,28 @@ describe("both levels", () => {
         const { mode } = await stat(join(entry.parentPath, entry.name));
         assert.equal(mode & 0o777, entry.isDirectory() ? 0o700 : 0o600, entry.name);
       }
+    });
+  });
+
+  test("G11: bodies in chunks are taken at both levels, to the byte", async () => {
+    await withServer({}, async (server) => {
+      const level1 = await send(server, "POST", "/stage2.htm", REPORT, CHUNKED);
+      assert.equal(level1.status, 200);
+      const { dumpFile } = parseResponse(Buffer.from(level1.text, "latin1")).response;
+      const path = (dumpFile ?? "").replaceAll("\\", "/");
+      const put = await send(server, "PUT", path, CABINET, CHUNKED);
+      assert.deepEqual([put.status, put.text], [200, `${CABINET.length} bytes received.\n`]);
+      const kept = await filesUnder(server.dir);
+      const contents = await Promise.all(
+        kept.filter((name) => !name.endsWith(".json")).map((name) => readFile(join(server.dir, name))),
+      );
+      assert.deepEqual(contents, [CABINET, REPORT]);
+    });
+  });
+
+  test("G18: the path of level 1 is taken in any case, as by IIS", async () => {
+    await withServer({}, async (server) => {
+      assert.equal((await send(server, "POST", "/Stage2.HTM", REPORT)).status, 200);
     });
   });
 
@@ -370,7 +394,6 @@ describe("what is refused", () => {
     await withServer({ maxArchiveSize: 200_000 }, async (server) => {
       const { path } = await post(server);
       const broken = Buffer.concat([CABINET, Buffer.from("broken")]);
-      const chunked = { "transfer-encoding": "chunked" };
       const cases: [string, string, Buffer | string, Record<string, string>, number, string][] = [
         ["GET", "/stage2.htm", "", {}, 405, "/stage2.htm takes POST."],
         ["PUT", "/stage2.htm", REPORT, {}, 405, "/stage2.htm takes POST."],
@@ -384,8 +407,14 @@ describe("what is refused", () => {
           404,
           "Level 1 goes to /stage2.htm, level 2 to a DumpFile that this server handed out.",
         ],
-        ["POST", "/stage2.htm", REPORT, chunked, 411, "The request has no Content-Length."],
-        ["PUT", path, CABINET, chunked, 411, "The request has no Content-Length."],
+        [
+          "PUT",
+          path,
+          CABINET,
+          { "transfer-encoding": "gzip, chunked" },
+          501,
+          "No Transfer-Encoding but chunked is known here.",
+        ],
         [
           "PUT",
           path,
@@ -423,6 +452,19 @@ describe("what is refused", () => {
         ["PUT", path, "PK\u0003\u0004", {}, 400, "These 4 bytes are neither a cabinet nor a tar."],
         ["PUT", path, broken, {}, 400, "The archive does not open: a broken cab"],
       ];
+      const [tooMany, tooMuch] = [Buffer.alloc(200_001), Buffer.alloc(MAX_REPORT_SIZE + 1)];
+      for (const [target, body, bound] of [
+        [path, tooMany, 200_000],
+        ["/stage2.htm", tooMuch, MAX_REPORT_SIZE],
+      ] as const)
+        cases.push([
+          target === path ? "PUT" : "POST",
+          target,
+          body,
+          CHUNKED,
+          413,
+          `The request's body is longer than the bound of ${bound} bytes.`,
+        ]);
       for (const [method, target, body, headers, status, reason] of cases) {
         const answer = await send(server, method, target, body, headers);
         assert.deepEqual([answer.status, answer.text], [status, `${reason}\n`]);
@@ -439,6 +481,37 @@ describe("what is refused", () => {
       }
       assert.equal((await filesUnder(server.dir)).length, 3);
       assert.ok(await nothingIncoming(server.dir));
+    });
+  });
+
+  test("G11: a request with neither a length nor chunks is refused, at both levels", async () => {
+    await withServer({}, async (server) => {
+      const { path } = await post(server);
+      for (const line of ["POST /stage2.htm", `PUT ${path}`]) {
+        const text = await exchangeRaw(
+          server.port,
+          `${line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+        );
+        assert.match(text, /^HTTP\/1\.1 411 Length Required\r\n/);
+        assert.ok(
+          text.endsWith("\nThe request has neither Content-Length nor Transfer-Encoding: chunked.\n"),
+        );
+      }
+    });
+  });
+
+  test("G11: chunks that are none, or stop before the last, are not kept", async () => {
+    await withServer({}, async (server) => {
+      const { path } = await post(server);
+      const head = `PUT ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`;
+      const garbled = await exchangeRaw(server.port, `${head}4\r\nMSCF\r\nzz\r\n`);
+      assert.match(garbled, /^HTTP\/1\.1 400 Bad Request\r\n/);
+      const socket = connect(server.port, "127.0.0.1").end(`${head}4\r\nMSCF\r\n`);
+      await once(socket.resume(), "close");
+      await until(async () => server.events.filter(({ kind }) => kind === "broken").length === 2);
+      assert.ok(await nothingIncoming(server.dir));
+      assert.equal((await filesUnder(server.dir)).length, 3);
+      assert.equal((await send(server, "PUT", path, CABINET)).status, 200);
     });
   });
 
@@ -514,7 +587,60 @@ describe("what is refused", () => {
     });
   });
 
-  test("a disk that takes nothing is said so, at both levels", async () => {
+  test("hostile 22: a body that drips is answered 408 and cut off, at both levels, in chunks or not, wanted or not", async () => {
+    await withServer({ idleTimeout: 60_000, rateWindow: 600 }, async (server) => {
+      const { path } = await post(server);
+      const length = "Content-Length: 100000";
+      const chunked = "Transfer-Encoding: chunked";
+      const cases: [head: string, drop: string, status: string][] = [
+        [`PUT ${path} HTTP/1.1\r\n${length}`, "x", "408 Request Timeout"],
+        [`PUT ${path} HTTP/1.1\r\n${chunked}`, "1\r\nx\r\n", "408 Request Timeout"],
+        [`POST /stage2.htm HTTP/1.1\r\n${length}`, "x", "408 Request Timeout"],
+        [`POST /stage2.htm HTTP/1.1\r\n${chunked}`, "1\r\nx\r\n", "408 Request Timeout"],
+        [`PUT /nowhere HTTP/1.1\r\n${length}`, "x", "404 Not Found"],
+      ];
+      const answers = await Promise.all(
+        cases.map(([head, drop]) => drip(server, `${head}\r\nHost: x\r\n\r\n`, drop)),
+      );
+      answers.forEach((answer, at) => {
+        assert.ok(answer.startsWith(`HTTP/1.1 ${cases[at]?.[2]}\r\n`), answer);
+      });
+      const slow =
+        /^The request's body came too slowly: [0-9]+ bytes in 0\.6 s, the least is 1024 bytes a second\.$/;
+      for (const event of server.events.filter((event) => event.kind === "refused" && event.status === 408))
+        assert.match(event.kind === "refused" ? event.reason : "", slow);
+      assert.equal(server.events.filter(({ kind }) => kind === "refused").length, 5);
+      assert.ok(await nothingIncoming(server.dir));
+      assert.equal((await send(server, "PUT", path, CABINET)).status, 200);
+    });
+  });
+
+  test("hostile 22: a body that stops is answered 408", async () => {
+    await withServer({ idleTimeout: 300 }, async (server) => {
+      const head = "POST /stage2.htm HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n<WER";
+      const answer = await exchangeRaw(server.port, head);
+      assert.match(answer, /^HTTP\/1\.1 408 Request Timeout\r\n(.+\r\n)*Connection: close\r\n/i);
+      assert.ok(answer.endsWith("\nThe request's body came too slowly: no byte for 0.3 s.\n"));
+    });
+  });
+
+  test("hostile 22: a slow sender that keeps up the least rate is heard to its end", async () => {
+    await withServer({ idleTimeout: 60_000, rateWindow: 2000 }, async (server) => {
+      const { path } = await post(server);
+      const socket = connect(server.port, "127.0.0.1");
+      const answered = once(socket, "data");
+      socket.write(`PUT ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n`);
+      for (let sent = 0; sent < 100_000; sent += 4000) {
+        socket.write(CABINET.subarray(sent, sent + 4000));
+        await sleep(100);
+      }
+      const [answer] = await answered;
+      assert.match(String(answer), /^HTTP\/1\.1 200 OK\r\n/);
+      socket.destroy();
+    });
+  });
+
+  test("hostile 21: a disk that takes nothing is said so, at both levels", async () => {
     await withServer({}, async (server) => {
       const { path } = await post(server);
       const incoming = join(server.dir, "incoming");
@@ -523,7 +649,7 @@ describe("what is refused", () => {
       const put = await send(server, "PUT", path, Buffer.alloc(20_000_000));
       assert.deepEqual([put.status, put.text], [507, "The archive could not be stored.\n"]);
       const level1 = await send(server, "POST", "/stage2.htm", REPORT);
-      assert.deepEqual([level1.status, level1.text], [500, "The server failed.\n"]);
+      assert.deepEqual([level1.status, level1.text], [507, "The report could not be stored.\n"]);
       const causes = server.events.map((event) => event.kind === "refused" && event.cause?.slice(0, 8));
       assert.deepEqual(causes, [false, "ENOTDIR:", "ENOTDIR:"]);
       await rm(incoming);
@@ -531,7 +657,52 @@ describe("what is refused", () => {
       assert.equal((await send(server, "PUT", path, CABINET)).status, 200);
     });
   });
+
+  test("hostile 21: whatever fails while something is kept, nothing of it is left in incoming", async () => {
+    await withServer({}, async (server) => {
+      const { path, dumpFile } = await post(server);
+      const [, guid = ""] = /([0-9a-f-]{36})\.cab$/.exec(dumpFile) ?? [];
+      const inTheWay = join(server.dir, "bucket-500", guid, "archive.cab");
+      await mkdir(inTheWay);
+      assert.equal((await send(server, "PUT", path, CABINET)).status, 507);
+      assert.ok(await nothingIncoming(server.dir));
+      await rm(join(server.dir, "bucket-500"), { recursive: true });
+      assert.equal((await send(server, "POST", "/stage2.htm", REPORT)).status, 507);
+      assert.ok(await nothingIncoming(server.dir));
+      await writeFile(join(server.dir, "bucket-501"), "in the way");
+      const other = await send(server, "POST", "/stage2.htm", eventWith({ eventType: "Other" }));
+      assert.equal(other.status, 507);
+      assert.ok(await nothingIncoming(server.dir));
+    });
+  });
+
+  test("an archive that the server cannot read back is the server's fault, and not kept", async () => {
+    const verify: VerifyArchive = () => readFile("/").then(() => {});
+    await withServer({ verifyArchive: verify }, async (server) => {
+      const { path } = await post(server);
+      const { status, text } = await send(server, "PUT", path, CABINET);
+      assert.deepEqual([status, text], [500, "The server failed.\n"]);
+      assert.ok(await nothingIncoming(server.dir));
+    });
+  });
 });
+
+/** Sends a drop every 50 ms until the server ends the connection; gives what it said. */
+async function drip({ port }: { port: number }, head: string, drop: string): Promise<string> {
+  const socket = connect(port, "127.0.0.1");
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  let text = "";
+  // The last drop may meet a connection that is closed already.
+  socket.on("error", () => {});
+  socket.on("data", (chunk) => {
+    text += chunk;
+  });
+  socket.write(head);
+  const dripping = setInterval(() => socket.writable && socket.write(drop), 50);
+  await closed;
+  clearInterval(dripping);
+  return text;
+}
 
 describe("the directory", () => {
   test("nothing that a report says becomes a name on disk", async () => {
@@ -581,6 +752,28 @@ describe("the directory", () => {
       assert.ok(await nothingIncoming(dir));
       assert.equal((await post(server)).bucket, "504");
       assert.equal(await readFile(join(dir, "bucket-500", "bucket.json"), "utf8"), "{");
+    });
+  });
+
+  test("hostile 4: a start reads no report; one is read when its archive comes, and damage is then the server's fault", async () => {
+    const dir = await makePlace();
+    const paths: string[] = [];
+    await withServer({ dir }, async (server) => {
+      for (let time = 0n; time < 30n; time++)
+        paths.push((await post(server, eventWith({ eventTime: time }))).path);
+    });
+    const reports = (await filesBelow(dir)).filter((path) => path.endsWith("report.json"));
+    assert.equal(reports.length, 30);
+    const [good = "", ...others] = paths;
+    const [, guid = ""] = /([0-9a-f-]{36})\.cab$/.exec(good) ?? [];
+    for (const path of reports) if (!path.includes(guid)) await writeFile(path, "{");
+    await withServer({ dir }, async (server) => {
+      assert.deepEqual(server.warnings, []);
+      assert.equal((await send(server, "PUT", good, CABINET)).status, 200);
+      const damaged = await send(server, "PUT", others[0] ?? "", CABINET);
+      assert.deepEqual([damaged.status, damaged.text], [500, "The server failed.\n"]);
+      assert.ok(await nothingIncoming(dir));
+      assert.equal((await post(server)).bucket, "500");
     });
   });
 
