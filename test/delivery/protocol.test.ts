@@ -41,7 +41,7 @@ const ARCHIVE: BuiltArchive = {
 };
 
 function reply(status: number, body: string | Buffer = "", headers: Record<string, string> = {}): Reply {
-  return { status, headers, body: Buffer.from(body), truncated: false, peer: PEER };
+  return { status, headers, body: Buffer.from(body), truncated: false, isEndKnown: true, peer: PEER };
 }
 
 /** A request with its body read, as what it would be on the wire. */

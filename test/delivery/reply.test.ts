@@ -15,6 +15,7 @@ function reply(status: number, body: string | Buffer = "", headers: Record<strin
     headers,
     body: Buffer.from(body),
     truncated: false,
+    isEndKnown: true,
     peer: { address: null, tlsFingerprint: null },
   };
 }

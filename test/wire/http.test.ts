@@ -111,6 +111,7 @@ test("a request goes out as it is, with its length, and the reply comes back as 
       headers: { "content-length": "8", "x-one": "1", "set-cookie": "a, b" },
       body: Buffer.from("Bucket=5"),
       truncated: false,
+      isEndKnown: true,
       peer: { address: "127.0.0.1", tlsFingerprint: null },
     });
     assert.deepEqual(server.requests, [
