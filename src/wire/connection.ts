@@ -40,9 +40,9 @@ export class Connection {
     return this.#received;
   }
 
-  /** All that was written is with the system. */
-  get isFlushed(): boolean {
-    return this.#socket.writableLength === 0;
+  /** What was written waits here, since the system takes no more. Of TLS it is not known: it tells later than it sends. */
+  get isHoldingBack(): boolean {
+    return !("encrypted" in this.#socket) && this.#socket.writableLength > 0;
   }
 
   /** Bytes that the other side has not acknowledged yet; 0 where the system does not tell. */

@@ -143,7 +143,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** Why it was stopped from this side. */
   #reason: Error | undefined;
   #hasBegun = false;
-  /** Bytes of the body that the connection has taken. */
+  /** Bytes of the body that were given to the connection, and that it has taken. */
+  #given = 0;
   #sent = 0;
   #head: { status: number; headers: Record<string, string> } | null = null;
   readonly #chunks: Buffer[] = [];
@@ -204,6 +205,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#head = { status, headers: joinHeaders(headers) };
     const isSuccess = status >= 200 && status < 300;
     if (isSuccess && !this.#isAllSent) this.stop(this.#tooEarly(status));
+    else if (isSuccess) this.#take(this.#given - this.#sent);
     // Interim answers do not come this far: this one ends HTTP, or its status is none.
     else if (status < 200) this.#breakOff(controller, false);
   }
@@ -262,12 +264,12 @@ class Exchange implements Dispatcher.DispatchHandler {
       for await (const chunk of body.open())
         for (let at = 0; at < chunk.length; ) {
           const piece = chunk.subarray(at, at + ((chunk.length - at) % PIECE || PIECE));
+          at += piece.length;
+          this.#given += piece.length;
           yield piece.length < PIECE ? Buffer.from(piece) : piece;
           // undici goes on also when the connection is gone.
           if (this.#isSettled) return;
-          at += piece.length;
-          this.#sent += piece.length;
-          this.#options.onProgress?.(this.#sent);
+          this.#take(this.#given - this.#sent);
         }
     } catch (cause) {
       const reason = stripControls(messageOf(cause));
@@ -277,8 +279,15 @@ class Exchange implements Dispatcher.DispatchHandler {
     }
   }
 
+  #take(bytes: number): void {
+    if (bytes === 0) return;
+    this.#sent += bytes;
+    this.#options.onProgress?.(this.#sent);
+  }
+
+  /** The last piece is with the connection, which has taken all before it, and holds nothing back. */
   get #isAllSent(): boolean {
-    return this.#sent >= this.#request.body.size && this.#line.current?.isFlushed === true;
+    return this.#given >= this.#request.body.size && this.#line.current?.isHoldingBack === false;
   }
 
   async #look(): Promise<Sight> {

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
-import { at, bytes, large, request, withFaults } from "../support/exchanges.ts";
+import { openHttp } from "../../src/wire/http.ts";
+import { at, bytes, large, OPTIONS, request, withFaults } from "../support/exchanges.ts";
 import { answer, early, type Fault, ok } from "../support/scripted-server.ts";
+import { makeAuthority } from "../support/servers/certificates.ts";
 import { complaintOf } from "../support/thrown-error.ts";
 
 const MIB = 1024 * 1024;
@@ -82,4 +90,36 @@ test("an answer that comes with the last byte counts, whatever the size, and how
       }
     assert.equal(server.connections(), 1);
   });
+});
+
+test("over TLS, which tells late what it has sent, the same: an honest answer counts, an early one does not", async () => {
+  const place = await mkdtemp(join(tmpdir(), "cer-acknowledged-"));
+  const { key, certificate } = await (await makeAuthority(place)).sign("IP:127.0.0.1");
+  const server = createTlsServer(
+    { key: await readFile(key), cert: await readFile(certificate) },
+    async (asked, answered) => {
+      if (asked.url === "/early") return void answered.end();
+      for await (const _ of asked);
+      answered.end();
+    },
+  );
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const origin = { ...at((server.address() as AddressInfo).port), scheme: "https" } as const;
+  // This test's own server is not what is judged here.
+  process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
+  const http = await openHttp(origin, OPTIONS);
+  try {
+    for (let round = 0; round < 50; round++)
+      for (const size of [10, 2000, 32_768, 40_000, 65_536])
+        assert.equal((await http.send(request(origin, { body: bytes(Buffer.alloc(size)) }))).status, 200);
+    const put = request(origin, { method: "PUT", path: "/early", body: large(SIZE) });
+    assert.equal((await complaintOf(() => http.send(put))).code, "CER_CONNECTION_LOST");
+  } finally {
+    delete process.env["NODE_TLS_REJECT_UNAUTHORIZED"];
+    await http.close();
+    server.closeAllConnections();
+    server.close();
+    await rm(place, { recursive: true });
+  }
 });
