@@ -142,6 +142,12 @@ const TRANSIENT: readonly Case[] = [
   },
   { title: "answers 429", fault: answer(429), seen: "429 CER_STATUS", waits: BACKOFF },
   { title: "answers 500", fault: answer(500), seen: "500 CER_STATUS", waits: BACKOFF },
+  {
+    title: "answers with a login page (hostile 2)",
+    fault: loginPage(),
+    seen: "200 CER_NOT_CER",
+    waits: BACKOFF,
+  },
   { title: "redirects", fault: redirect("http://127.0.0.1:1/"), seen: "302 CER_REDIRECT", waits: BACKOFF },
 ];
 
