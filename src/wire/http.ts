@@ -318,7 +318,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   #outOfTime(overrun: Overrun, { idleTimeout, leastRate, answerTimeout }: Limits): CerError {
     const place = formatUrl(this.#request.origin, this.#request.path);
-    const [what, hint] = {
+    const told: Record<Overrun, readonly [what: string, hint: string]> = {
       silence: [
         `nothing moved for ${idleTimeout / 1000} s`,
         "The server is busy or stuck. --timeout SECONDS waits longer.",
@@ -331,8 +331,9 @@ class Exchange implements Dispatcher.DispatchHandler {
         `the answer was not whole ${answerTimeout / 1000} s after the request was sent`,
         "The server is busy or stuck. Try again later; look at its log.",
       ],
-    }[overrun];
-    return new CerError("CER_TIMEOUT", `${place}: ${what}.`, hint === undefined ? {} : { hint });
+    };
+    const [what, hint] = told[overrun];
+    return new CerError("CER_TIMEOUT", `${place}: ${what}.`, { hint });
   }
 }
 
