@@ -46,9 +46,9 @@ const CATALOGUE = {
   CER_DAMAGED: EXIT.refused,
   /** The server could not be reached: name, route, refusal, TLS. */
   CER_UNREACHABLE: EXIT.refused,
-  /** The connection broke, or ended before the answer was whole. */
+  /** The connection broke, or ended before the answer was whole; or the answer came before the request was sent. */
   CER_CONNECTION_LOST: EXIT.refused,
-  /** A connect, idle or total time limit ran out. */
+  /** A connect, idle, answer or total time limit ran out, or too little moved. */
   CER_TIMEOUT: EXIT.refused,
   /** The server's certificate is not trusted. */
   CER_TLS: EXIT.refused,
@@ -70,6 +70,8 @@ const CATALOGUE = {
   CER_MISMATCH: EXIT.failed,
   /** The archive could not be made, or not be read while it was sent. */
   CER_ARCHIVE: EXIT.failed,
+  /** Too little memory to connect. */
+  CER_NO_MEMORY: EXIT.failed,
   /** A file could not be written. */
   CER_WRITE: EXIT.failed,
   /** The journal's directory could be changed by others. */

@@ -7,6 +7,7 @@ import type { Outcome } from "../src/delivery/outcome.ts";
 import { type CerOptions, type Ended, openPlace, type Place, runCer, startCer } from "./support/run-cer.ts";
 import {
   answer,
+  challenge,
   closeBeforeAnswer,
   type Fault,
   flood,
@@ -249,10 +250,16 @@ test("smoke: all nine steps against the embedded server, which no proxy stands b
   assert.match(JSON.parse(named.stdout).error.message, /through the proxy 127\.0\.0\.1:1/);
 });
 
-test("a server that refuses or talks nonsense: exit code, error code, and no word of delivery", async () => {
+test("G13: a server that refuses or talks nonsense: exit code, error code, and no word of delivery", async () => {
   const dump = (path: string) => ok(`Bucket=5\r\niData=1\r\nDumpFile=${path}\r\n`);
   const cases: [name: string, faults: Fault[], exit: number, outcome: Outcome["outcome"], code: string][] = [
-    ["404", [answer(404)], 3, "refused", "CER_STATUS"],
+    ["400", [answer(400)], 3, "refused", "CER_STATUS"],
+    ["410", [answer(410)], 3, "refused", "CER_STATUS"],
+    ["404", [answer(404)], 75, "deferred", "CER_STATUS"],
+    ["403", [answer(403)], 75, "deferred", "CER_STATUS"],
+    ["401", [challenge(["NTLM"])], 75, "deferred", "CER_AUTH"],
+    ["101", [answer(101)], 75, "deferred", "CER_NOT_CER"],
+    ["206", [answer(206, { body: "Bucket=5" })], 75, "deferred", "CER_NOT_CER"],
     ["302", [redirect("http://elsewhere/")], 75, "deferred", "CER_REDIRECT"],
     ["200 with HTML", [loginPage()], 75, "deferred", "CER_NOT_CER"],
     ["64 MiB of text", [flood()], 75, "deferred", "CER_NOT_CER"],

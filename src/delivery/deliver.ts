@@ -19,6 +19,7 @@ import {
 import { parseResponse } from "../wire/response.ts";
 import { type AttemptsResult, attemptWithRetries, type DeliverOptions } from "./attempts.ts";
 import { failedOutcome, type JournalNote, type Outcome } from "./outcome.ts";
+import { countAlike } from "./policy.ts";
 import { BETWEEN_RUNS, type FailedAttempt, nextAttempt } from "./retry.ts";
 
 /** The receipt beside the outcome, when there is one. */
@@ -217,6 +218,7 @@ async function settleUndelivered(
   const sinceRetry = {
     ...failed,
     attempts: Math.max(1, counted.count),
+    alike: Math.min(Math.max(1, counted.count), countAlike(claimed.attempts, failed.failure)),
     firstAt: counted.firstAt ?? failed.firstAt,
   };
   const decision =

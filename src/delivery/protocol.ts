@@ -9,9 +9,9 @@ import type { ReportArchive } from "../journal/entry/kept-archive.ts";
 import type { BuiltArchive, Report, ReportStore } from "../journal/report.ts";
 import { parseDumpPath } from "../wire/dump-path.ts";
 import { formatUrl, type Reply, type Request, type Send, type SendOptions } from "../wire/exchange.ts";
-import type { Level1Response, ParsedResponse } from "../wire/response.ts";
+import { type Level1Response, type ParsedResponse, parseResponse } from "../wire/response.ts";
 import { describeError, NOTHING_EXCHANGED, type Outcome } from "./outcome.ts";
-import { judgeLevel1, judgeLevel2, parseAnswerBody } from "./reply.ts";
+import { judgeLevel1, judgeLevel2 } from "./reply.ts";
 import type { Failure } from "./retry.ts";
 
 /** What became of level 2's data: an archive, or nothing to send and why. */
@@ -102,7 +102,8 @@ class ProtocolRun {
     const { destination } = this.#report;
     const url = formatUrl(destination.origin, destination.path);
     const { answer } = this.#store;
-    const parsed = answer === null ? await this.#post(url) : parseAnswerBody(answer.body, url, false);
+    // A kept answer was judged when it came.
+    const parsed = answer === null ? await this.#post(url) : parseResponse(answer.body);
     if (answer !== null) this.#tellLevel1(url, answer.status);
     const { response, warnings } = parsed;
     const { bucket, bucketTable, responseUrl } = response;
@@ -172,7 +173,7 @@ class ProtocolRun {
     const onProgress = (sent: number) => onUpload?.(sent, size);
     await this.#exchange(2, request, { onProgress }, async (reply) => {
       tell(reply.status);
-      judgeLevel2(reply, url);
+      judgeLevel2(reply, url, size);
     });
   }
 
@@ -192,7 +193,8 @@ class ProtocolRun {
     let reply: Reply | null = null;
     const end = (errorCode: CerErrorCode | null) => {
       const { status = null, headers = {}, peer = null } = reply ?? {};
-      this.#lastReply = { status, retryAfter: headers["retry-after"] ?? null, date: headers["date"] ?? null };
+      const { date = null, "retry-after": retryAfter = null } = headers;
+      this.#lastReply = { status, level, retryAfter, date };
       return this.#store.endAttempt({ status, errorCode, peer });
     };
     let taken: T;

@@ -4,12 +4,10 @@
  * the clock may jump either way.
  */
 
-import type { CerErrorCode } from "../errors.ts";
+import { type Fault, MOST_TRIES, ruleFor } from "./policy.ts";
 
-/** Why an attempt failed: the error, and of the last reply, where there was one, its status and two headers as they came. */
-export type Failure = {
-  readonly code: CerErrorCode;
-  readonly status: number | null;
+/** Why an attempt failed: the fault, and of the last reply, where there was one, two headers as they came. */
+export type Failure = Fault & {
   readonly retryAfter: string | null;
   readonly date: string | null;
 };
@@ -21,8 +19,10 @@ type RetryPolicy = {
   readonly maxAge: number;
   /** Milliseconds the first wait is at most; each following one at most twice as long as the one before. */
   readonly baseDelay: number;
-  /** Milliseconds any wait is at most, a Retry-After among them. */
+  /** Milliseconds any wait is at most. */
   readonly maxDelay: number;
+  /** Only what a wait of seconds may put right is tried again. */
+  readonly isQuick: boolean;
 };
 
 const SECOND = 1000;
@@ -31,53 +31,33 @@ const DAY = 24 * HOUR;
 
 /** Between runs: from the journal. */
 export const BETWEEN_RUNS: RetryPolicy = {
-  maxAttempts: 200,
+  maxAttempts: MOST_TRIES,
   maxAge: 30 * DAY,
   baseDelay: 60 * SECOND,
   maxDelay: 6 * HOUR,
+  isQuick: false,
 };
 
 /** Within one run of submit, which an installer waits for: `retries` more attempts after the first. */
 export function withinRun(retries: number): RetryPolicy {
-  return { maxAttempts: retries + 1, maxAge: 60 * SECOND, baseDelay: SECOND, maxDelay: 10 * SECOND };
+  return {
+    maxAttempts: retries + 1,
+    maxAge: 60 * SECOND,
+    baseDelay: SECOND,
+    maxDelay: 10 * SECOND,
+    isQuick: true,
+  };
 }
 
 /** Age alone ends nothing tried fewer times than this: the clock may have jumped, the machine been off. */
 const MIN_ATTEMPTS = 3;
 
-const TRANSIENT_STATUS = new Set([408, 425, 429]);
-/** The server errors that say "never": not implemented, HTTP version not supported. */
-const PERMANENT_SERVER_ERROR = new Set([501, 505]);
-
-const TRANSIENT_CODES: ReadonlySet<CerErrorCode> = new Set<CerErrorCode>([
-  "CER_UNREACHABLE",
-  "CER_CONNECTION_LOST",
-  "CER_TIMEOUT",
-  // A certificate that expired, or a clock that is wrong, is put right by somebody else.
-  "CER_TLS",
-  "CER_PROXY",
-  // Captive portals and proxies answer in the server's place with pages and redirects.
-  "CER_NOT_CER",
-  "CER_REDIRECT",
-  "CER_INTERRUPTED",
-  // The disk was full, or this program was wrong; the next version may not be.
-  "CER_ARCHIVE",
-  "CER_WRITE",
-  "CER_INTERNAL",
-]);
-
-/** Whether the same report may succeed later. */
-export function classify(failure: Pick<Failure, "code" | "status">): "transient" | "permanent" {
-  const { code, status } = failure;
-  if (code !== "CER_STATUS" || status === null) return TRANSIENT_CODES.has(code) ? "transient" : "permanent";
-  const isServerError = status >= 500 && status < 600 && !PERMANENT_SERVER_ERROR.has(status);
-  return TRANSIENT_STATUS.has(status) || isServerError ? "transient" : "permanent";
-}
-
 export type FailedAttempt = {
   readonly failure: Failure;
   /** Attempts made so far, the failed one among them. */
   readonly attempts: number;
+  /** How many of the last ones in a row ended like this one; as many as there were when left out. */
+  readonly alike?: number;
   /** When the first of them began, in milliseconds since 1970. */
   readonly firstAt: number;
   readonly now: number;
@@ -87,15 +67,21 @@ export type FailedAttempt = {
 
 type RetryDecision =
   | { readonly again: true /** Milliseconds since 1970. */; readonly at: number }
-  | { readonly again: false; readonly why: "permanent" | "tries" | "age"; readonly reason: string };
+  | { readonly again: false; readonly why: "permanent" | "slow" | "tries" | "age"; readonly reason: string };
 
 export function nextAttempt(failed: FailedAttempt, policy: RetryPolicy): RetryDecision {
   const { failure, attempts, firstAt, now, random } = failed;
   const shown = failure.status === null ? failure.code : `${failure.code} (status ${failure.status})`;
-  if (classify(failure) === "permanent")
+  const { tries, isQuick } = ruleFor(failure);
+  if (tries === 1)
     return { again: false, why: "permanent", reason: `${shown} will not change by trying again` };
-  if (attempts >= policy.maxAttempts)
-    return { again: false, why: "tries", reason: `${shown} after ${attempts} tries, the bound` };
+  if (policy.isQuick && !isQuick)
+    return { again: false, why: "slow", reason: `${shown} will not change within seconds` };
+  const { alike = attempts } = failed;
+  if (attempts >= policy.maxAttempts || alike >= tries) {
+    const made = alike >= tries ? alike : attempts;
+    return { again: false, why: "tries", reason: `${shown} after ${made} tries, the bound` };
+  }
   const age = Math.max(0, now - firstAt);
   if (age > policy.maxAge && attempts >= Math.min(MIN_ATTEMPTS, policy.maxAttempts))
     return {

@@ -43,18 +43,21 @@ export type Reply = {
   readonly body: Buffer;
   /** The body was longer and was not read on. */
   readonly truncated: boolean;
+  /** The answer told where its body ends; otherwise the connection's end was taken for it, which may have come too early. */
+  readonly isEndKnown: boolean;
   readonly peer: Peer;
 };
 
 export type SendOptions = {
   readonly signal?: AbortSignal;
-  /** Called with the bytes of the request body written so far. */
+  /** Called with the bytes of the request body that the connection has taken so far. */
   readonly onProgress?: (sent: number) => void;
 };
 
 /**
- * Carries a request to the server and its reply back. Any status is a reply; only "no reply at all" throws, a
- * CerError of CER_UNREACHABLE, CER_CONNECTION_LOST, CER_TIMEOUT, CER_TLS, CER_PROXY or CER_INTERRUPTED.
+ * Carries a request to the server and its reply back. Any status is a reply, but for a success that came before the
+ * last byte of the body was handed over: that answers something else. "No reply" throws, a CerError of CER_UNREACHABLE,
+ * CER_CONNECTION_LOST, CER_TIMEOUT, CER_TLS, CER_PROXY, CER_NO_MEMORY or CER_INTERRUPTED.
  */
 export type Send = (request: Request, options?: SendOptions) => Promise<Reply>;
 

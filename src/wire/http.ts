@@ -5,13 +5,13 @@
 
 import { unescape as decodeLeniently } from "node:querystring";
 import type { Readable } from "node:stream";
-import type { TLSSocket } from "node:tls";
 import { setFlagsFromString } from "node:v8";
-import type { Dispatcher } from "undici";
+import type { buildConnector as Connectors, Dispatcher } from "undici";
 import buildConnector from "undici/lib/core/connect.js";
 import Client from "undici/lib/dispatcher/client.js";
 import { CerError } from "../errors.ts";
-import { messageOf } from "../printable.ts";
+import { formatBytes, messageOf, stripControls } from "../printable.ts";
+import { Connection } from "./connection.ts";
 import {
   formatUrl,
   MAX_REPLY_SIZE,
@@ -23,15 +23,23 @@ import {
   type SendOptions,
 } from "./exchange.ts";
 import { explainNetworkError } from "./network-error.ts";
+import { type Limits, type Overrun, type Sight, Watch } from "./watch.ts";
 
-/** Bytes that a socket may take without saying that it is full: 16 KiB on Node 20, 64 KiB on later ones. */
-const SOCKET_ROOM = 64 * 1024;
+/** Bytes handed over at a time, which is also what a socket takes before it says that it is full. */
+const PIECE = 32 * 1024;
 
-export type HttpOptions = {
+/** 1 KiB a second, over a minute. */
+const LEAST_RATE = { bytes: 60 * 1024, time: 60_000 };
+/** Five minutes, or the silence that is allowed where that is longer. */
+const ANSWER_TIMEOUT = 300_000;
+
+export type HttpOptions = Pick<Limits, "idleTimeout"> & {
   /** Milliseconds until a connection stands, name look-up and TLS included. */
   readonly connectTimeout: number;
-  /** Milliseconds in which something must move: bytes of a body in either direction, or the head of the answer. */
-  readonly idleTimeout: number;
+  /** As of `Limits`; 60 KiB in 60 s when left out. */
+  readonly leastRate?: Limits["leastRate"];
+  /** As of `Limits`; 300 s when left out, or as long as the silence that is allowed. */
+  readonly answerTimeout?: number;
   /** Address of the proxy for this origin, as http(s)://[user:password@]host:port; null to connect directly. */
   readonly proxy: string | null;
 };
@@ -42,62 +50,63 @@ export type Http = {
   close(): Promise<void>;
 };
 
+/** The connection that stands: the latest that was made. */
+type Line = { current: Connection | null };
+
 /** Opens no connection yet: that happens with the first request. All requests go to the one origin. */
 export async function openHttp(origin: Origin, options: HttpOptions): Promise<Http> {
   // undici parses with WebAssembly, which V8 would go on to optimize in the background for a quarter of a second; Node
   // waits for that at exit. Two answers do not need it.
   setFlagsFromString("--liftoff-only");
-  const peer: { current: Peer } = { current: { address: null, tlsFingerprint: null } };
+  const line: Line = { current: null };
   const dispatcher =
-    options.proxy === null ? openClient(origin, options, peer) : await openProxy(options.proxy, options);
+    options.proxy === null
+      ? openClient(formatUrl(origin, ""), buildConnector(connectorOptions(options)), line)
+      : await openProxy(options.proxy, options, line);
   return {
-    send: (request, sendOptions = {}) => exchange(dispatcher, request, { ...options, ...sendOptions }, peer),
+    send: (request, sendOptions = {}) => exchange(dispatcher, request, { ...options, ...sendOptions }, line),
     close: () => dispatcher.destroy(),
   };
 }
 
-function openClient(origin: Origin, options: HttpOptions, peer: { current: Peer }): Client {
-  const connect = buildConnector(connectorOptions(options));
-  return new Client(formatUrl(origin, ""), {
+/** A client whose connections are watched, whoever makes them. */
+function openClient(url: string | URL, connect: Connectors.connector, line: Line): Client {
+  return new Client(url, {
     connect: (target, callback) => {
       connect(target, (...result) => {
         // undici leaves the socket out of a failure, whatever its types say.
-        if (result[1] != null) peer.current = describePeer(result[1]);
+        if (result[1] != null) line.current = new Connection(result[1]);
         callback(...result);
       });
     },
   });
 }
 
-async function openProxy(proxy: string, options: HttpOptions): Promise<Dispatcher> {
+async function openProxy(proxy: string, options: HttpOptions, line: Line): Promise<Dispatcher> {
   const { default: ProxyAgent } = await import("undici/lib/dispatcher/proxy-agent.js");
   const { default: connect } = await import("undici/lib/api/api-connect.js");
   const { username, password, origin } = new URL(proxy);
   // Not decodeURIComponent, which throws at a `%` that nobody escaped.
   const credentials = `${decodeLeniently(username)}:${decodeLeniently(password)}`;
+  // undici hands over how to connect: to the proxy, or through it.
+  const open = (url: string | URL, settings: object) =>
+    openClient(url, (settings as { connect: Connectors.connector }).connect, line);
   return new ProxyAgent({
     uri: origin,
     // Proxies commonly allow CONNECT to 443 only; plain http is asked for by its whole URL instead.
     proxyTunnel: false,
     proxyTls: connectorOptions(options),
     requestTls: connectorOptions(options),
+    factory: open,
     // Loaded alone, a client lacks the methods that undici's own index gives to all of them.
-    clientFactory: (url, settings) => Object.assign(new Client(url, settings), { connect }),
+    clientFactory: (url, settings) => Object.assign(open(url, settings), { connect }),
     ...(username === "" ? {} : { token: `Basic ${Buffer.from(credentials).toString("base64")}` }),
   });
 }
 
 /** Without TCP's own probes: a silent connection is given up long before they begin, and Wine refuses to set them. */
 function connectorOptions({ connectTimeout }: HttpOptions) {
-  return { timeout: connectTimeout, keepAlive: false };
-}
-
-function describePeer(socket: object): Peer {
-  const { remoteAddress, getPeerX509Certificate } = socket as Partial<TLSSocket>;
-  return {
-    address: remoteAddress ?? null,
-    tlsFingerprint: getPeerX509Certificate?.call(socket as TLSSocket)?.fingerprint256 ?? null,
-  };
+  return { timeout: connectTimeout, keepAlive: false, highWaterMark: PIECE };
 }
 
 type ExchangeOptions = HttpOptions & SendOptions;
@@ -106,18 +115,18 @@ function exchange(
   dispatcher: Dispatcher,
   request: Request,
   options: ExchangeOptions,
-  peer: { readonly current: Peer },
+  line: Line,
 ): Promise<Reply> {
   const { signal } = options;
   if (signal?.aborted === true) return Promise.reject(asAbortReason(signal.reason));
   return new Promise((resolve, reject) => {
-    const running = new Exchange(request, options, (stop) => dispatcher.destroy(stop, () => {}));
+    const running = new Exchange(request, options, line, (stop) => dispatcher.destroy(stop, () => {}));
     const onAbort = () => running.stop(asAbortReason(signal?.reason));
     signal?.addEventListener("abort", onAbort);
     running.onSettled = (result) => {
       signal?.removeEventListener("abort", onAbort);
       if (result instanceof Error) reject(result);
-      else resolve({ ...result, peer: peer.current });
+      else resolve(result);
     };
     running.start(dispatcher);
   });
@@ -127,38 +136,47 @@ function exchange(
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #request: Request;
   readonly #options: ExchangeOptions;
-  readonly #idle: NodeJS.Timeout;
+  readonly #line: Line;
+  readonly #watch: Watch;
   /** Ends it at once. */
   #abort: (error: Error) => void;
   /** Why it was stopped from this side. */
   #reason: Error | undefined;
-  #head: { status: number; headers: Record<string, string> } = { status: 0, headers: {} };
+  #hasBegun = false;
+  /** Bytes of the body that were given to the connection, and that it has taken. */
+  #given = 0;
+  #sent = 0;
+  #head: { status: number; headers: Record<string, string> } | null = null;
   readonly #chunks: Buffer[] = [];
   #size = 0;
-  /** Called at the end, perhaps more than once: what counts is the first time. */
-  onSettled: (result: Omit<Reply, "peer"> | Error) => void = () => {};
+  #isSettled = false;
+  onSettled: (result: Reply | Error) => void = () => {};
 
   /** `abort` ends it as long as undici has not begun. */
-  constructor(request: Request, options: ExchangeOptions, abort: (error: Error) => void) {
+  constructor(request: Request, options: ExchangeOptions, line: Line, abort: (error: Error) => void) {
     this.#request = request;
     this.#options = options;
+    this.#line = line;
     this.#abort = abort;
-    this.#idle = setTimeout(() => this.stop(this.#outOfTime()), options.idleTimeout);
+    const { idleTimeout, leastRate = LEAST_RATE } = options;
+    const answerTimeout = options.answerTimeout ?? Math.max(ANSWER_TIMEOUT, idleTimeout);
+    const limits = { idleTimeout, leastRate, answerTimeout };
+    this.#watch = new Watch(
+      limits,
+      () => this.#look(),
+      (overrun) => this.stop(this.#outOfTime(overrun, limits)),
+    );
   }
 
   start(dispatcher: Dispatcher): void {
     const { origin, method, path, headers, body } = this.#request;
-    const counted = countedBody(this.#request, (sent) => {
-      this.#idle.refresh();
-      this.#options.onProgress?.(sent);
-    });
     dispatcher.dispatch(
       {
         origin: formatUrl(origin, ""),
         path,
         method,
         // undici takes any iterable, says its documentation; its types do not.
-        body: counted as unknown as Readable,
+        body: this.#handOver() as unknown as Readable,
         headers: { ...headers, "content-length": String(body.size) },
         headersTimeout: 0,
         bodyTimeout: 0,
@@ -174,25 +192,28 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#abort = (error) => controller.abort(error);
+    this.#hasBegun = true;
+    this.#line.current?.expectAnswer();
     if (this.#reason !== undefined) controller.abort(this.#reason);
   }
 
   onResponseStart(
-    _: Dispatcher.DispatchController,
+    controller: Dispatcher.DispatchController,
     status: number,
     headers: Record<string, string | string[] | undefined>,
   ): void {
-    this.#idle.refresh();
     this.#head = { status, headers: joinHeaders(headers) };
+    const isSuccess = status >= 200 && status < 300;
+    if (isSuccess && !this.#isAllSent) this.stop(this.#tooEarly(status));
+    else if (isSuccess) this.#take(this.#given - this.#sent);
+    // Interim answers do not come this far: this one ends HTTP, or its status is none.
+    else if (status < 200) this.#breakOff(controller, false);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#idle.refresh();
     this.#size += chunk.length;
     this.#chunks.push(chunk);
-    if (this.#size <= MAX_REPLY_SIZE) return;
-    this.#finish(true);
-    controller.abort(new Error("the answer is too long"));
+    if (this.#size > MAX_REPLY_SIZE) this.#breakOff(controller, true);
   }
 
   onResponseEnd(): void {
@@ -200,48 +221,123 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
-    this.#settle(this.#reason ?? explainNetworkError(error, this.#request, this.#options));
+    // So undici calls a 101 that it did not ask for.
+    if (this.#reason === undefined && error.message === "bad upgrade") {
+      this.#head = { status: 101, headers: {} };
+      this.#finish(false);
+    } else this.#settle(this.#reason ?? explainNetworkError(error, this.#request, this.#options));
+  }
+
+  #breakOff(controller: Dispatcher.DispatchController, truncated: boolean): void {
+    this.#finish(truncated);
+    controller.abort(new Error("no more of this answer is wanted"));
   }
 
   #finish(truncated: boolean): void {
-    const body = Buffer.concat(this.#chunks).subarray(0, MAX_REPLY_SIZE);
-    this.#settle({ ...this.#head, body, truncated });
+    const { status, headers } = this.#head ?? { status: 0, headers: {} };
+    this.#settle({
+      status,
+      headers,
+      body: Buffer.concat(this.#chunks).subarray(0, MAX_REPLY_SIZE),
+      truncated,
+      isEndKnown: "content-length" in headers || /\bchunked\b/i.test(headers["transfer-encoding"] ?? ""),
+      // A proxy's own address does not tell where the report went.
+      peer: (this.#options.proxy === null && this.#line.current?.peer) || NOBODY,
+    });
   }
 
-  #settle(result: Omit<Reply, "peer"> | Error): void {
-    clearTimeout(this.#idle);
+  #settle(result: Reply | Error): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#watch.end();
     this.onSettled(result);
   }
 
-  #outOfTime(): CerError {
+  /**
+   * The body in pieces, each counted once the connection has taken it, which it does no faster than it can send: undici
+   * asks for the next one when a piece that fills the socket has drained, and its memory may be used again by then.
+   * Smaller ones wait in the socket, several together; of a chunk, the small piece goes first.
+   */
+  async *#handOver(): AsyncGenerator<Uint8Array> {
+    const { method, path, body } = this.#request;
+    try {
+      for await (const chunk of body.open())
+        for (let at = 0; at < chunk.length; ) {
+          const piece = chunk.subarray(at, at + ((chunk.length - at) % PIECE || PIECE));
+          at += piece.length;
+          this.#given += piece.length;
+          yield piece.length < PIECE ? Buffer.from(piece) : piece;
+          // undici goes on also when the connection is gone.
+          if (this.#isSettled) return;
+          this.#take(this.#given - this.#sent);
+        }
+    } catch (cause) {
+      const reason = stripControls(messageOf(cause));
+      throw new CerError("CER_ARCHIVE", `The body of ${method} ${path} cannot be read: ${reason}.`, {
+        cause,
+      });
+    }
+  }
+
+  #take(bytes: number): void {
+    if (bytes === 0) return;
+    this.#sent += bytes;
+    this.#options.onProgress?.(this.#sent);
+  }
+
+  /** The last piece is with the connection, which has taken all before it, and holds nothing back. */
+  get #isAllSent(): boolean {
+    return this.#given >= this.#request.body.size && this.#line.current?.isHoldingBack === false;
+  }
+
+  async #look(): Promise<Sight> {
+    const connection = this.#hasBegun ? this.#line.current : null;
+    const isAnswered = this.#head !== null;
+    const unacknowledged = isAnswered ? 0 : ((await connection?.unacknowledged()) ?? 0);
+    return {
+      hasBegun: this.#hasBegun,
+      sent: this.#sent,
+      isAllSent: this.#isAllSent,
+      unacknowledged,
+      received: connection?.received ?? 0,
+      isAnswered,
+    };
+  }
+
+  #tooEarly(status: number): CerError {
+    const { origin, path, body } = this.#request;
+    const sent = `${this.#sent} of ${body.size} bytes`;
+    return new CerError(
+      "CER_CONNECTION_LOST",
+      `${formatUrl(origin, path)} answered ${status} when only ${sent} had been sent: that acknowledges nothing.`,
+      {
+        hint: "Something on the way answers in the server's place, or the server before it has read the request.",
+      },
+    );
+  }
+
+  #outOfTime(overrun: Overrun, { idleTimeout, leastRate, answerTimeout }: Limits): CerError {
     const place = formatUrl(this.#request.origin, this.#request.path);
-    return new CerError("CER_TIMEOUT", `${place}: nothing moved for ${this.#options.idleTimeout / 1000} s.`, {
-      hint: "The server is busy or stuck. --timeout SECONDS waits longer.",
-    });
+    const told: Record<Overrun, readonly [what: string, hint: string]> = {
+      silence: [
+        `nothing moved for ${idleTimeout / 1000} s`,
+        "The server is busy or stuck. --timeout SECONDS waits longer.",
+      ],
+      rate: [
+        `less than ${formatBytes(leastRate.bytes)} moved in ${leastRate.time / 1000} s`,
+        "The line or the server is too slow. Try again later.",
+      ],
+      answer: [
+        `the answer was not whole ${answerTimeout / 1000} s after the request was sent`,
+        "The server is busy or stuck. Try again later; look at its log.",
+      ],
+    };
+    const [what, hint] = told[overrun];
+    return new CerError("CER_TIMEOUT", `${place}: ${what}.`, { hint });
   }
 }
 
-/**
- * The body, counted as it is handed to the connection, which takes it no faster than it can send. Of a chunk that fills
- * the socket, undici asks for the next one when it has drained: its memory may be used again by then. Smaller ones wait
- * in the socket, several together.
- */
-async function* countedBody(
-  { method, path, body }: Request,
-  onSent: (sent: number) => void,
-): AsyncGenerator<Uint8Array> {
-  let sent = 0;
-  try {
-    for await (const chunk of body.open()) {
-      sent += chunk.length;
-      onSent(sent);
-      yield chunk.length < SOCKET_ROOM ? Buffer.from(chunk) : chunk;
-    }
-  } catch (cause) {
-    const reason = messageOf(cause);
-    throw new CerError("CER_ARCHIVE", `The body of ${method} ${path} cannot be read: ${reason}.`, { cause });
-  }
-}
+const NOBODY: Peer = { address: null, tlsFingerprint: null };
 
 function asAbortReason(reason: unknown): Error {
   return reason instanceof Error

@@ -30,6 +30,11 @@ export type ParsedResponse = {
   readonly response: Level1Response;
   /** Keys of the protocol that were found, whether or not their value was usable. */
   readonly keysFound: number;
+  /**
+   * It is an answer: nothing but blanks, which asks for nothing; or with a usable value for a key of the protocol, and
+   * with no more lines that are no `key=value` than it has keys.
+   */
+  readonly isAnswer: boolean;
   /** What was ignored, and why: one sentence each. */
   readonly warnings: readonly string[];
 };
@@ -66,31 +71,68 @@ export function parseResponse(body: Buffer): ParsedResponse {
   const warn = (warning: string) => {
     if (warnings.length < MAX_WARNINGS) warnings.push(warning);
   };
-  const fields = collectFields(decodeAnswerText(body), warn);
+  const lines = linesOf(body);
+  const fields = collectFields(lines, warn);
+  const response: Level1Response = {
+    responseUrl: parseResponseUrl(fields.get("Response"), warn),
+    bucket: parsePositive("Bucket", fields, warn),
+    bucketTable: parsePositive("BucketTable", fields, warn),
+    iData: parseFlag("iData", fields, warn),
+    memoryDump: parseFlag("MemoryDump", fields, warn),
+    fDoc: parseFlag("fDoc", fields, warn),
+    regKey: parseItems("RegKey", fields, warn),
+    regTree: parseItems("RegTree", fields, warn),
+    wql: parseItems("WQL", fields, warn),
+    getFile: parseItems("GetFile", fields, warn),
+    getFileVersion: parseItems("GetFileVersion", fields, warn),
+    dumpFile: fields.get("DumpFile") || null,
+  };
   return {
-    response: {
-      responseUrl: parseResponseUrl(fields.get("Response"), warn),
-      bucket: parsePositive("Bucket", fields, warn),
-      bucketTable: parsePositive("BucketTable", fields, warn),
-      iData: parseFlag("iData", fields, warn),
-      memoryDump: parseFlag("MemoryDump", fields, warn),
-      fDoc: parseFlag("fDoc", fields, warn),
-      regKey: parseItems("RegKey", fields, warn),
-      regTree: parseItems("RegTree", fields, warn),
-      wql: parseItems("WQL", fields, warn),
-      getFile: parseItems("GetFile", fields, warn),
-      getFileVersion: parseItems("GetFileVersion", fields, warn),
-      dumpFile: fields.get("DumpFile") || null,
-    },
+    response,
     keysFound: fields.size,
+    isAnswer: lines.every((line) => line.trim() === "") || isAnswer(response, fields, lines),
     warnings,
   };
 }
 
-function collectFields(text: string, warn: (warning: string) => void): Map<ResponseKey, string> {
+function isAnswer(response: Level1Response, fields: Fields, lines: readonly string[]): boolean {
+  const { responseUrl, bucket, bucketTable, dumpFile } = response;
+  const isUsable =
+    (["iData", "MemoryDump", "fDoc"] as const).some((key) => /^[01]$/.test(fields.get(key) ?? "")) ||
+    (["regKey", "regTree", "wql", "getFile", "getFileVersion"] as const).some(
+      (key) => response[key].length > 0,
+    ) ||
+    [responseUrl, bucket, bucketTable, dumpFile].some((value) => value !== null) ||
+    fields.get("Response") === "1";
+  const strays = lines.filter((line) => line !== "" && line.indexOf("=") < 1).length;
+  return isUsable && strays <= fields.size;
+}
+
+/** Without blanks at either end; the last one has no line end, and is often empty. */
+function linesOf(body: Buffer): string[] {
+  return decodeAnswerText(body)
+    .split(/\r\n|\r|\n/)
+    .map(trimBlanks);
+}
+
+/**
+ * Whether an answer whose body ended with the connection was cut short, as far as can be seen: its last line has no end,
+ * and is no `key=value`, or lacks its value, or the answer asks for data and has not come to say where to put it.
+ */
+export function isCutShort(body: Buffer): boolean {
+  const lines = linesOf(body);
+  const last = lines.at(-1) ?? "";
+  const fields = collectFields(lines, () => {});
+  if (last === "" || fields.size === 0) return false;
+  const asksInVain = fields.get("iData") === "1" && !fields.has("DumpFile");
+  const at = last.indexOf("=");
+  return asksInVain || at < 1 || at === last.length - 1;
+}
+
+function collectFields(lines: readonly string[], warn: (warning: string) => void): Map<ResponseKey, string> {
   const exact = new Map<ResponseKey, string>();
   const lenient = new Map<ResponseKey, string>();
-  for (const line of text.split(/\r\n|\r|\n/)) {
+  for (const line of lines) {
     const at = line.indexOf("=");
     if (at < 0) continue;
     const written = trimBlanks(line.slice(0, at));

@@ -142,6 +142,12 @@ const TRANSIENT: readonly Case[] = [
   },
   { title: "answers 429", fault: answer(429), seen: "429 CER_STATUS", waits: BACKOFF },
   { title: "answers 500", fault: answer(500), seen: "500 CER_STATUS", waits: BACKOFF },
+  {
+    title: "answers with a login page (hostile 2)",
+    fault: loginPage(),
+    seen: "200 CER_NOT_CER",
+    waits: BACKOFF,
+  },
   { title: "redirects", fault: redirect("http://127.0.0.1:1/"), seen: "302 CER_REDIRECT", waits: BACKOFF },
 ];
 
@@ -178,6 +184,8 @@ for (const [title, fault, code] of [
   ["a page at level 1", loginPage(), "CER_NOT_CER"],
   ["what is no HTTP", garbage(), "CER_NOT_CER"],
   ["an answer without end", flood(), "CER_NOT_CER"],
+  ["hostile 26: a text with one stray key", ok("Welcome!\r\nresponse=x\r\n"), "CER_NOT_CER"],
+  ["hostile 29: a status that there is none", answer(999), "CER_NOT_CER"],
 ] as const)
   test(`${title} is tried again: it was not the server that spoke`, async () => {
     await against([fault, ASKS, TAKES], async (server, here) => {
@@ -188,18 +196,18 @@ for (const [title, fault, code] of [
     });
   });
 
-for (const [title, fault, code] of [
-  ["401", challenge(["Negotiate", "NTLM"]), "CER_AUTH"],
-  ["404", answer(404), "CER_STATUS"],
-  ["403", answer(403), "CER_STATUS"],
-  ["501", answer(501), "CER_STATUS"],
+for (const [title, fault] of [
+  ["400", answer(400)],
+  ["410", answer(410)],
+  ["413", answer(413)],
+  ["505", answer(505)],
 ] as const)
   for (const level of [1, 2] as const)
     test(`${title} at level ${level} gives the report up, kept for a person to read`, async () => {
       await against(level === 1 ? [fault] : [ASKS, fault], async (server, here) => {
         const { outcome, receipt } = await deliverTo(here, server.port);
         assert.equal(outcome.outcome, "refused");
-        assert.equal(outcome.error?.code, code);
+        assert.equal(outcome.error?.code, "CER_STATUS");
         assert.equal(outcome.journal?.state, "abandoned");
         assert.equal(receipt, null);
         assert.deepEqual(here.slept, []);
@@ -208,9 +216,80 @@ for (const [title, fault, code] of [
         const [listed] = await journal.list();
         assert.ok(listed?.state === "abandoned");
         const { progress } = await journal.show(listed);
-        assert.equal(progress?.reason, `${code} (status ${title}) will not change by trying again`);
+        assert.equal(progress?.reason, `CER_STATUS (status ${title}) will not change by trying again`);
       });
     });
+
+for (const [title, fault, code, levels] of [
+  ["401", challenge(["Negotiate", "NTLM"]), "CER_AUTH", [1, 2]],
+  ["407", challenge(["Basic"], 407), "CER_AUTH", [1, 2]],
+  ["403", answer(403), "CER_STATUS", [1, 2]],
+  ["404", answer(404), "CER_STATUS", [1, 2]],
+  ["405", answer(405), "CER_STATUS", [1, 2]],
+  ["409", answer(409), "CER_STATUS", [2]],
+  ["423", answer(423), "CER_STATUS", [1, 2]],
+  ["501", answer(501), "CER_STATUS", [1, 2]],
+] as const)
+  for (const level of levels)
+    test(`G13: ${title} at level ${level} waits without a quick try, and arrives once it is put right`, async () => {
+      await against(level === 1 ? [fault, ASKS, TAKES] : [ASKS, fault, TAKES], async (server, here) => {
+        const { outcome } = await deliverTo(here, server.port);
+        assert.deepEqual([outcome.outcome, outcome.error?.code], ["deferred", code]);
+        assert.equal(outcome.journal?.state, "pending");
+        assert.deepEqual(here.slept, []);
+        assert.equal(server.requests.length, level);
+        here.clock.now += 3_600_000;
+        assert.equal((await flushOne(here)).outcome.outcome, "uploaded");
+        assert.deepEqual(methodsOf(server), level === 1 ? ["POST", "POST", "PUT"] : ["POST", "PUT", "PUT"]);
+        assertSameBytes(server.requests, "PUT");
+      });
+    });
+
+/** What waits, claimed and tried once. */
+async function flushOne(here: TestContext): Promise<DeliveryResult> {
+  const journal = await here.openJournal();
+  try {
+    const [listed] = await journal.list();
+    const claimed = listed === undefined ? null : await journal.claim(listed);
+    assert.ok(claimed !== null);
+    const options = { context: here.context, idleTimeout: 5000, until: null, retries: 0 };
+    return await deliverClaimed(claimed, options);
+  } finally {
+    await journal.close();
+  }
+}
+
+test("a 404 that stays is given up after twenty tries of its own, those without a server not counted", async () => {
+  const away = Array.from({ length: 5 }, () => closeOnConnect());
+  await against([...away, answer(404)], async (server, here) => {
+    const tries: string[] = [];
+    let delivery = await deliverTo(here, server.port, { retries: 0 });
+    for (; delivery.outcome.journal?.state === "pending"; delivery = await flushOne(here)) {
+      tries.push(delivery.outcome.error?.code ?? "");
+      here.clock.now += 7 * 3_600_000;
+    }
+    assert.deepEqual(tries, [
+      ...away.map(() => "CER_CONNECTION_LOST"),
+      ...Array.from({ length: 19 }, () => "CER_STATUS"),
+    ]);
+    assert.deepEqual(
+      [delivery.outcome.outcome, delivery.outcome.journal?.state, server.requests.length],
+      ["refused", "abandoned", 20],
+    );
+  });
+});
+
+test("hostile 27: an answer cut short where nothing states its end is asked for again", async () => {
+  const cut: Fault = {
+    play: (socket) =>
+      void socket.end("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nBucket=7\r\niData=1\r\nDumpFi"),
+  };
+  await against([cut, ASKS, TAKES], async (server, here) => {
+    const delivery = await deliverTo(here, server.port);
+    assert.equal(delivery.outcome.outcome, "uploaded", delivery.outcome.error?.message);
+    assert.deepEqual(attemptsOf(delivery), ["1 200 CER_CONNECTION_LOST", "1 200 ok", "2 200 ok"]);
+  });
+});
 
 test("a server that refuses connections is tried three times, then the report waits for its time", async () => {
   const port = await refusingPort();
@@ -275,7 +354,7 @@ test("a report that was interrupted waits, due at once, whatever its number of t
 });
 
 test("given up at level 2 and retried by hand, the archive goes as it was and level 1 not again", async () => {
-  await against([ASKS, answer(404), TAKES], async (server, here) => {
+  await against([ASKS, answer(413), TAKES], async (server, here) => {
     assert.equal((await deliverTo(here, server.port)).outcome.journal?.state, "abandoned");
     const journal = await here.openJournal();
     const [listed] = await journal.list();

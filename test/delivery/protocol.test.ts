@@ -41,7 +41,7 @@ const ARCHIVE: BuiltArchive = {
 };
 
 function reply(status: number, body: string | Buffer = "", headers: Record<string, string> = {}): Reply {
-  return { status, headers, body: Buffer.from(body), truncated: false, peer: PEER };
+  return { status, headers, body: Buffer.from(body), truncated: false, isEndKnown: true, peer: PEER };
 }
 
 /** A request with its body read, as what it would be on the wire. */
@@ -320,10 +320,22 @@ test("how each attempt ended is told, with what a later one needs to know", asyn
   const headers = { "retry-after": "120", date: "Tue, 11 Mar 2008 07:01:59 GMT" };
   const busy = await play({ replies: [reply(503, "", headers)] });
   assert.deepEqual(busy.attempts, [1, { status: 503, errorCode: "CER_STATUS", peer: PEER }]);
-  assert.deepEqual(busy.failure, { code: "CER_STATUS", status: 503, retryAfter: "120", date: headers.date });
+  assert.deepEqual(busy.failure, {
+    code: "CER_STATUS",
+    status: 503,
+    level: 1,
+    retryAfter: "120",
+    date: headers.date,
+  });
   const lost = await play({ replies: [new CerError("CER_TIMEOUT", "m")] });
   assert.deepEqual(lost.attempts, [1, { status: null, errorCode: "CER_TIMEOUT", peer: null }]);
-  assert.deepEqual(lost.failure, { code: "CER_TIMEOUT", status: null, retryAfter: null, date: null });
+  assert.deepEqual(lost.failure, {
+    code: "CER_TIMEOUT",
+    status: null,
+    level: 1,
+    retryAfter: null,
+    date: null,
+  });
 });
 
 test("an answer once kept is never asked for again", async () => {

@@ -15,12 +15,16 @@ function reply(status: number, body: string | Buffer = "", headers: Record<strin
     headers,
     body: Buffer.from(body),
     truncated: false,
+    isEndKnown: true,
     peer: { address: null, tlsFingerprint: null },
   };
 }
 
+/** Bytes of an archive. */
+const SIZE = 31_000_000;
+
 test("level 1 is delivered by a success status and a CER answer, an empty one too", () => {
-  for (const status of [200, 201, 202, 203, 204, 206, 299]) {
+  for (const status of [200, 201, 202, 203, 204, 205, 299]) {
     assert.equal(judgeLevel1(reply(status, EXAMPLES["4.1"].answer), URL1).response.bucket, "500");
     assert.deepEqual(judgeLevel1(reply(status), URL1).keysFound, 0);
   }
@@ -29,8 +33,12 @@ test("level 1 is delivered by a success status and a CER answer, an empty one to
   assert.equal(judgeLevel1(reply(200, Buffer.from("\ufeffBucket=7")), URL1).response.bucket, "7");
 });
 
-test("level 2 is delivered by any success status, whatever its body", () => {
-  for (const status of [200, 201, 204, 226]) judgeLevel2(reply(status, "<html>"), URL2);
+test("level 2 is delivered by a success status and a body that is no page", () => {
+  for (const status of [200, 201, 202, 203, 204, 205, 299])
+    for (const body of ["", "OK", "stored a.cab\r\n", "\r\n", "a < b"])
+      judgeLevel2(reply(status, body), URL2, SIZE);
+  const created = "<!DOCTYPE HTML PUBLIC><html><head><title>201 Created</title></head></html>";
+  judgeLevel2(reply(201, created), URL2, SIZE);
 });
 
 const NOT_CER_HINT =
@@ -48,6 +56,7 @@ test("a success status with anything else is no delivery", async () => {
     ["It works!", 'text that begins "It works!"'],
     ['{"Bucket":5}', 'text that begins "{"Bucket":5}"'],
     ["ok", 'text that begins "ok"'],
+    ["Welcome!\r\nresponse=x", 'text that begins "Welcome!response=x"'],
     ["a\u001b[2Jb", 'text that begins "a[2Jb"'],
     ["x".repeat(100), `text that begins "${"x".repeat(80)}…"`],
   ];
@@ -57,6 +66,68 @@ test("a success status with anything else is no delivery", async () => {
       message: `${URL1} answered with ${what}, which is not a CER answer.`,
       hint: NOT_CER_HINT,
     });
+});
+
+test("hostile 2: a page in answer to the archive is no delivery, nor a text longer than is read", async () => {
+  const so = "which acknowledges no archive";
+  const page = "<html><title>Session expired</title>";
+  const utf16 = Buffer.from(`\ufeff${page}`, "utf16le");
+  const cases: [reply: Reply, what: string][] = [
+    [reply(200, page), 'a page titled "Session expired"'],
+    [reply(204, "<p>"), "a page"],
+    [reply(202, `\ufeff\r\n\t ${page}`), 'a page titled "Session expired"'],
+    [reply(200, `${"\r\n".repeat(5000)}${page}`), 'a page titled "Session expired"'],
+    [reply(200, utf16), 'a page titled "Session expired"'],
+    [reply(200, utf16.subarray(2)), 'a page titled "Session expired"'],
+    [reply(200, Buffer.from(utf16).swap16()), 'a page titled "Session expired"'],
+    [reply(200, "<?xml version='1.0'?><fault/>"), "a page"],
+    [{ ...reply(200, "ok"), truncated: true }, "more than 4 MiB of text"],
+    [{ ...reply(201, page), truncated: true }, "more than 4 MiB of text"],
+  ];
+  for (const [answered, what] of cases)
+    assert.deepEqual(await complaintOf(() => judgeLevel2(answered, URL2, SIZE)), {
+      code: "CER_NOT_CER",
+      message: `${URL2} answered with ${what}, ${so}.`,
+      hint: NOT_CER_HINT,
+    });
+});
+
+test("a success of something else, and a status that HTTP does not know, are a wrong answer at either level", async () => {
+  const cases: [status: number, what: string][] = [
+    ...[206, 207, 208, 226].map((status): [number, string] => [
+      status,
+      `${status}, which acknowledges nothing`,
+    ]),
+    [101, "101 and wants another protocol, for which nobody asked"],
+    [0, "with the status 000, which HTTP does not know"],
+    [99, "with the status 099, which HTTP does not know"],
+    [600, "with the status 600, which HTTP does not know"],
+    [999, "with the status 999, which HTTP does not know"],
+  ];
+  for (const [status, what] of cases) {
+    const answered = reply(status, EXAMPLES["4.1"].answer);
+    const expected = (url: string) => ({
+      code: "CER_NOT_CER",
+      message: `${url} answered ${what}.`,
+      hint: NOT_CER_HINT,
+    });
+    assert.deepEqual(await complaintOf(() => judgeLevel1(answered, URL1)), expected(URL1));
+    assert.deepEqual(await complaintOf(() => judgeLevel2(answered, URL2, SIZE)), expected(URL2));
+  }
+});
+
+test("hostile 27: an answer that ended with the connection in the middle is a lost connection", async () => {
+  const cut = (body: string) => ({ ...reply(200, body), isEndKnown: false });
+  assert.deepEqual(await complaintOf(() => judgeLevel1(cut("Bucket=1\r\niData=1\r\nDumpFi"), URL1)), {
+    code: "CER_CONNECTION_LOST",
+    message: `${URL1}: the connection ended in the middle of the answer.`,
+    hint: "The server or something on the way closed it. Try again; look at the server's log.",
+  });
+  assert.equal(judgeLevel1(cut("Bucket=1\r\niData=0"), URL1).response.bucket, "1");
+  assert.equal(judgeLevel1(cut(EXAMPLES["4.1"].answer.trimEnd()), URL1).response.iData, true);
+  assert.equal(judgeLevel1(reply(200, "Bucket=1\r\niDat"), URL1).response.bucket, "1", "its end was stated");
+  for (const page of ["<html>\nBucket=5\niDat", "It works!"])
+    assert.equal((await complaintOf(() => judgeLevel1(cut(page), URL1))).code, "CER_NOT_CER");
 });
 
 test("an answer that was longer than is read is none, whatever it began with", async () => {
@@ -82,7 +153,7 @@ test("a redirect is reported with its place and never followed", async () => {
       redirected(status, "https://x/y"),
     );
   assert.deepEqual(
-    await complaintOf(() => judgeLevel2(reply(302, "", { location: "/z" }), URL1)),
+    await complaintOf(() => judgeLevel2(reply(302, "", { location: "/z" }), URL1, SIZE)),
     redirected(302, "/z"),
   );
   assert.deepEqual(await complaintOf(() => judgeLevel1(reply(304), URL1)), {
@@ -115,7 +186,7 @@ test("401 and 407 name the schemes that were offered", async () => {
       },
     );
     const fromProxy = reply(407, "", { "www-authenticate": "Basic", "proxy-authenticate": header });
-    assert.deepEqual(await complaintOf(() => judgeLevel2(fromProxy, URL2)), {
+    assert.deepEqual(await complaintOf(() => judgeLevel2(fromProxy, URL2, SIZE)), {
       code: "CER_AUTH",
       message: `${URL2} answered 407: the proxy wants authentication (${schemes}).`,
       hint: "Put name and password into the proxy's address: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT.",
@@ -123,38 +194,65 @@ test("401 and 407 name the schemes that were offered", async () => {
   }
 });
 
+const TROUBLE = "The server has trouble. Try again later.";
+const LOG = "Look at the server's log.";
+
 test("every other status is a refusal with what the server said and what to do", async () => {
   const WRONG = "Is this the CER server? Check host, port and path (--path).";
-  const TROUBLE = "The server has trouble. Try again later.";
-  const LOG = "Look at the server's log.";
   const cases: [status: number, body: string, said: string, hint: string][] = [
     [400, "Bucket=5", ': "Bucket=5"', LOG],
     [403, "", "", LOG],
     [404, "<html>no</html>", "", WRONG],
     [404, "no such\r\nthing\u001b[0m", ': "no suchthing[0m"', WRONG],
     [405, "", "", WRONG],
+    [409, "", "", LOG],
     [413, "", "", "The server limits the size of what it takes. Attach less."],
+    [423, "", "", "It is locked there. That passes, or the server's administrator unlocks it."],
     [429, "", "", TROUBLE],
     [500, "x".repeat(500), `: "${"x".repeat(80)}…"`, TROUBLE],
+    [501, "", "", "The server cannot do this yet; its administrator has to set it up."],
     [503, " busy ", ': "busy"', TROUBLE],
     [599, "", "", TROUBLE],
-    [600, "", "", TROUBLE],
   ];
-  for (const [status, body, said, hint] of cases) {
-    const refusal = (url: string, what: string) => ({
+  for (const [status, body, said, hint] of cases)
+    assert.deepEqual(await complaintOf(() => judgeLevel1(reply(status, body), URL1)), {
       code: "CER_STATUS",
-      message: `${url} answered ${status} and did not take ${what}${said}.`,
+      message: `${URL1} answered ${status} and did not take the report${said}.`,
       hint,
     });
-    assert.deepEqual(
-      await complaintOf(() => judgeLevel1(reply(status, body), URL1)),
-      refusal(URL1, "the report"),
-    );
-    assert.deepEqual(
-      await complaintOf(() => judgeLevel2(reply(status, body), URL2)),
-      refusal(URL2, "the archive"),
-    );
-  }
+});
+
+test("A13: a refused archive is told apart from a wrong server: level 1 was taken there", async () => {
+  const TAKES = "The server takes reports but not this upload:";
+  const ALLOW = "Its administrator can allow it; on IIS the WebDAV module is often in the way.";
+  const cases: [status: number, headers: Record<string, string>, hint: string][] = [
+    [
+      404,
+      {},
+      `${TAKES} the folder is missing there, or 30 MiB is more than it takes (IIS says 404 to both).`,
+    ],
+    [405, {}, `${TAKES} PUT is not allowed there. ${ALLOW}`],
+    [
+      405,
+      { allow: "GET, HEAD, \u001bOPTIONS, TRACE", server: "Microsoft-IIS/10.0" },
+      `${TAKES} PUT is not allowed there. It allows "GET, HEAD, OPTIONS, TRACE". ${ALLOW}`,
+    ],
+    [409, {}, `${TAKES} the folder is missing there. Its administrator has to make it.`],
+    [413, {}, `${TAKES} 30 MiB is more than it takes. Attach less, or have its limit raised.`],
+    [
+      423,
+      {},
+      `${TAKES} the file or its folder is locked there. That passes, or its administrator unlocks it.`,
+    ],
+    [403, {}, LOG],
+    [500, {}, TROUBLE],
+  ];
+  for (const [status, headers, hint] of cases)
+    assert.deepEqual(await complaintOf(() => judgeLevel2(reply(status, "no", headers), URL2, SIZE)), {
+      code: "CER_STATUS",
+      message: `${URL2} answered ${status} and did not take the archive: "no".`,
+      hint,
+    });
 });
 
 test("the largest answers of any shape are judged in no time", async () => {

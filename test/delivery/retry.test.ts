@@ -3,14 +3,12 @@ import { test } from "node:test";
 import fc from "fast-check";
 import {
   BETWEEN_RUNS,
-  classify,
   type FailedAttempt,
   type Failure,
   nextAttempt,
   parseRetryAfter,
   withinRun,
 } from "../../src/delivery/retry.ts";
-import type { CerErrorCode } from "../../src/errors.ts";
 import { isDue } from "../../src/journal/entry/layout.ts";
 import { DAY, NOON } from "../support/journal/samples.ts";
 
@@ -23,37 +21,6 @@ const failed = (change: Partial<FailedAttempt>): FailedAttempt => ({
   now: NOON,
   random: 0.5,
   ...change,
-});
-
-test("every status is either worth another try or not", () => {
-  const transient: number[] = [];
-  for (let status = 100; status < 700; status++)
-    if (classify({ code: "CER_STATUS", status }) === "transient") transient.push(status);
-  const server = Array.from({ length: 100 }, (_, index) => 500 + index).filter(
-    (status) => status !== 501 && status !== 505,
-  );
-  assert.deepEqual(transient, [408, 425, 429, ...server]);
-});
-
-test("no connection, a broken one, a time limit, and what is no CER answer are tried again; a refusal is not", () => {
-  const verdicts: [CerErrorCode, number | null, string][] = [
-    ["CER_UNREACHABLE", null, "transient"],
-    ["CER_CONNECTION_LOST", null, "transient"],
-    ["CER_TIMEOUT", null, "transient"],
-    ["CER_TLS", null, "transient"],
-    ["CER_PROXY", null, "transient"],
-    ["CER_NOT_CER", 200, "transient"],
-    ["CER_REDIRECT", 302, "transient"],
-    ["CER_INTERRUPTED", null, "transient"],
-    ["CER_ARCHIVE", null, "transient"],
-    ["CER_AUTH", 401, "permanent"],
-    ["CER_DUMP_PATH", 200, "permanent"],
-    ["CER_BAD_SERVER", null, "permanent"],
-    ["CER_STATUS", 404, "permanent"],
-    ["CER_STATUS", 413, "permanent"],
-  ];
-  for (const [code, status, verdict] of verdicts)
-    assert.equal(classify({ code, status }), verdict, `${code} ${status}`);
 });
 
 test("the wait is at most twice as long each time, by full jitter, up to a bound", () => {
@@ -83,13 +50,41 @@ test("within one run there are as many retries as were asked for, each after sec
 
 test("a permanent failure ends it at the first try, with its status as the reason", () => {
   assert.deepEqual(
-    nextAttempt(failed({ failure: { ...UNREACHABLE, code: "CER_STATUS", status: 403 } }), BETWEEN_RUNS),
+    nextAttempt(failed({ failure: { ...UNREACHABLE, code: "CER_STATUS", status: 413 } }), BETWEEN_RUNS),
     {
       again: false,
       why: "permanent",
-      reason: "CER_STATUS (status 403) will not change by trying again",
+      reason: "CER_STATUS (status 413) will not change by trying again",
     },
   );
+});
+
+test("what only an administrator can put right is not tried within the run, and waits between runs", () => {
+  const forbidden = failed({ failure: { ...UNREACHABLE, code: "CER_AUTH", status: 401 } });
+  assert.deepEqual(nextAttempt(forbidden, withinRun(2)), {
+    again: false,
+    why: "slow",
+    reason: "CER_AUTH (status 401) will not change within seconds",
+  });
+  assert.deepEqual(nextAttempt(forbidden, BETWEEN_RUNS), { again: true, at: NOON + MINUTE / 2 });
+});
+
+test("a server that is being set up gets twenty tries in a row, whatever came before", () => {
+  const failure: Failure = { ...UNREACHABLE, code: "CER_STATUS", status: 404 };
+  const after = (change: Partial<FailedAttempt>) => nextAttempt(failed({ failure, ...change }), BETWEEN_RUNS);
+  assert.equal(after({ attempts: 19 }).again, true);
+  assert.deepEqual(after({ attempts: 20 }), {
+    again: false,
+    why: "tries",
+    reason: "CER_STATUS (status 404) after 20 tries, the bound",
+  });
+  assert.equal(after({ attempts: 150, alike: 19 }).again, true);
+  assert.equal(after({ attempts: 150, alike: 20 }).again, false);
+  assert.deepEqual(after({ attempts: 200, alike: 3 }), {
+    again: false,
+    why: "tries",
+    reason: "CER_STATUS (status 404) after 200 tries, the bound",
+  });
 });
 
 test("age ends it after thirty days, on the far side of the boundary only", () => {

@@ -2,14 +2,14 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { readdir } from "node:fs/promises";
+import { chmod, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { assertKept } from "../support/archives/kept-upload.ts";
 import { filesBelow, hashOf } from "../support/files.ts";
-import { openPlace, type Place } from "../support/run-cer.ts";
+import { openPlace, type Place, runCer } from "../support/run-cer.ts";
 import { type Apache, type ApacheOptions, startApache } from "../support/servers/apache.ts";
-import { attach, submit } from "../support/submit.ts";
+import { attach, type Submission, submit } from "../support/submit.ts";
 
 const lines = (...all: string[]) => `${all.join("\r\n")}\r\n`;
 const FOLDER = "/PersistedCabs/Generic/Foreign/here";
@@ -40,6 +40,7 @@ function send(apache: Apache, ...more: string[]) {
   return submit(place, args);
 }
 
+const TAKES = "The server takes reports but not this upload:";
 const siteOf = ({ port }: Apache) => `http://127.0.0.1:${port}`;
 
 describe("Apache with mod_dav", () => {
@@ -122,7 +123,7 @@ describe("Apache that refuses", () => {
       assert.deepEqual(sent.outcome.error, {
         code: "CER_STATUS",
         message: `${siteOf(apache)}${DUMP_FILE} answered 413 and did not take the archive.`,
-        hint: "The server limits the size of what it takes. Attach less.",
+        hint: `${TAKES} 48 MiB is more than it takes. Attach less, or have its limit raised.`,
       });
       const { outcome } = sent;
       assert.deepEqual(
@@ -135,19 +136,69 @@ describe("Apache that refuses", () => {
     });
   });
 
-  test("a folder that is not there is a 409: mod_dav makes none", async () => {
+  /** The upload was answered so; the report stands, and waits with its archive. */
+  function assertWaiting(apache: Apache, sent: Submission, status: number, hint: string): void {
+    const { code, outcome } = sent;
+    assert.deepEqual(outcome.error, {
+      code: "CER_STATUS",
+      message: `${siteOf(apache)}${DUMP_FILE} answered ${status} and did not take the archive.`,
+      hint,
+    });
+    assert.deepEqual(
+      [code, outcome.outcome, outcome.bucket, outcome.level2?.status, outcome.journal?.state],
+      [75, "deferred", "502", status, "pending"],
+    );
+  }
+
+  /** What waits is sent once more. */
+  async function flushed({ outcome }: Submission): Promise<string> {
+    assert.equal((await runCer(place, ["queue", "retry", outcome.journal?.id ?? ""])).code, 0);
+    const { stdout } = await runCer(place, ["flush", "--json"]);
+    return JSON.parse(stdout).outcomes.at(-1).outcome;
+  }
+
+  test("a folder that is not there is a 409, since mod_dav makes none: the archive goes once it was made", async () => {
     await withApache({ folder: "/PersistedCabs/Generic" }, async (apache) => {
       const sent = await send(apache);
-      assert.deepEqual(sent.outcome.error, {
-        code: "CER_STATUS",
-        message: `${siteOf(apache)}${DUMP_FILE} answered 409 and did not take the archive.`,
-        hint: "Look at the server's log.",
-      });
-      assert.deepEqual(
-        [sent.code, sent.outcome.outcome, sent.outcome.bucket, sent.outcome.journal?.state],
-        [3, "refused", "502", "abandoned"],
-      );
+      const hint = `${TAKES} the folder is missing there. Its administrator has to make it.`;
+      assertWaiting(apache, sent, 409, hint);
       assert.deepEqual(await filesBelow(apache.stored), []);
+      await makeFolder(join(apache.stored, FOLDER));
+      assert.equal(await flushed(sent), "uploaded");
+      assert.equal(await hashOf(join(apache.stored, DUMP_FILE)), sent.outcome.level2?.archive.sha256);
+    });
+  });
+
+  /** For everybody: Apache serves as a user of its own. */
+  async function makeFolder(path: string): Promise<void> {
+    await mkdir(path, { recursive: true });
+    for (let at = path; at.includes("/PersistedCabs/Generic/"); at = join(at, "..")) await chmod(at, 0o777);
+  }
+
+  test("A13: without mod_dav PUT is a 405, whose Allow is shown", async () => {
+    await withApache({ level2: "Dav Off" }, async (apache) => {
+      const sent = await send(apache);
+      const allow = 'It allows "[A-Z,]+"\\. Its administrator can allow it;';
+      const { hint } = sent.outcome.error ?? {};
+      assert.match(hint ?? "", new RegExp(`^${TAKES} PUT is not allowed there\\. ${allow}`));
+      assertWaiting(apache, sent, 405, hint ?? "");
+    });
+  });
+
+  test("A13: what somebody else has locked is a 423, and arrives once it is unlocked", async () => {
+    await withApache({}, async (apache) => {
+      const url = `${siteOf(apache)}${DUMP_FILE}`;
+      const lock =
+        '<?xml version="1.0"?><D:lockinfo xmlns:D="DAV:"><D:lockscope><D:exclusive/></D:lockscope>' +
+        "<D:locktype><D:write/></D:locktype></D:lockinfo>";
+      const locked = await fetch(url, { method: "LOCK", body: lock, headers: { timeout: "Second-600" } });
+      const token = locked.headers.get("lock-token") ?? "";
+      assert.equal(locked.status < 300 && token !== "", true, await locked.text());
+      const sent = await send(apache);
+      const hint = `${TAKES} the file or its folder is locked there. That passes, or its administrator unlocks it.`;
+      assertWaiting(apache, sent, 423, hint);
+      await fetch(url, { method: "UNLOCK", headers: { "lock-token": token } });
+      assert.equal(await flushed(sent), "uploaded");
     });
   });
 
@@ -171,7 +222,7 @@ describe("Apache that refuses", () => {
           });
           assert.deepEqual(
             [sent.code, sent.outcome.outcome, sent.outcome.journal?.state],
-            [3, "refused", "abandoned"],
+            [75, "deferred", "pending"],
           );
           assert.equal((await filesBelow(apache.posted)).length, level === "level1" ? 0 : 1);
           assert.deepEqual(await filesBelow(apache.stored), []);

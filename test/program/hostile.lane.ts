@@ -4,7 +4,8 @@
  */
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import {
   existsSync,
   linkSync,
@@ -14,13 +15,16 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { ManifestItem } from "../../src/collect/manifest.ts";
+import type { Outcome } from "../../src/delivery/outcome.ts";
 import { sha256 as sha256Of } from "../support/bytes.ts";
-import { openPlace, runCer } from "../support/run-cer.ts";
-import { ok, startScripted } from "../support/scripted-server.ts";
-import { asking, type Submitted, submitTo } from "../support/submit.ts";
+import { openPlace, PROGRAM, runCer } from "../support/run-cer.ts";
+import { answer, type Fault, flood, ok, startScripted } from "../support/scripted-server.ts";
+import { asking, attach, type Submitted, submit, submitTo } from "../support/submit.ts";
 
 const place = await openPlace();
 after(() => place.remove());
@@ -287,4 +291,94 @@ test("answers of the collectors are what the system's own programs say", async (
   const [version] = JSON.parse(run.files.get("file-versions.json")?.toString() ?? "[]");
   const sum = execFileSync("sha256sum", [open], { encoding: "utf8" }).slice(0, 64);
   assert.deepEqual([version.File, version.Size, version.SHA256], [open, 13, sum]);
+});
+
+/** `cer submit` of an event with 50 MiB of noise, to a server that plays this. */
+async function submitNoise(faults: readonly Fault[], args: readonly string[] = [], env = {}) {
+  const directory = await mkdtemp(join(place.directory, "noise-"));
+  const dump = await attach(place, "noise.dmp", randomBytes(50 * 1024 * 1024));
+  const server = await startScripted(faults);
+  const words = ["--server", server.url, "--minidump", dump, "--retries", "0", "--no-flush", ...args];
+  const run = await submit(place, words, { env: { CER_JOURNAL: join(directory, "journal"), ...env } });
+  await server.close();
+  return { ...run, requests: server.requests };
+}
+
+const PAGE = "<html><title>Session expired</title><body>Log in</body></html>";
+const SUCCESS = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+for (const [title, then] of [
+  ["and goes on reading", (socket: Socket) => void socket.resume()],
+  ["and reads no more", () => {}],
+  ["and closes", (socket: Socket) => void socket.end()],
+  ["and resets", (socket: Socket) => void setTimeout(() => socket.resetAndDestroy(), 100)],
+] as const)
+  test(`hostile 1: an early 200 to the PUT ${title}: deferred, and the payload is kept`, async () => {
+    const early: Fault = {
+      after: 65_536,
+      play: (socket) => {
+        socket.write(SUCCESS);
+        then(socket);
+      },
+    };
+    const { code, outcome, requests } = await submitNoise([ok(asking()), early]);
+    assert.deepEqual(
+      [code, outcome.outcome, outcome.error?.code, outcome.journal?.state],
+      [75, "deferred", "CER_CONNECTION_LOST", "pending"],
+    );
+    assert.equal(requests[1]?.complete, false);
+  });
+
+test("hostile 2: a page, or a text without end, in answer to the PUT is no delivery; what is created may have a page", async () => {
+  for (const [fault, what] of [
+    [answer(200, { body: PAGE }), 'a page titled "Session expired"'],
+    [flood(), "more than 4 MiB of text"],
+  ] as const) {
+    const { code, outcome } = await submitNoise([ok(asking()), fault]);
+    assert.deepEqual([code, outcome.outcome, outcome.error?.code], [75, "deferred", "CER_NOT_CER"]);
+    assert.match(
+      outcome.error?.message ?? "",
+      new RegExp(`answered with ${what}, which acknowledges no archive`),
+    );
+  }
+  const created = await submitNoise([ok(asking()), answer(201, { body: PAGE })]);
+  assert.deepEqual([created.code, created.outcome.outcome], [0, "uploaded"]);
+});
+
+test("hostile 29: a status that there is none is told in our words, at once", async () => {
+  for (const [status, shown] of [
+    ["000", "000"],
+    ["999", "999"],
+  ]) {
+    const odd: Fault = {
+      play: (socket) => void socket.end(`HTTP/1.1 ${status} Odd\r\nContent-Length: 0\r\n\r\n`),
+    };
+    const { code, outcome } = await submitNoise([odd]);
+    assert.equal(code, 75);
+    assert.equal(outcome.error?.code, "CER_NOT_CER");
+    assert.match(
+      outcome.error?.message ?? "",
+      new RegExp(`/stage2\\.htm answered with the status ${shown}, which HTTP does not know\\.$`),
+    );
+  }
+});
+
+test("hostile 30: where WebAssembly gets no memory, that is what is said, and the report is kept", async () => {
+  const server = await startScripted();
+  const script = `ulimit -v 1500000; exec "$@"`;
+  const args = ["submit", "--event-type", "X", "--server", server.url, "--retries", "0", "--json", "--force"];
+  const { stdout } = await new Promise<{ stdout: string }>((resolve) =>
+    execFile(
+      "bash",
+      ["-c", script, "limited", process.execPath, PROGRAM, ...args],
+      { env: { ...place.env, CER_JOURNAL: join(directory, "small") } },
+      (_, stdout) => resolve({ stdout }),
+    ),
+  );
+  await server.close();
+  const outcome = JSON.parse(stdout) as Outcome;
+  assert.deepEqual(
+    [outcome.outcome, outcome.error?.code, outcome.error?.hint],
+    ["deferred", "CER_NO_MEMORY", "Close programs, or raise the limit (ulimit -v)."],
+  );
 });

@@ -64,7 +64,7 @@ function withoutWhatDiffers(text: string, directory: string, port: number): stri
 }
 
 const good: Script = () => null;
-const gone: Script = () => answer(404);
+const gone: Script = () => answer(410);
 
 const DELIVERED = [
   "Reported to http://SERVER/stage2.htm: bucket 501 in table 5",
@@ -169,8 +169,8 @@ test("a server that asks for ten minutes: kept, left alone, tried by hand", () =
 test("a report that is given up, and dropped", () =>
   at(gone, async (cer) => {
     const refused = [
-      "Not delivered: http://SERVER/stage2.htm answered 404 and did not take the report.",
-      "Is this the CER server? Check host, port and path (--path).",
+      "Not delivered: http://SERVER/stage2.htm answered 410 and did not take the report.",
+      "Look at the server's log.",
       'Given up; kept as ID to be read ("cer queue show ID") or retried.',
       "",
     ].join("\n");

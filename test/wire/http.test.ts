@@ -17,10 +17,10 @@ import {
   formatUrl,
   MAX_REPLY_SIZE,
   type Origin,
-  type Request,
   type SendOptions,
 } from "../../src/wire/exchange.ts";
-import { type Http, type HttpOptions, openHttp } from "../../src/wire/http.ts";
+import { type HttpOptions, openHttp } from "../../src/wire/http.ts";
+import { at, bytes, large, OPTIONS, request, withFaults } from "../support/exchanges.ts";
 import {
   answer,
   challenge,
@@ -44,57 +44,6 @@ import {
 } from "../support/scripted-server.ts";
 import { type Complaint, complaintOf } from "../support/thrown-error.ts";
 
-const OPTIONS: HttpOptions = { connectTimeout: 5000, idleTimeout: 5000, proxy: null };
-
-function at(port: number): Origin {
-  return { scheme: "http", host: "127.0.0.1", port };
-}
-
-function bytes(content: Buffer): Body {
-  return { size: content.length, open: () => Readable.from([content]) };
-}
-
-/** So many bytes in pieces, as from a disk. */
-function large(size: number): Body {
-  const piece = Buffer.alloc(64 * 1024, "x");
-  return {
-    size,
-    open: () =>
-      Readable.from(
-        (function* () {
-          for (let left = size; left > 0; left -= piece.length) yield piece.subarray(0, left);
-        })(),
-      ),
-  };
-}
-
-function request(origin: Origin, parts: Partial<Request> = {}): Request {
-  return {
-    method: "POST",
-    origin,
-    path: "/stage2.htm",
-    headers: { "content-type": "text/xml; charset=utf-16" },
-    body: bytes(Buffer.from("report")),
-    ...parts,
-  };
-}
-
-/** A connection to a server that plays these faults; both end with the callback. */
-async function withFaults(
-  faults: readonly Fault[],
-  use: (http: Http, server: ScriptedServer) => Promise<void>,
-  options: Partial<HttpOptions> = {},
-): Promise<void> {
-  const server = await startScripted(faults);
-  const http = await openHttp(at(server.port), { ...OPTIONS, ...options });
-  try {
-    await use(http, server);
-  } finally {
-    await http.close();
-    await server.close();
-  }
-}
-
 const REACH = "Check the server's name and port, and that this machine may reach it.";
 const LOST = "The server or something on the way closed the connection. Try again; look at the server's log.";
 
@@ -111,6 +60,7 @@ test("a request goes out as it is, with its length, and the reply comes back as 
       headers: { "content-length": "8", "x-one": "1", "set-cookie": "a, b" },
       body: Buffer.from("Bucket=5"),
       truncated: false,
+      isEndKnown: true,
       peer: { address: "127.0.0.1", tlsFingerprint: null },
     });
     assert.deepEqual(server.requests, [

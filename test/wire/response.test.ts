@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { quote, stripControls } from "../../src/printable.ts";
 import {
   encodeResponse,
+  isCutShort,
   type Level1Response,
   MAX_ITEMS,
   type ParsedResponse,
@@ -34,18 +35,24 @@ function parsed(
   found: Partial<Level1Response>,
   keysFound: number,
   warnings: readonly string[] = [],
-): ParsedResponse {
+): Omit<ParsedResponse, "isAnswer"> {
   return { response: { ...NOTHING, ...found }, keysFound, warnings };
 }
 
-function parse(text: string): ParsedResponse {
-  return parseResponse(encodeAnswerText(text));
+/** But for whether it is an answer, which has tests of its own. */
+function parse(text: string): Omit<ParsedResponse, "isAnswer"> {
+  const { isAnswer: _, ...rest } = parseResponse(encodeAnswerText(text));
+  return rest;
+}
+
+function isAnswer(text: string): boolean {
+  return parseResponse(encodeAnswerText(text)).isAnswer;
 }
 
 const WQL = ["SELECT Family FROM Win32_Processor"];
 
 test("the four example answers are understood, with blanks round the equals signs and with any line end", () => {
-  const expected: Record<keyof typeof EXAMPLES, ParsedResponse> = {
+  const expected: Record<keyof typeof EXAMPLES, Omit<ParsedResponse, "isAnswer">> = {
     "4.1": parsed(
       {
         responseUrl: "http://oca.microsoft.com/resredir.aspx?SID=32",
@@ -114,7 +121,7 @@ test("all twelve keys are read", () => {
 });
 
 test("tolerant reading: what is left out, unfinished, unknown, repeated or in the wrong case", () => {
-  const cases: [text: string, expected: ParsedResponse][] = [
+  const cases: [text: string, expected: Omit<ParsedResponse, "isAnswer">][] = [
     ["", parsed({}, 0)],
     ["\r\n\r\n", parsed({}, 0)],
     ["no key here", parsed({}, 0)],
@@ -143,6 +150,75 @@ test("tolerant reading: what is left out, unfinished, unknown, repeated or in th
     ],
   ];
   for (const [text, expected] of cases) assert.deepEqual(parse(text), expected, JSON.stringify(text));
+});
+
+test("hostile 26: an answer has a value of use for a key of the protocol, and no more stray lines than keys", () => {
+  const answers = [
+    ...Object.values(EXAMPLES).map(({ answer }) => answer),
+    "",
+    " \r\n\t\r\n",
+    "Response=1",
+    "Response = http://a/",
+    "bucket=7",
+    "BUCKET = 7\r\nNew=1\r\nOther = 2\r\nThird=3",
+    "iData=0",
+    "MemoryDump=0\r\nfDoc=maybe",
+    "RegKey=HKLM\\a",
+    "DumpFile=\\a",
+    "Bucket=none\r\niData=1",
+    "OK\r\nBucket=7",
+    "a line\r\nBucket=7\r\nanother\r\niData=0",
+  ];
+  const others = [
+    "response=x",
+    "Response=",
+    "Bucket=",
+    "Bucket=0\r\niData=yes\r\nWQL=;;\r\nDumpFile=",
+    "no key here",
+    "=5",
+    "Unknown=1",
+    "\u00a0x",
+    "Welcome!\r\nPlease log in.\r\nBucket=7",
+    "Welcome to the portal\r\nresponse=x\r\n",
+    "Status of the queue:\r\niData=1\r\n= 5\r\nBucket\r\nBucket=5",
+  ];
+  assert.deepEqual(
+    answers.filter((text) => !isAnswer(text)),
+    [],
+  );
+  assert.deepEqual(others.filter(isAnswer), []);
+});
+
+test("hostile 27: where a body without a stated end was cut is seen by its last line", () => {
+  const short = [
+    "Bucket=1\r\niData=1\r\nDumpFi",
+    "Bucket=1\r\niDat",
+    "Bucket=1\r\nBucketTable=",
+    "Bucket = ",
+    "iData=1",
+    "Bucket=1\r\nidata = 1\r\nWQL=SELECT a FROM b",
+    "iData=1\r\nDumpFile=",
+    "Bucket=1\r\n=",
+  ];
+  const whole = [
+    "",
+    "\r\n",
+    "It works!",
+    "Bucket=1",
+    "Bucket=1\r\n  ",
+    "Bucket=1\r\niData=0",
+    "Bucket=1\r\niData=1\r\n",
+    "iData=1\r\nDumpFile=\\a\r\nBucket=1",
+    "iData=1\r\nDumpFile=\\a",
+    "Bucket=1\r\nToken=abc==",
+    "Bucket=1\riDat\r",
+  ];
+  const isShort = (text: string) => isCutShort(encodeAnswerText(text));
+  assert.deepEqual(
+    short.filter((text) => !isShort(text)),
+    [],
+  );
+  assert.deepEqual(whole.filter(isShort), []);
 });
 
 test("a malformed field is ignored alone, with a warning", () => {
@@ -301,6 +377,7 @@ test("every answer that is written is read back, in any order of its lines, spac
       assert.deepEqual(parseResponse(spaced ? spaceOut(answer) : answer), {
         response,
         keysFound: order.length,
+        isAnswer: true,
         warnings: [],
       });
     }),
@@ -314,7 +391,11 @@ test("no bytes make the reader fail, and what it returns is harmless", () => {
   );
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
-      const { response, keysFound, warnings } = parseResponse(Buffer.from(pieces.join(""), "latin1"));
+      const body = Buffer.from(pieces.join(""), "latin1");
+      const { response, keysFound, isAnswer, warnings } = parseResponse(body);
+      assert.ok(
+        isCutShort(body) !== undefined && (keysFound > 0 || !isAnswer || body.toString().trim() === ""),
+      );
       assert.ok(keysFound <= 12 && warnings.length <= 20);
       assert.ok(response.bucket === null || /^[1-9][0-9]*$/.test(response.bucket));
       assert.ok(response.responseUrl === null || /^https?:\/\/[^\s/]/i.test(response.responseUrl));
@@ -343,6 +424,7 @@ test("a mebibyte of any one thing is read in no time", () => {
   for (const body of bodies) {
     const start = performance.now();
     parseResponse(Buffer.from(body));
+    isCutShort(Buffer.from(body));
     const took = performance.now() - start;
     assert.ok(took < 20_000, `${JSON.stringify(body.slice(0, 12))} took ${Math.round(took)} ms`);
   }
