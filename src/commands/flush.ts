@@ -10,7 +10,10 @@ import { isDue, parseTime } from "../journal/entry/layout.ts";
 import { inJournal } from "./open-journal.ts";
 import { printResult } from "./print-result.ts";
 
-/** Exit 0 when all that was due was delivered, 75 when some of it still waits, else the code of the first failure. */
+/**
+ * Exit 0 when all that was due was delivered, 75 when some of it still waits, 3 when a report was given up or set aside
+ * on the way, else the code of the first failure.
+ */
 export async function runFlush(command: FlushCommand, context: Context): Promise<ExitCode> {
   const { terminal, now } = context;
   const { json, quiet, verbose } = command.output;
@@ -32,8 +35,12 @@ export async function runFlush(command: FlushCommand, context: Context): Promise
   const waiting = await journal.list(["pending"]);
   const isLeft = waiting.some(({ label }) => isDue(parseTime(label.mark) ?? 0, now()));
   const lines = [summary(outcomes, waiting.length, isLeft)];
-  printResult({ lines, json: { outcomes, waiting: waiting.length } }, command.output, terminal);
-  const codes = outcomes.map(exitCodeFor).filter((code) => code !== EXIT.ok);
+  const { pruned } = journal;
+  printResult({ lines, json: { outcomes, waiting: waiting.length, pruned } }, command.output, terminal);
+  const isLost = pruned.givenUp.length > 0 || pruned.setAside.some(({ id }) => id !== null);
+  const codes = [...outcomes.map(exitCodeFor), isLost ? EXIT.refused : EXIT.ok].filter(
+    (code) => code !== EXIT.ok,
+  );
   return codes.find((code) => code !== EXIT.deferred) ?? codes[0] ?? (isLeft ? EXIT.deferred : EXIT.ok);
 }
 

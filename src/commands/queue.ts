@@ -6,7 +6,8 @@ import { EXIT, type ExitCode } from "../errors.ts";
 import type { Listed } from "../journal/entry/layout.ts";
 import { formatReceipt } from "../journal/entry/receipt.ts";
 import type { Journal, Shown } from "../journal/journal.ts";
-import { formatBytes, quote, stripControls } from "../printable.ts";
+import { formatIso } from "../json.ts";
+import { count, formatBytes, quote, stripControls } from "../printable.ts";
 import { formatUrl } from "../wire/exchange.ts";
 import { inJournal } from "./open-journal.ts";
 import { printResult, type Result } from "./print-result.ts";
@@ -41,27 +42,40 @@ async function carryOut(command: QueueCommand, journal: Journal, context: Contex
 async function listAll(journal: Journal): Promise<Result> {
   const listed = await journal.list();
   const setAside = await journal.listSetAside();
-  const lines = listed.map(
-    ({ state, label, createdAt }) =>
-      `${label.id}  ${state.padEnd(9)}  ${new Date(createdAt).toISOString()}  ${formatBytes(label.bytes)}`,
-  );
+  const lines: string[] = [];
+  const reports: object[] = [];
+  for (const entry of listed) {
+    const { state, label, createdAt } = entry;
+    // Names tell all the rest; why one was given up is worth opening it.
+    const reason = state === "abandoned" ? await journal.reason(entry) : null;
+    lines.push(
+      `${label.id}  ${state.padEnd(9)}  ${formatIso(createdAt)}  ${formatBytes(label.bytes)}${because(reason)}`,
+    );
+    reports.push({ ...toJson(entry), ...(state === "abandoned" && { reason }) });
+  }
+  for (const { name, id, at, reason } of setAside)
+    lines.push(`${id ?? quote(name)}  set aside  ${at ?? "earlier"}${because(reason)}`);
   if (setAside.length > 0)
-    lines.push(`${setAside.length} set aside, unusable: ${journal.directory}/v1/set-aside`);
+    lines.push(`What was set aside is not sent; it lies in ${journal.directory}/v1/set-aside.`);
   return {
     lines: lines.length === 0 ? [`Nothing is in the journal ${journal.directory}.`] : lines,
-    json: { journal: journal.directory, reports: listed.map(toJson), setAside },
+    json: { journal: journal.directory, reports, setAside },
   };
 }
 
+function because(reason: string | null): string {
+  return reason === null ? "" : `  ${stripControls(reason)}`;
+}
+
 function toJson({ state, label, createdAt }: Listed) {
-  return { id: label.id, state, createdAt: new Date(createdAt).toISOString(), bytes: label.bytes };
+  return { id: label.id, state, createdAt: formatIso(createdAt), bytes: label.bytes };
 }
 
 async function showOne(journal: Journal, word: string): Promise<Result> {
   const shown = await journal.show(await journal.find(word));
   const { listed, receipt, record, progress, time } = shown;
   const repeats = await journal.repeats(listed);
-  const at = time === null || time === 0 ? null : new Date(time).toISOString();
+  const at = time === null || time === 0 ? null : formatIso(time);
   const json = {
     ...toJson(listed),
     at,
@@ -72,10 +86,12 @@ async function showOne(journal: Journal, word: string): Promise<Result> {
     attempts: (receipt ?? progress)?.attempts ?? [],
     receipt,
   };
-  const held = repeats.duplicates + repeats.suppressed;
+  const { duplicates, suppressed } = repeats;
   const lines =
     receipt === null ? describeWaiting(shown, at) : formatReceipt(receipt, quote).trimEnd().split("\n");
-  return { lines: held > 0 ? [...lines, `Held back since: ${held} more of the same.`] : lines, json };
+  if (duplicates > 0) lines.push(`Repeated: ${count(duplicates, "time")}, not sent again.`);
+  if (suppressed > 0) lines.push(`Dropped: ${suppressed} of this kind, as too many in an hour.`);
+  return { lines, json };
 }
 
 function describeWaiting({ listed, record, progress }: Shown, at: string | null): string[] {
@@ -92,7 +108,7 @@ function describeWaiting({ listed, record, progress }: Shown, at: string | null)
         ]),
     ...attempts.map(
       ({ level, startedAt, status, errorCode }) =>
-        `tried    ${new Date(startedAt).toISOString()} level ${level}: ${status ?? errorCode ?? "interrupted"}`,
+        `tried    ${formatIso(startedAt)} level ${level}: ${status ?? errorCode ?? "interrupted"}`,
     ),
     ...(progress?.reason ? [`because  ${stripControls(progress.reason)}`] : []),
     ...(at === null ? [] : [`${listed.state === "pending" ? "due     " : "settled "} ${at}`]),

@@ -15,7 +15,7 @@ import type { DeliverOptions } from "../delivery/attempts.ts";
 import { deliverUnprotected } from "../delivery/deliver.ts";
 import { flushDue } from "../delivery/flush.ts";
 import { keepAndDeliver } from "../delivery/keep-and-deliver.ts";
-import { exitCodeFor, type Outcome } from "../delivery/outcome.ts";
+import { exitCodeFor, type Outcome, wasDelivered } from "../delivery/outcome.ts";
 import { asCerError, type ExitCode } from "../errors.ts";
 import { makeReport } from "../event/read.ts";
 import { type AdmissionPolicy, DEFAULT_ADMISSION } from "../journal/duplicates.ts";
@@ -48,12 +48,18 @@ export async function runSubmit(command: SubmitCommand, context: Context): Promi
   };
   const bar = openUploadBar(command.output, context);
   const options = deliverOptions(command, context, sources, bar.update);
+  let isTold = false;
   const tell = async (outcome: Outcome) => {
     await bar.stop();
+    isTold = true;
     const told = { ...outcome, warnings: [...warnings, ...outcome.warnings] };
     return printOutcome(told, command.output, context);
   };
-  const opened = await openNamedJournal(sources, context, (problem) => warnings.push(problem));
+  const warn = (problem: string) => {
+    if (isTold) context.terminal.say(`warning: ${problem}`);
+    else warnings.push(problem);
+  };
+  const opened = await openNamedJournal(sources, context, warn);
   if (opened.journal === null) return tell((await deliverUnprotected(report, opened.why, options)).outcome);
   const { journal } = opened;
   const { force, copy, dropOldest } = command.keeping;
@@ -64,7 +70,7 @@ export async function runSubmit(command: SubmitCommand, context: Context): Promi
     const code = await tell(outcome);
     if (receipt !== null && command.keeping.receipt !== null)
       await writeReceipt(resolve(context.cwd, command.keeping.receipt), encodeReceipt(receipt), context);
-    if (receipt !== null && command.keeping.flush) await flushQuietly(journal, options, command.output);
+    if (wasDelivered(outcome) && command.keeping.flush) await flushQuietly(journal, options, command.output);
     return code;
   } finally {
     await closeJournal(journal, context);
@@ -109,7 +115,11 @@ async function flushQuietly(
   const within = { context, idleTimeout, until: until === null ? limit : Math.min(limit, until) };
   let delivered = 0;
   try {
-    for await (const { outcome } of flushDue(journal, within)) if (outcome.error === null) delivered++;
+    for await (const { outcome } of flushDue(journal, within)) {
+      if (outcome.error === null) delivered++;
+      else if (outcome.journal?.state === "abandoned")
+        context.terminal.say(`warning: report ${outcome.journal.id} was given up: ${outcome.error.message}`);
+    }
   } catch (thrown) {
     context.terminal.say(`warning: what waits could not be sent: ${asCerError(thrown).message}`);
   }

@@ -113,7 +113,7 @@ function notMade(cause: ArchiveError, { tempDir }: Context): CerError {
 
 function collectOptions(
   response: Level1Response,
-  { event, level1, terms, stored }: Collectable,
+  { event, level1, terms, stored, damaged = [] }: Collectable,
   context: Context,
 ): CollectOptions {
   const { platform, env, home, tempDir, version, signal } = context;
@@ -123,6 +123,7 @@ function collectOptions(
     facts: { platform, env, home },
     report: level1,
     stored,
+    damaged,
     bucket: response.bucket,
     bucketTable: response.bucketTable,
     version,

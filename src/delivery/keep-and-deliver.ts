@@ -15,7 +15,7 @@ const LOOKS = 3;
 
 /**
  * A report that this one seems to repeat may be delivered, dropped or found damaged meanwhile: then all is asked anew.
- * @throws CerError CER_JOURNAL_FULL, CER_JOURNAL_UNAVAILABLE, CER_ENTRY_BUSY, and as of `deliverClaimed`; the system's
+ * @throws CerError CER_JOURNAL_UNAVAILABLE, CER_ENTRY_BUSY, and as of `deliverClaimed`; the system's
  *   errors when the journal cannot be listed
  */
 export async function keepAndDeliver(

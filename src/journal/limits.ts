@@ -7,7 +7,7 @@ export type Limits = {
   readonly maxEntries: number;
   /** Bytes of all entries, what was given up among them. */
   readonly maxBytes: number;
-  /** Milliseconds after which a report that was tried is given up. */
+  /** Milliseconds for which a report is tried before it is given up (age.ts), and what was set aside is kept. */
   readonly maxAge: number;
   /** Milliseconds a receipt is kept. */
   readonly keepReceipts: number;
@@ -27,18 +27,17 @@ const RECEIPT_SIZE = 4096;
 
 /** What a new report of so many bytes needs. */
 export type Room =
-  /** Fits, after these receipts and given-up reports were removed, and these waiting ones given up, in this order. */
+  /** Fits, after these were removed, receipts first, and these waiting reports given up, in this order. */
   | { readonly fits: true; readonly remove: readonly Listed[]; readonly giveUp: readonly Listed[] }
   | { readonly fits: false; readonly why: string };
 
 /**
- * What gives way: the oldest receipts first, then waiting reports that are past their age (given up, not removed), then
- * the oldest given-up ones, and waiting ones only when the caller said so.
+ * What gives way: the oldest receipts first, then the oldest given-up reports, and waiting ones only when the caller
+ * said so, whatever their age: that is not told by their names.
  */
 export function planRoom(
   listed: readonly Listed[],
   bytes: number,
-  now: number,
   limits: Limits,
   { dropOldest }: { dropOldest: boolean },
 ): Room {
@@ -46,10 +45,9 @@ export function planRoom(
     return { fits: false, why: `it is ${bytes} bytes, more than the journal's ${limits.maxBytes} in all` };
   const waiting = listed.filter(({ state }) => state === "pending" || state === "claimed");
   const givable = oldestFirst(waiting.filter(({ state }) => state === "pending"));
-  const giveUp = givable.filter(({ createdAt }) => now - createdAt > limits.maxAge);
-  const surplus = waiting.length - giveUp.length + 1 - limits.maxEntries;
-  const young = givable.filter((entry) => !giveUp.includes(entry));
-  if (surplus > 0 && dropOldest) giveUp.push(...young.splice(0, surplus));
+  const surplus = Math.max(0, waiting.length + 1 - limits.maxEntries);
+  const giveUp = dropOldest ? givable.slice(0, surplus) : [];
+  const young = givable.slice(giveUp.length);
   if (waiting.length - giveUp.length + 1 > limits.maxEntries)
     return { fits: false, why: `${waiting.length} reports wait already, the bound is ${limits.maxEntries}` };
 

@@ -188,7 +188,7 @@ async function checkJournal({ place, server }: Killed): Promise<void> {
     listed.map(({ state, label }) => [state, label.bytes]),
     [["done", 0]],
   );
-  for (const name of await journal.listSetAside()) assert.match(name, /^new\./);
+  for (const { name } of await journal.listSetAside()) assert.match(name, /^new\./);
   const [entry] = listed;
   assert.ok(entry !== undefined);
   const { receipt } = await journal.show(entry);
