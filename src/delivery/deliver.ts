@@ -37,7 +37,8 @@ export async function deliverUnprotected(
   const store = new MemoryStore();
   try {
     const { outcome } = await attemptWithRetries(report, store, options);
-    const warning = `This report is not protected against loss: ${why.message}`;
+    const remedy = outcome.error !== null && why.hint !== undefined ? ` ${why.hint}` : "";
+    const warning = `This report is not protected against loss: ${why.message}${remedy}`;
     return { outcome: { ...outcome, warnings: [warning, ...outcome.warnings] }, receipt: null };
   } finally {
     await store.dispose();
