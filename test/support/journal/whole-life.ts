@@ -139,5 +139,6 @@ export async function checkRecovery(directory: string, acks: ReadonlySet<string>
   await claimed.settle({ state: "abandoned", reason: "seen" });
   await journal.close();
   const torn = await journal.listSetAside();
-  for (const { name } of torn) assert.match(name, /^new\./, "only a report that nobody was told of is set aside");
+  for (const { name } of torn)
+    assert.match(name, /^new\./, "only a report that nobody was told of is set aside");
 }
