@@ -33,7 +33,9 @@ export function formatOutcome(outcome: Outcome, paint: Paint): string[] {
 function formatNote({ outcome, journal, bucket, level1, error }: Outcome): string[] {
   if (journal === null && error !== null)
     return [
-      level1 === null ? "The report was neither kept nor sent." : "It was not kept: no later run sends it.",
+      level1 === null
+        ? "The report was neither kept nor sent."
+        : "It is not kept: no later run tries it again.",
     ];
   if (journal === null) return [];
   const { id, state, at } = journal;

@@ -1,7 +1,7 @@
 /**
  * What cannot be used, put where nothing looks at it and a person can: `set-aside/STATE.NAME.TIME-RANDOM`, with the time
- * as formatTime writes it, and beside it a note, `STATE.NAME.TIME-RANDOM.why`. It is removed when it has lain there for
- * as long as a report may wait. Earlier versions wrote no time and no note.
+ * as formatTime writes it, and beside it a note, `STATE.NAME.TIME-RANDOM.why`, which is whole when it ends with a line
+ * end. It is removed when it has lain there for as long as a report may wait. Earlier versions wrote no time and no note.
  */
 
 import { randomBytes } from "node:crypto";
@@ -75,7 +75,7 @@ export async function listSetAside({ disk, root }: Store): Promise<SetAside[]> {
   for (const name of (await disk.names(directory)).filter((name) => !name.endsWith(NOTE)).sort()) {
     const { id, at } = parseName(name);
     const note = await disk.read(`${directory}/${name}${NOTE}`, MAX_NOTE).catch(() => null);
-    const reason = note === null ? null : note.toString().trim();
+    const reason = /^(.+)\n$/s.exec(note?.toString() ?? "")?.[1] ?? null;
     listed.push({ name, id, at: at === null ? null : formatIso(at), reason });
   }
   return listed;
