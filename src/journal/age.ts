@@ -1,11 +1,11 @@
 /**
- * How long a report has been tried, and whether the clock is to be believed. Pure. Clocks stand wrong and are put right:
+ * How long a report has been tried, and since when the clock is to be believed. Pure. Clocks stand wrong and are put right:
  * a machine without a battery starts in 1970, another runs two months ahead for an afternoon. So no single reading of
  * the clock ends anything; what a report's own tries, or other entries of the journal, bear witness to does.
  */
 
 import type { Progress } from "./entry/documents.ts";
-import { type Listed, MAX_WAIT, parseTime } from "./entry/layout.ts";
+import { type Listed, parseTime } from "./entry/layout.ts";
 
 /** When a report was made, or its bounds were counted anew, and when its tries since then began, in their order. */
 export type Tries = { readonly since: number; readonly starts: readonly number[] };
@@ -44,18 +44,23 @@ function ageAtLast(times: readonly number[], longestStep: number): number {
 }
 
 /**
- * Whether the clock is near to a time that the journal holds: at most `longestStep` after it, and no further before it
- * than a report can be told to wait. A journal that holds none has nothing to lose.
+ * Since when the clock has been steady, as far as the journal bears witness: from then to `now` no two of its times
+ * follow each other by more than `longestStep`. What is older than that has the age that this time has. `now` itself when
+ * the clock has just been put far ahead or back; always for a journal that holds nothing, and has nothing to lose.
  */
-export function isWitnessed(now: number, listed: readonly Listed[], longestStep: number): boolean {
-  const times = listed.flatMap(timesOf);
-  return times.length === 0 || times.some((time) => time - now <= MAX_WAIT && now - time <= longestStep);
+export function steadySince(now: number, listed: readonly Listed[], longestStep: number): number {
+  if (listed.length === 0) return Number.NEGATIVE_INFINITY;
+  const times = listed.flatMap(timesOf).filter((time) => time <= now);
+  let since = now;
+  for (const time of times.sort((a, b) => b - a)) {
+    if (since - time > longestStep) break;
+    since = time;
+  }
+  return since;
 }
 
-/** When an entry was made, and when it is due or was settled. */
+/** When an entry was made, and when it was settled. When one is due says nothing: that is still to come. */
 function timesOf({ state, label, createdAt }: Listed): number[] {
-  const isTimed = state === "pending" || state === "done" || state === "abandoned";
-  const time = isTimed ? parseTime(label.mark) : null;
-  // Due at once is no time.
-  return time === null || time === 0 ? [createdAt] : [createdAt, time];
+  const settled = state === "done" || state === "abandoned" ? parseTime(label.mark) : null;
+  return settled === null ? [createdAt] : [createdAt, settled];
 }

@@ -81,8 +81,11 @@ function oldestFirst(entries: readonly Listed[]): Listed[] {
   return [...entries].sort((a, b) => a.createdAt - b.createdAt);
 }
 
-/** Whether a receipt has been kept long enough. One from the future (the clock went back) has not. */
-export function isOldReceipt({ state, label }: Listed, now: number, limits: Limits): boolean {
+/**
+ * Whether a receipt has been kept long enough. One from the future (the clock went back) has not.
+ * @param since when the clock has been steady (age.ts): the days count from then on
+ */
+export function isOldReceipt({ state, label }: Listed, now: number, since: number, limits: Limits): boolean {
   const settledAt = parseTime(label.mark);
-  return state === "done" && settledAt !== null && now - settledAt > limits.keepReceipts;
+  return state === "done" && settledAt !== null && now - Math.max(settledAt, since) > limits.keepReceipts;
 }

@@ -5,7 +5,7 @@
  */
 
 import { asCerError, CerError } from "../errors.ts";
-import { isWitnessed, triedFor, triesOf } from "./age.ts";
+import { steadySince, triedFor, triesOf } from "./age.ts";
 import { finishDone, isDelivered, strip } from "./claimed-report.ts";
 import { type Disk, removeTree, systemCode, unlessMissing } from "./disk/disk.ts";
 import { forgetOwner, knownOwners } from "./disk/owner.ts";
@@ -196,15 +196,19 @@ async function stripDone(journal: JournalContext): Promise<void> {
   });
 }
 
-/** Nothing goes by age on the word of a clock that is far from everything in the journal. */
+/** Nothing goes by age on the word of a clock that has not been steady for as long. */
 async function removeOld(journal: JournalContext): Promise<void> {
-  const isBelieved = isWitnessed(journal.now(), await listEntries(journal), journal.limits.maxAge);
-  if (isBelieved) await take([removeOldReceipts, removeOldRepeats, cleanSetAside], journal);
+  const since = steadySince(journal.now(), await listEntries(journal), journal.limits.maxAge);
+  const steps = [removeOldReceipts, removeOldRepeats, cleanSetAside];
+  await take(
+    steps.map((step) => (journal) => step(journal, since)),
+    journal,
+  );
 }
 
-async function removeOldReceipts(journal: JournalContext): Promise<void> {
+async function removeOldReceipts(journal: JournalContext, since: number): Promise<void> {
   await forEach(journal, "done", async (entry) => {
-    if (!isOldReceipt(entry, journal.now(), journal.limits)) return;
+    if (!isOldReceipt(entry, journal.now(), since, journal.limits)) return;
     if (await deleteEntry(journal, entry)) journal.pruned.removed.push(entry.label.id);
   });
 }
@@ -216,11 +220,11 @@ async function emptyRemoved(journal: JournalContext): Promise<void> {
 }
 
 /** Notes of repeats are of interest as long as the receipt they refer to. */
-async function removeOldRepeats(journal: JournalContext): Promise<void> {
+async function removeOldRepeats(journal: JournalContext, since: number): Promise<void> {
   const directory = statePath(journal.root, "repeats");
   for (const name of await journal.disk.names(directory)) {
     const facts = await unlessMissing(journal.disk.facts(`${directory}/${name}`), null);
-    if (facts?.kind === "file" && journal.now() - facts.mtime > journal.limits.keepReceipts)
+    if (facts?.kind === "file" && journal.now() - Math.max(facts.mtime, since) > journal.limits.keepReceipts)
       await unlessMissing(journal.disk.unlink(`${directory}/${name}`), undefined);
   }
 }

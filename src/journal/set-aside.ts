@@ -88,10 +88,12 @@ function parseName(name: string): { stem: string; id: string | null; at: number 
 
 /**
  * Removes what has lain there for longer than `maxAge`. What bears no time, or one that another clock must have written,
- * is given this one and stays as long again. The clock is one to be believed.
+ * is given this one and stays as long again, unless this clock itself has just been put somewhere else.
+ * @param since when the clock has been steady (age.ts): the days count from then on
  */
-export async function cleanSetAside(journal: JournalContext): Promise<void> {
+export async function cleanSetAside(journal: JournalContext, since: number): Promise<void> {
   const { disk, root, limits } = journal;
+  const now = journal.now();
   const directory = statePath(root, "set-aside");
   const names = await disk.names(directory);
   for (const name of names) {
@@ -100,9 +102,10 @@ export async function cleanSetAside(journal: JournalContext): Promise<void> {
       continue;
     }
     const { stem, at } = parseName(name);
-    const age = at === null ? null : journal.now() - at;
-    if (age === null || age < -MAX_WAIT || age > 2 * limits.maxAge) await markAnew(journal, name, stem);
-    else if (age > limits.maxAge) await remove(journal, name);
+    const age = at === null ? null : now - at;
+    const isForeign = age === null || age < -MAX_WAIT || age > 2 * limits.maxAge;
+    if (isForeign && since < now) await markAnew(journal, name, stem);
+    else if (!isForeign && Math.min(age, now - since) > limits.maxAge) await remove(journal, name);
   }
 }
 

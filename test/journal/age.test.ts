@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { isWitnessed, type Tries, triedFor, triesOf } from "../../src/journal/age.ts";
+import { steadySince, type Tries, triedFor, triesOf } from "../../src/journal/age.ts";
 import { formatId, formatTime, type Listed, type State } from "../../src/journal/entry/layout.ts";
-import { DAY, HOUR, NOON } from "../support/journal/samples.ts";
+import { DAY, NOON } from "../support/journal/samples.ts";
 
 const LONGEST = 30 * DAY;
 
@@ -106,22 +106,30 @@ function listed(state: State, createdAt: number, mark = "0"): Listed {
   return { state, label, createdAt };
 }
 
-test("a clock is believed near any time that the journal holds, and where it holds none", () => {
-  const entries = [listed("pending", NOON), listed("abandoned", 0, formatTime(NOON - 90 * DAY))];
-  const believed = (now: number) => isWitnessed(now, entries, LONGEST);
-  assert.deepEqual([NOON, NOON + LONGEST, NOON + LONGEST + 1, NOON + 60 * DAY].map(believed), [
-    true,
-    true,
-    false,
-    false,
-  ]);
-  assert.deepEqual([NOON - 26 * HOUR, NOON - 90 * DAY, Date.UTC(2006)].map(believed), [false, true, false]);
-  assert.ok(isWitnessed(0, [], LONGEST));
+test("the clock is steady since the first time from which no step to the next was longer than thirty days", () => {
+  const at = (now: number, ...times: number[]) =>
+    (steadySince(
+      now,
+      times.map((time) => listed("claimed", time)),
+      LONGEST,
+    ) -
+      NOON) /
+    DAY;
+  assert.equal(at(NOON, NOON - DAY), -1);
+  assert.equal(at(NOON, ...days(-20, -10, -55)), -20, "a gap of 35 days");
+  assert.equal(at(NOON, ...days(-20, -50, -80)), -80);
+  assert.equal(at(NOON + 60 * DAY, ...days(0, -1)), 60, "just put ahead");
+  assert.equal(at(NOON + 60 * DAY, ...days(0, -1, 60, 59)), 59, "put ahead a day ago");
+  assert.equal(at(NOON - 99 * DAY, ...days(0, -1)), -99, "just put back");
+  assert.equal(at(NOON, ...days(-1), Date.UTC(2099)), -1, "one made by a clock far ahead is no objection");
+  assert.equal(steadySince(NOON, [], LONGEST), Number.NEGATIVE_INFINITY);
 });
 
-test("the time at which a report is due bears witness, one that is due at once does not", () => {
-  const old = NOON - 99 * DAY;
-  assert.ok(isWitnessed(NOON, [listed("pending", old, formatTime(NOON + 6 * HOUR))], LONGEST));
-  assert.ok(!isWitnessed(NOON, [listed("pending", old, formatTime(NOON + 26 * HOUR))], LONGEST));
-  assert.ok(!isWitnessed(HOUR, [listed("pending", old, formatTime(0))], LONGEST));
+test("when a report was settled bears witness, when it is due does not", () => {
+  const since = (state: State, mark: number) =>
+    (steadySince(NOON, [listed(state, NOON - 99 * DAY, formatTime(mark))], LONGEST) - NOON) / DAY;
+  assert.equal(since("done", NOON - 3 * DAY), -3);
+  assert.equal(since("abandoned", NOON - 3 * DAY), -3);
+  assert.equal(since("pending", NOON - 3 * DAY), 0);
+  assert.equal(since("claimed", NOON - 3 * DAY), 0);
 });

@@ -250,14 +250,15 @@ test("what an earlier version set aside, or a clock that stood wrong, has its th
   await rename(inside("set-aside", right), inside("set-aside", old));
   await rm(inside("set-aside", `${right}.why`));
   await (await mustAdd(journal, sampleReport("fresh"))).settle({ state: "pending", due: null, reason: null });
+  now += 1000;
   await journal.prune();
   const marked = await journal.listSetAside();
   assert.deepEqual(
     marked.map(({ at, reason }) => [at, reason === null]),
     [
-      [new Date(NOON).toISOString(), false],
-      [new Date(NOON).toISOString(), true],
-      [new Date(NOON).toISOString(), false],
+      [new Date(NOON + 1000).toISOString(), false],
+      [new Date(NOON + 1000).toISOString(), true],
+      [new Date(NOON + 1000).toISOString(), false],
     ],
   );
   assert.deepEqual(journal.pruned.removed, []);

@@ -84,9 +84,15 @@ test("for bytes, the oldest receipts go first, then the oldest given-up reports,
 });
 
 test("a receipt is old after seven days, and never one from the future", () => {
-  const old = (age: number, state: State = "done") => isOldReceipt(listed(state, age, 0), NOON, LIMITS);
+  const old = (age: number, state: State = "done") => isOldReceipt(listed(state, age, 0), NOON, 0, LIMITS);
   assert.deepEqual(
     [old(7 * DAY), old(7 * DAY + 1), old(-400 * DAY), old(99 * DAY, "pending")],
     [false, true, false, false],
+  );
+  const since = NOON - 6 * DAY;
+  assert.equal(
+    isOldReceipt(listed("done", 99 * DAY, 0), NOON, since, LIMITS),
+    false,
+    "by a clock that was put right",
   );
 });
