@@ -106,6 +106,9 @@ async function keep(journal: JournalContext, report: NewReport, options: AddOpti
     const final = await admitWritten(journal, label, { state: "claimed", label: claimed }, options);
     if (final.outcome === "admitted") {
       if (options.admission !== null) await tellDropped(journal, label);
+      for (const { original, how, why } of read.record.attachments)
+        if (how === "left" && why !== null)
+          journal.warn(`${original} could not be copied (${why}): a later try needs it where it is.`);
       return { outcome: "kept", claimed: ClaimedReport.fresh(journal, claimed, read) };
     }
     await discard(journal, label.id);

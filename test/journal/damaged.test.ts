@@ -349,3 +349,25 @@ test("an entry whose writer was killed before the last rename is finished; one t
     await rm(join(base, "cer"), { recursive: true });
   }
 });
+
+test("hostile 24: a file that no descriptor is left for stays where it is, and that is told", async () => {
+  const disk = copyingDisk();
+  const few = Object.assign(new Error("EMFILE"), { code: "EMFILE" });
+  const openSource = (path: string) =>
+    path.endsWith("two") || path.endsWith("gone") ? Promise.reject(few) : disk.openSource(path);
+  const journal = await open({ disk: { ...disk, openSource } });
+  const files = ["one", "two", "gone"].map((name) => ({ path: join(base, name), name, type: 5 }) as const);
+  for (const name of ["one", "two"]) await writeFile(join(base, name), LOG);
+  const claimed = await mustAdd(journal, sampleReport("a", files));
+  assert.deepEqual(
+    claimed.attachments.map(({ how, size, path, state }) => [how, size, path === join(base, "two"), state]),
+    [
+      ["copied", 26, false, "as kept"],
+      ["left", 26, true, "as kept"],
+      ["missing", 0, false, "missing"],
+    ],
+  );
+  assert.deepEqual(warnings, [`${base}/two could not be copied (EMFILE): a later try needs it where it is.`]);
+  await claimed.settle(wait);
+  await journal.close();
+});

@@ -27,8 +27,8 @@ export function isStored(attachment: Attachment): boolean {
 }
 
 /**
- * Keeps one file.
- * @throws the system's error when the journal's disk cannot take it; an unreadable original is `missing`
+ * Keeps one file. An unreadable original is `missing`; one that this process has no open file to spare for is `left`.
+ * @throws the system's error when the journal's disk cannot take it
  */
 export async function keepAttachment(
   disk: Disk,
@@ -41,9 +41,7 @@ export async function keepAttachment(
   try {
     source = await disk.openSource(original);
   } catch (error) {
-    // A path that cannot even be asked for (a NUL in it) has no system code.
-    const why = systemCode(error) ?? "EINVAL";
-    return { original, how: "missing", size: 0, modifiedAt: 0, sha256: null, why };
+    return notOpened(disk, original, error);
   }
   try {
     const facts = { original, size: source.size, modifiedAt: clampTime(source.mtime), why: null };
@@ -57,6 +55,15 @@ export async function keepAttachment(
   } finally {
     await source.close().catch(() => {});
   }
+}
+
+async function notOpened(disk: Disk, original: string, error: unknown): Promise<Attachment> {
+  // A path that cannot even be asked for (a NUL in it) has no system code.
+  const why = systemCode(error) ?? "EINVAL";
+  const asking = async () => disk.facts(await disk.resolve(original));
+  const facts = lacksMeans(error) ? await asking().catch(() => null) : null;
+  if (facts?.kind !== "file") return { original, how: "missing", size: 0, modifiedAt: 0, sha256: null, why };
+  return { original, how: "left", size: facts.size, modifiedAt: clampTime(facts.mtime), sha256: null, why };
 }
 
 async function tryShare(disk: Disk, share: () => Promise<void>, to: string): Promise<boolean> {

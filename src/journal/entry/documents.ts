@@ -101,7 +101,7 @@ const attachmentSchema = () =>
     modifiedAt: time,
     /** Of the copied bytes; null when they were not read. */
     sha256: sha256OrNull,
-    /** Why it is missing: the system's code. */
+    /** Why it is missing, or was left though it was to be copied: the system's code. */
     why: v.nullable(text),
   });
 
