@@ -27,7 +27,7 @@ import {
 import { entryBytes, readDocument, readEntry, writeAnswer, writeProgress } from "./entry/entry.ts";
 import { type ReportArchive, readArchive, writeArchive } from "./entry/kept-archive.ts";
 import { entryPath, formatTime, type Label, type State } from "./entry/layout.ts";
-import { encodeReceipt, type Receipt } from "./entry/receipt.ts";
+import { encodeReceipt, parseReceipt, type Receipt } from "./entry/receipt.ts";
 import type { AttemptResult, ReportStore } from "./report.ts";
 import { type JournalContext, moveEntry, type Store, syncStates } from "./store.ts";
 
@@ -308,10 +308,18 @@ async function orSpared<T>(
   }
 }
 
-/** Whether an entry that lies in `claimed` was delivered: its owner died before it could say so with a rename. */
+/**
+ * Whether an entry that lies in `claimed` was delivered: its owner died before it could say so with a rename. What is no
+ * receipt of its own says nothing: sending the same bytes again loses nothing.
+ */
 export async function isDelivered({ disk, root }: Store, label: Label): Promise<boolean> {
-  const path = `${entryPath(root, "claimed", label)}/${RECEIPT}`;
-  return (await unlessMissing(disk.facts(path), null))?.kind === "file";
+  try {
+    const path = entryPath(root, "claimed", label);
+    return (await readDocument(disk, path, RECEIPT, parseReceipt))?.id === label.id;
+  } catch (error) {
+    if (!(error instanceof CerError) || error.code !== "CER_DAMAGED") throw error;
+    return false;
+  }
 }
 
 /** Moves a delivered entry to `done` and removes its payload. A death in between is made good by pruning. */

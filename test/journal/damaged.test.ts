@@ -28,6 +28,7 @@ import {
   mustOpen,
   NOON,
   PLAIN,
+  receiptOf,
   sampleDeps,
   sampleReport,
 } from "../support/journal/samples.ts";
@@ -253,6 +254,23 @@ for (const [kind, plant] of [
       await rm(join(base, "cer"), { recursive: true });
     }
   });
+
+test("what is no receipt of the report does not make it delivered", async () => {
+  const journal = await open();
+  const done = await mustAdd(journal, sampleReport("done"));
+  await done.settle({ state: "done", receipt: receiptOf(done, NOON) });
+  const foreign = await readFile(join(await onlyIn("done"), "receipt.json"), "utf8");
+  for (const text of ["", "x", foreign, foreign.slice(0, 100), "null"]) {
+    const claimed = await mustAdd(journal, sampleReport("a"));
+    await claimed.settle(wait);
+    await writeFile(join(await onlyIn("pending"), "receipt.json"), text);
+    const again = await claimOnly(journal);
+    assert.ok(again !== null, JSON.stringify(text));
+    await again.settle({ state: "done", receipt: receiptOf(again, NOON) });
+    await journal.drop(again.id);
+  }
+  await journal.close();
+});
 
 test("a FIFO among the notes of repeats, the owners and what was set aside is not waited for", async () => {
   const journal = await open();
