@@ -7,6 +7,7 @@ import { flushDue } from "../delivery/flush.ts";
 import { exitCodeFor, type Outcome } from "../delivery/outcome.ts";
 import { EXIT, type ExitCode } from "../errors.ts";
 import { isDue, parseTime } from "../journal/entry/layout.ts";
+import { stripControls } from "../printable.ts";
 import { inJournal } from "./open-journal.ts";
 import { printResult } from "./print-result.ts";
 
@@ -27,6 +28,7 @@ export async function runFlush(command: FlushCommand, context: Context): Promise
     };
     for await (const { outcome } of flushDue(journal, { context, idleTimeout, until, onStep })) {
       outcomes.push(outcome);
+      if (!quiet) for (const warning of outcome.warnings) terminal.say(`warning: ${stripControls(warning)}`);
       if (!json && !quiet) for (const line of formatOutcome(outcome, terminal.paint)) terminal.print(line);
     }
     return journal;

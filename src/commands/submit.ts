@@ -21,6 +21,7 @@ import { makeReport } from "../event/read.ts";
 import { type AdmissionPolicy, DEFAULT_ADMISSION } from "../journal/duplicates.ts";
 import { encodeReceipt } from "../journal/entry/receipt.ts";
 import type { Journal } from "../journal/journal.ts";
+import { stripControls } from "../printable.ts";
 import { askForItems, requireSomebodyToAsk } from "./consent-prompt.ts";
 import { closeJournal, openNamedJournal } from "./open-journal.ts";
 
@@ -73,6 +74,8 @@ export async function runSubmit(command: SubmitCommand, context: Context): Promi
     if (wasDelivered(outcome) && command.keeping.flush) await flushQuietly(journal, options, command.output);
     return code;
   } finally {
+    // Not even an error keeps from being told what pruning did.
+    if (!isTold) for (const warning of warnings) context.terminal.say(`warning: ${stripControls(warning)}`);
     await closeJournal(journal, context);
   }
 }
@@ -116,6 +119,8 @@ async function flushQuietly(
   let delivered = 0;
   try {
     for await (const { outcome } of flushDue(journal, within)) {
+      if (!quiet)
+        for (const warning of outcome.warnings) context.terminal.say(`warning: ${stripControls(warning)}`);
       if (outcome.error === null) delivered++;
       else if (outcome.journal?.state === "abandoned")
         context.terminal.say(`warning: report ${outcome.journal.id} was given up: ${outcome.error.message}`);
@@ -151,7 +156,7 @@ function printOutcome(outcome: Outcome, output: OutputFlags, { terminal }: Conte
   const { print, say, paint } = terminal;
   if (output.json) print(JSON.stringify(outcome, null, 2));
   const isBad = outcome.error !== null;
-  if (!output.quiet) for (const warning of outcome.warnings) say(`warning: ${warning}`);
+  if (!output.quiet) for (const warning of outcome.warnings) say(`warning: ${stripControls(warning)}`);
   const tell = output.json || isBad ? say : print;
   if (!output.quiet || isBad) for (const line of formatOutcome(outcome, paint)) tell(line);
   return exitCodeFor(outcome);
