@@ -78,7 +78,7 @@ const CATALOGUE = {
   CER_JOURNAL_UNSAFE: EXIT.invalid,
   /** The journal cannot be used: no place for it, disk full, read-only, no permission. */
   CER_JOURNAL_UNAVAILABLE: EXIT.failed,
-  /** The journal holds as much as it may: the report was neither kept nor sent. */
+  /** The journal holds as much as it may. */
   CER_JOURNAL_FULL: EXIT.failed,
   /** No report in the journal is called so. */
   CER_NO_ENTRY: EXIT.invalid,

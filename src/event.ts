@@ -84,9 +84,13 @@ export const MAX_PARAMETERS = 10;
 /** 1601-01-01 to 1970-01-01 in 100-nanosecond ticks. */
 const UNIX_EPOCH = 116_444_736_000_000_000n;
 
-/** Milliseconds since 1970 as a FILETIME. */
+const MAX_FILE_TIME = 2n ** 64n - 1n;
+
+/** Milliseconds since 1970 as a FILETIME, clamped to what a FILETIME can hold: the years 1601 to 60056. */
 export function toFileTime(milliseconds: number): bigint {
-  return BigInt(Math.trunc(milliseconds)) * 10_000n + UNIX_EPOCH;
+  const ticks = BigInt(Math.trunc(milliseconds)) * 10_000n + UNIX_EPOCH;
+  if (ticks < 0n) return 0n;
+  return ticks > MAX_FILE_TIME ? MAX_FILE_TIME : ticks;
 }
 
 /** A FILETIME as a Date, clamped to what a Date can hold. */

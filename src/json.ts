@@ -15,9 +15,17 @@ export function encodeDocument(value: Json): Buffer {
   return Buffer.from(`${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Milliseconds since 1970 as `time` reads them. */
+/** The last millisecond of the year 9999. */
+const LAST_TIME = 253_402_300_799_999;
+
+/** The nearest time that a document can hold: whole milliseconds of the years 1970 to 9999. Clocks may say anything. */
+export function clampTime(time: number): number {
+  return Math.min(Math.max(Math.floor(time), 0), LAST_TIME);
+}
+
+/** Milliseconds since 1970 as `time` reads them; the nearest that it can read. */
 export function formatIso(time: number): string {
-  return new Date(time).toISOString();
+  return new Date(clampTime(time)).toISOString();
 }
 
 /**

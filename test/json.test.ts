@@ -7,6 +7,7 @@ import {
   documentReader,
   encodeDocument,
   flag,
+  formatIso,
   json,
   list,
   object,
@@ -152,4 +153,19 @@ test("a document is read back without what its schema does not have; any JSON in
       t: Date.UTC(2026, 10, 24, 12),
     },
   );
+});
+
+test("hostile 4: every time is written as one that can be read: of the years 1970 to 9999", () => {
+  const read = documentReader("It", () => object({ time }));
+  const written = (ms: number) => read(JSON.stringify({ time: formatIso(ms) })).time;
+  const last = Date.parse("9999-12-31T23:59:59.999Z");
+  assert.deepEqual([-8.64e15, -1, 0, 1.5, last, last + 1, 8.64e15].map(written), [
+    0,
+    0,
+    0,
+    1,
+    last,
+    last,
+    last,
+  ]);
 });

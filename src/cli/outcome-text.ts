@@ -30,7 +30,13 @@ export function formatOutcome(outcome: Outcome, paint: Paint): string[] {
   return [...lines, ...formatNote(outcome)];
 }
 
-function formatNote({ outcome, journal, bucket }: Outcome): string[] {
+function formatNote({ outcome, journal, bucket, level1, error }: Outcome): string[] {
+  if (journal === null && error !== null)
+    return [
+      level1 === null
+        ? "The report was neither kept nor sent."
+        : "It is not kept: no later run tries it again.",
+    ];
   if (journal === null) return [];
   const { id, state, at } = journal;
   if (outcome === "duplicate" && state === "done")
@@ -39,7 +45,7 @@ function formatNote({ outcome, journal, bucket }: Outcome): string[] {
     ];
   if (outcome === "duplicate") return [`Not sent: the same event is being sent by another process (${id}).`];
   if (state === "suppressed")
-    return [`Not sent: too many reports of this kind in an hour; held back until ${at}.`];
+    return [`Dropped: too many reports of this kind in an hour; the next one is let through at ${at}.`];
   if (state === "pending")
     return [`Kept as ${id}; "cer flush" sends what waits${at === null ? "" : `, this one from ${at}`}.`];
   if (state === "unaddressed") return [`Kept as ${id}; it waits for a server.`];

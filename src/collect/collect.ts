@@ -15,7 +15,7 @@ import type { Limits } from "../system/run-program.ts";
 import type { WqlQuery } from "../wql/parse.ts";
 import { Budget, type BudgetOptions, TIME_REACHED, TOTAL_REACHED } from "./budget.ts";
 import { type BodyNotes, bodyOfFile, UNTOUCHED } from "./files/body.ts";
-import { type Opened, openRegular, realPathOf, refusalOf } from "./files/open.ts";
+import { type Opened, openRegular, realPathOf, refusalOf, refuse } from "./files/open.ts";
 import type { FileVersion } from "./files/version.ts";
 import type { ManifestItem } from "./manifest.ts";
 import {
@@ -42,6 +42,8 @@ export type CollectOptions = BudgetOptions &
     readonly stored: readonly string[];
     /** Bytes that the archive can hold of one file; null for any number. */
     readonly maxEntrySize: number | null;
+    /** For each of them, why those bytes are not to be sent: a clause; null, or nothing, when they may be. */
+    readonly damaged?: readonly (string | null)[];
     readonly queryWmi: (query: WqlQuery, limits: Limits) => Promise<WmiAnswer>;
     readonly collectRegistry: (
       key: RegistryPath,
@@ -152,7 +154,7 @@ function entriesOf(run: CollectionRun, record: ItemRecord, index: number): Entry
     case "attached":
       return [
         itemEntry(run, record, storedName(target.file.name), () =>
-          openAttached(run, record, target.file, run.stored[index]),
+          openAttached(run, record, index, target.file),
         ),
       ];
     case "path":
@@ -191,14 +193,17 @@ const LOG_TYPE: FileType = 5;
 
 /**
  * The user named it, so a link at its end is followed; what it leads to is still to be a regular file.
- * @param stored where its bytes lie; a copy is no more agreed to than what it is a copy of
+ * Its bytes may lie elsewhere; a copy is no more agreed to than what it is a copy of.
+ * @param index its place among the items
  */
 async function openAttached(
   run: CollectionRun,
   record: ItemRecord,
+  index: number,
   file: AttachedFile,
-  stored = file.path,
 ): Promise<Made | null> {
+  const { [index]: stored = file.path } = run.stored;
+  const { [index]: damage = null } = run.damaged ?? [];
   const judge = await run.judge();
   const { platform } = run.facts;
   const origin = (await realPathOf(file.path)) ?? file.path;
@@ -206,6 +211,7 @@ async function openAttached(
   const parsed = normalizePath(origin, platform);
   const judged = isCopy && parsed.ok ? judgePath(judge, "File", parsed) : null;
   if (judged?.decision === "decline") return refuseRecord(record, { ...judged, state: "declined" });
+  if (damage !== null) return refuseRecord(record, refuse("declined", damage, "system"));
   const opened = await openRegular(isCopy ? stored : origin, platform, (real) =>
     isCopy ? { decision: "collect", rule: "attached", reason: null } : judgePath(judge, "File", real),
   );

@@ -8,10 +8,15 @@ import { flushDue } from "../delivery/flush.ts";
 import { exitCodeFor, type Outcome } from "../delivery/outcome.ts";
 import { EXIT, type ExitCode, Leniency } from "../errors.ts";
 import { isDue, parseTime } from "../journal/entry/layout.ts";
+import type { Pruned } from "../journal/store.ts";
+import { stripControls } from "../printable.ts";
 import { inJournals } from "./open-journal.ts";
 import { printResult } from "./print-result.ts";
 
-/** Exit 0 when all that was due was delivered, 75 when some of it still waits, else the code of the first failure. */
+/**
+ * Exit 0 when all that was due was delivered, 75 when some of it still waits, 3 when a report was given up or set aside
+ * on the way, else the code of the first failure.
+ */
 export async function runFlush(command: FlushCommand, context: Context): Promise<ExitCode> {
   const { terminal, now } = context;
   const { json, quiet, verbose } = command.output;
@@ -27,19 +32,35 @@ export async function runFlush(command: FlushCommand, context: Context): Promise
     if (destination !== null) await journal.address(destination);
     for await (const { outcome } of flushDue(journal, { context, idleTimeout, until, onStep })) {
       outcomes.push(outcome);
+      if (!quiet) for (const warning of outcome.warnings) terminal.say(`warning: ${stripControls(warning)}`);
       if (!json && !quiet) for (const line of formatOutcome(outcome, terminal.paint)) terminal.print(line);
     }
-    return journal.list(["pending", "unaddressed"]);
+    return { waiting: await journal.list(["pending", "unaddressed"]), pruned: journal.pruned };
   });
   // What was let go of at the end waits as well.
-  const waiting = left.flat();
+  const waiting = left.flatMap((one) => one.waiting);
   const unaddressed = waiting.filter(({ state }) => state === "unaddressed").length;
   const isLeft = unaddressed > 0 || waiting.some(({ label }) => isDue(parseTime(label.mark) ?? 0, now()));
   const noServer = `${unaddressed} of them for a server: set one with CER_SERVER=HOST or in a configuration file.`;
   const lines = [summary(outcomes, waiting.length, isLeft), ...(unaddressed > 0 ? [noServer] : [])];
-  printResult({ lines, json: { outcomes, waiting: waiting.length, unaddressed } }, command.output, terminal);
-  const codes = outcomes.map(exitCodeFor).filter((code) => code !== EXIT.ok);
+  const pruned = joinPruned(left.map((one) => one.pruned));
+  const result = { lines, json: { outcomes, waiting: waiting.length, unaddressed, pruned } };
+  printResult(result, command.output, terminal);
+  const isLost = pruned.givenUp.length > 0 || pruned.setAside.some(({ id }) => id !== null);
+  const codes = [...outcomes.map(exitCodeFor), isLost ? EXIT.refused : EXIT.ok].filter(
+    (code) => code !== EXIT.ok,
+  );
   return codes.find((code) => code !== EXIT.deferred) ?? codes[0] ?? (isLeft ? EXIT.deferred : EXIT.ok);
+}
+
+/** What was done in each journal, as one. */
+function joinPruned(all: readonly Pruned[]): Pruned {
+  return {
+    recovered: all.flatMap(({ recovered }) => recovered),
+    givenUp: all.flatMap(({ givenUp }) => givenUp),
+    setAside: all.flatMap(({ setAside }) => setAside),
+    removed: all.flatMap(({ removed }) => removed),
+  };
 }
 
 function summary(outcomes: readonly Outcome[], waiting: number, isLeft: boolean): string {

@@ -6,7 +6,9 @@ import { asCerError, type CerError, EXIT, type ExitCode } from "../errors.ts";
 import type { Listed } from "../journal/entry/layout.ts";
 import { formatReceipt } from "../journal/entry/receipt.ts";
 import type { Journal, Shown } from "../journal/journal.ts";
-import { formatBytes, quote, stripControls } from "../printable.ts";
+import type { SetAside } from "../journal/store.ts";
+import { formatIso } from "../json.ts";
+import { count, formatBytes, quote, stripControls } from "../printable.ts";
 import { formatUrl } from "../wire/exchange.ts";
 import { inJournals } from "./open-journal.ts";
 import { printResult, type Result } from "./print-result.ts";
@@ -65,17 +67,18 @@ async function carryOut(
 
 type JournalList = {
   readonly journal: string;
-  readonly reports: readonly Listed[];
-  /** Names of what is set aside. */
-  readonly setAside: readonly string[];
+  readonly reports: readonly { readonly listed: Listed; readonly reason: string | null }[];
+  readonly setAside: readonly SetAside[];
 };
 
 async function listAll(journal: Journal): Promise<JournalList> {
-  return {
-    journal: journal.directory,
-    reports: await journal.list(),
-    setAside: await journal.listSetAside(),
-  };
+  const reports: JournalList["reports"][number][] = [];
+  for (const listed of await journal.list()) {
+    // Names tell all the rest; why one was given up is worth opening it.
+    const reason = listed.state === "abandoned" ? await journal.reason(listed) : null;
+    reports.push({ listed, reason });
+  }
+  return { journal: journal.directory, reports, setAside: await journal.listSetAside() };
 }
 
 /** The usual journal, and whatever lies in others. */
@@ -84,30 +87,42 @@ function showLists(lists: readonly JournalList[]): Result {
   const lines = lists.flatMap(({ journal, reports, setAside }, at) => [
     ...(at > 0 && reports.length > 0 ? [`In ${journal}:`] : []),
     ...reports.map(
-      ({ state, label, createdAt }) =>
-        `${label.id}  ${state.padEnd(11)}  ${new Date(createdAt).toISOString()}  ${formatBytes(label.bytes)}`,
+      ({ listed: { state, label, createdAt }, reason }) =>
+        `${label.id}  ${state.padEnd(11)}  ${formatIso(createdAt)}  ${formatBytes(label.bytes)}${because(reason)}`,
     ),
-    ...(setAside.length > 0 ? [`${setAside.length} set aside, unusable: ${journal}/v1/set-aside`] : []),
+    ...setAside.map(
+      ({ name, id, at, reason }) => `${id ?? quote(name)}  set aside    ${at ?? "earlier"}${because(reason)}`,
+    ),
+    ...(setAside.length > 0 ? [`What was set aside is not sent; it lies in ${journal}/v1/set-aside.`] : []),
   ]);
   return {
     lines: lines.length === 0 ? [`Nothing is in the journal ${usual?.journal}.`] : lines,
     json: {
       journal: usual?.journal ?? null,
-      reports: lists.flatMap(({ reports }) => reports.map(toJson)),
+      reports: lists.flatMap(({ reports }) =>
+        reports.map(({ listed, reason }) => ({
+          ...toJson(listed),
+          ...(listed.state === "abandoned" && { reason }),
+        })),
+      ),
       setAside: lists.flatMap(({ setAside }) => setAside),
     },
   };
 }
 
+function because(reason: string | null): string {
+  return reason === null ? "" : `  ${stripControls(reason)}`;
+}
+
 function toJson({ state, label, createdAt }: Listed) {
-  return { id: label.id, state, createdAt: new Date(createdAt).toISOString(), bytes: label.bytes };
+  return { id: label.id, state, createdAt: formatIso(createdAt), bytes: label.bytes };
 }
 
 async function showOne(journal: Journal, word: string): Promise<Result> {
   const shown = await journal.show(await journal.find(word));
   const { listed, receipt, record, progress, time } = shown;
   const repeats = await journal.repeats(listed);
-  const at = time === null || time === 0 ? null : new Date(time).toISOString();
+  const at = time === null || time === 0 ? null : formatIso(time);
   const json = {
     ...toJson(listed),
     at,
@@ -118,10 +133,12 @@ async function showOne(journal: Journal, word: string): Promise<Result> {
     attempts: (receipt ?? progress)?.attempts ?? [],
     receipt,
   };
-  const held = repeats.duplicates + repeats.suppressed;
+  const { duplicates, suppressed } = repeats;
   const lines =
     receipt === null ? describeWaiting(shown, at) : formatReceipt(receipt, quote).trimEnd().split("\n");
-  return { lines: held > 0 ? [...lines, `Held back since: ${held} more of the same.`] : lines, json };
+  if (duplicates > 0) lines.push(`Repeated: ${count(duplicates, "time")}, not sent again.`);
+  if (suppressed > 0) lines.push(`Dropped: ${suppressed} of this kind, as too many in an hour.`);
+  return { lines, json };
 }
 
 /** Null when the record cannot be read, or names none yet. */
@@ -144,7 +161,7 @@ function describeWaiting({ listed, record, progress }: Shown, at: string | null)
         ]),
     ...attempts.map(
       ({ level, startedAt, status, errorCode }) =>
-        `tried    ${new Date(startedAt).toISOString()} level ${level}: ${status ?? errorCode ?? "interrupted"}`,
+        `tried    ${formatIso(startedAt)} level ${level}: ${status ?? errorCode ?? "interrupted"}`,
     ),
     ...(progress?.reason ? [`because  ${stripControls(progress.reason)}`] : []),
     ...(at === null ? [] : [`${listed.state === "pending" ? "due     " : "settled "} ${at}`]),

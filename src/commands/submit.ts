@@ -15,13 +15,14 @@ import { type DeliverOptions, limitTime } from "../delivery/attempts.ts";
 import { type DeliveryResult, deliverUnprotected } from "../delivery/deliver.ts";
 import { flushDue } from "../delivery/flush.ts";
 import { type FreshReport, keepAndDeliver } from "../delivery/keep-and-deliver.ts";
-import { exitCodeFor, failedOutcome, type Outcome } from "../delivery/outcome.ts";
+import { exitCodeFor, failedOutcome, type Outcome, wasDelivered } from "../delivery/outcome.ts";
 import { asCerError, CerError, type ExitCode, Leniency } from "../errors.ts";
 import { makeReport } from "../event/read.ts";
 import { type AdmissionPolicy, DEFAULT_ADMISSION } from "../journal/duplicates.ts";
 import { encodeReceipt } from "../journal/entry/receipt.ts";
+import { stripControls } from "../printable.ts";
 import { askForItems, canAsk, checkSomebodyToAsk } from "./consent-prompt.ts";
-import { closeJournal, openPlace, type Places, placesOf, refugesInUse } from "./open-journal.ts";
+import { closeJournal, openPlace, placesOf, refugesInUse } from "./open-journal.ts";
 
 /** Quick attempts after the first, when nothing says otherwise. */
 const DEFAULT_RETRIES = 2;
@@ -45,15 +46,26 @@ export async function runSubmit(command: SubmitCommand, context: Context): Promi
   const report = { ...made, target, terms, imported: false, stored };
   const bar = openUploadBar(command.output, context);
   const options = deliverOptions(command, context, sources, until, bar.update);
-  const run = { report, command, context, sources, leniency, options };
-  return keepAnywhere(run, placesOf(sources, context), async ({ outcome, receipt }) => {
+  let isTold = false;
+  const say = (warning: string) => {
+    if (!command.output.quiet) context.terminal.say(`warning: ${stripControls(warning)}`);
+  };
+  const warn = (problem: string) => (isTold ? say(problem) : leniency.note(problem));
+  const tell = async ({ outcome, receipt }: DeliveryResult) => {
     await bar.stop();
+    isTold = true;
     const told = { ...outcome, warnings: [...leniency.warnings, ...outcome.warnings] };
     const code = printOutcome(told, command.output, context);
     if (receipt !== null && command.keeping.receipt !== null)
       await writeReceipt(resolve(context.cwd, command.keeping.receipt), encodeReceipt(receipt), context);
     return code;
-  });
+  };
+  try {
+    return await keepAnywhere({ report, command, context, sources, options, warn }, tell);
+  } finally {
+    // Not even an error keeps from being told what was got round, and what became of other reports.
+    if (!isTold) for (const warning of leniency.warnings) say(warning);
+  }
 }
 
 /** What there is to keep and deliver, and how. */
@@ -62,8 +74,9 @@ type Run = {
   readonly command: SubmitCommand;
   readonly context: Context;
   readonly sources: readonly Source[];
-  readonly leniency: Leniency;
   readonly options: DeliverOptions;
+  /** Part of what is told of the outcome, or said at once when that has been told. */
+  warn(problem: string): void;
 };
 
 /** @throws CerError CER_CONFIG */
@@ -78,14 +91,14 @@ function refuseOddProxies({ destination }: Target, { env }: Context): void {
  */
 async function keepAnywhere(
   run: Run,
-  { usual, refuges }: Places,
   tell: (result: DeliveryResult) => Promise<ExitCode>,
 ): Promise<ExitCode> {
-  const { report, command, context, sources, leniency, options } = run;
+  const { report, command, context, sources, options, warn } = run;
+  const { usual, refuges } = placesOf(sources, context);
   const { force, copy, dropOldest } = command.keeping;
   const adding = { admission: force ? null : admissionOf(sources), copy, dropOldest };
   const tryPlace = async (place: string | null, others: readonly string[], why: CerError | null) => {
-    const opened = await openPlace(place, context, (problem) => leniency.note(problem));
+    const opened = await openPlace(place, context, warn);
     if (opened.journal === null) return elsewhere(others, why ?? opened.why);
     const { journal } = opened;
     try {
@@ -94,7 +107,7 @@ async function keepAnywhere(
         elsewhere(reason.code === "CER_JOURNAL_FULL" ? [] : others, why ?? reason),
       );
       if (why !== null && result.outcome.journal !== null)
-        leniency.note(`It is kept in ${place}, because: ${why.message}`);
+        warn(`It is kept in ${place}, because: ${why.message}`);
       return result;
     } finally {
       await closeJournal(journal, context);
@@ -104,7 +117,7 @@ async function keepAnywhere(
     next === undefined ? sendUnkept(report, why, options) : tryPlace(next, others, why);
   const result = await tryPlace(usual, refuges, null);
   const code = await tell(result);
-  if (result.outcome.error === null && command.keeping.flush) await flushQuietly(run);
+  if (wasDelivered(result.outcome) && command.keeping.flush) await flushQuietly(run);
   return code;
 }
 
@@ -158,21 +171,23 @@ const NO_ANSWERS: ReadonlyMap<number, boolean> = new Map();
  * What waits from earlier runs, wherever it was kept, tried within a short time; what becomes of it does not change this
  * run's verdict.
  */
-async function flushQuietly({ report, command, context, sources, options }: Run): Promise<void> {
+async function flushQuietly({ report, command, context, sources, options, warn }: Run): Promise<void> {
   const { destination } = report.target;
   const { idleTimeout, until } = options;
   const limit = context.now() + FLUSH_TIME;
   const within = { context, idleTimeout, until: until === null ? limit : Math.min(limit, until) };
-  const warn = (problem: string) => {
-    if (!command.output.quiet) context.terminal.say(`warning: ${problem}`);
-  };
   let delivered = 0;
   for (const place of [placesOf(sources, context).usual, ...(await refugesInUse(sources, context))]) {
     const { journal } = place === null ? NO_JOURNAL : await openPlace(place, context, warn);
     if (journal === null) continue;
     try {
       if (destination !== null) await journal.address(destination);
-      for await (const { outcome } of flushDue(journal, within)) if (outcome.error === null) delivered++;
+      for await (const { outcome } of flushDue(journal, within)) {
+        for (const warning of outcome.warnings) warn(warning);
+        if (outcome.error === null) delivered++;
+        else if (outcome.journal?.state === "abandoned")
+          warn(`report ${outcome.journal.id} was given up: ${outcome.error.message}`);
+      }
     } catch (thrown) {
       warn(`what waits could not be sent: ${asCerError(thrown).message}`);
     } finally {
@@ -210,7 +225,7 @@ function printOutcome(outcome: Outcome, output: OutputFlags, { terminal }: Conte
   const { print, say, paint } = terminal;
   if (output.json) print(JSON.stringify(outcome, null, 2));
   const isBad = outcome.error !== null;
-  if (!output.quiet) for (const warning of outcome.warnings) say(`warning: ${warning}`);
+  if (!output.quiet) for (const warning of outcome.warnings) say(`warning: ${stripControls(warning)}`);
   const tell = output.json || isBad ? say : print;
   if (!output.quiet || isBad) for (const line of formatOutcome(outcome, paint)) tell(line);
   return exitCodeFor(outcome);

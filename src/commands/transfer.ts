@@ -7,6 +7,7 @@ import { readTar, writeTar } from "../archive/tar.ts";
 import type { QueueCommand } from "../cli/command.ts";
 import type { Context } from "../context.ts";
 import { CerError } from "../errors.ts";
+import { complainOf } from "../journal/claimed-report.ts";
 import { openDisk } from "../journal/disk/disk.ts";
 import type { Journal } from "../journal/journal.ts";
 import { exportParts, importReport, type Part, type TarEntry } from "../journal/transfer.ts";
@@ -48,6 +49,7 @@ async function exportTo(file: string, word: string, journal: Journal, context: C
   let size: number;
   try {
     const parts = await exportParts(openDisk(context.platform), claimed);
+    for (const said of claimed.attachments.flatMap(complainOf)) context.terminal.say(`warning: ${said}`);
     size = await writeAside(file, parts, context);
   } catch (thrown) {
     await claimed.settle({ state: "pending", due: time, reason: claimed.reason });

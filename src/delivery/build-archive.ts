@@ -114,7 +114,7 @@ function notMade(cause: ArchiveError, { tempDir }: Context): CerError {
 
 function collectOptions(
   response: Level1Response,
-  { event, level1, terms, stored }: Collectable,
+  { event, level1, terms, stored, damaged = [] }: Collectable,
   context: Context,
 ): CollectOptions {
   const { platform, env, home, tempDir, version, signal } = context;
@@ -125,6 +125,7 @@ function collectOptions(
     report: level1,
     stored,
     maxEntrySize: terms.archive.format === "cab" && !terms.archive.splitLarge ? MAX_FOLDER_SIZE : null,
+    damaged,
     bucket: response.bucket,
     bucketTable: response.bucketTable,
     version,

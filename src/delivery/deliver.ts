@@ -6,7 +6,7 @@
 
 import { parseTerms } from "../config/terms.ts";
 import { asCerError, type CerError } from "../errors.ts";
-import type { ClaimedReport } from "../journal/claimed-report.ts";
+import { type ClaimedReport, complainOf } from "../journal/claimed-report.ts";
 import type { Answer } from "../journal/entry/documents.ts";
 import type { Receipt } from "../journal/entry/receipt.ts";
 import {
@@ -37,7 +37,8 @@ export async function deliverUnprotected(
   const store = new MemoryStore();
   try {
     const { outcome } = await attemptWithRetries(report, store, options);
-    const warning = `This report is not protected against loss: ${why.message}`;
+    const remedy = outcome.error !== null && why.hint !== undefined ? ` ${why.hint}` : "";
+    const warning = `This report is not protected against loss: ${why.message}${remedy}`;
     return { outcome: { ...outcome, warnings: [warning, ...outcome.warnings] }, receipt: null };
   } finally {
     await store.dispose();
@@ -52,7 +53,11 @@ export async function deliverClaimed(
   claimed: ClaimedReport,
   options: DeliverOptions,
 ): Promise<DeliveryResult> {
-  const warnings = changedFiles(claimed);
+  // An archive that was made is sent as it is, whatever became of what is in it.
+  const isPacked = claimed.archive !== null;
+  const trouble = isPacked ? null : await troubleOf(claimed.verifyAttachments(), SETTLING_FAULTS);
+  if (trouble !== null) return leftClaimed(claimed, trouble);
+  const warnings = isPacked ? [] : claimed.attachments.flatMap(complainOf);
   const store = new TolerantStore(claimed, warnings);
   try {
     const { outcome, failed } = await attemptClaimed(claimed, store, options);
@@ -72,8 +77,14 @@ export async function deliverClaimed(
   }
 }
 
+/** Its files cannot be looked at now: nothing is sent, and the next run takes it up. */
+function leftClaimed({ id }: ClaimedReport, trouble: CerError): DeliveryResult {
+  const journal = { id, state: "claimed", at: null } as const;
+  return { outcome: { ...failedOutcome(trouble), outcome: "deferred", journal }, receipt: null };
+}
+
 async function attemptClaimed(
-  { record, destination, level1, stored }: ClaimedReport,
+  { record, destination, level1, stored, attachments }: ClaimedReport,
   store: TolerantStore,
   options: DeliverOptions,
 ): Promise<AttemptsResult> {
@@ -82,7 +93,9 @@ async function attemptClaimed(
   // What this program cannot read any more it will not be able to read later.
   if (terms instanceof Error) return neverAttempted(terms, options.context.now());
   const to = { ...destination, from: "the journal" };
-  return attemptWithRetries({ event, level1, destination: to, terms, imported, stored }, store, options);
+  const damaged = attachments.map(({ state, problem }) => (state === "damaged" ? problem : null));
+  const report = { event, level1, destination: to, terms, imported, stored, damaged };
+  return attemptWithRetries(report, store, options);
 }
 
 function neverAttempted(error: CerError, now: number): AttemptsResult {
@@ -145,14 +158,6 @@ async function troubleOf(
     if (expected.includes(error.code)) return error;
     throw error;
   }
-}
-
-/** Files that lie where they were may have been written to since. */
-function changedFiles({ attachments, archive }: ClaimedReport): string[] {
-  if (archive !== null) return [];
-  return attachments
-    .filter(({ state }) => state === "changed")
-    .map(({ original }) => `${original} changed after the report was made.`);
 }
 
 type Settled = {
@@ -219,7 +224,7 @@ async function settleUndelivered(
     ...failed,
     attempts: Math.max(1, counted.count),
     alike: Math.min(Math.max(1, counted.count), countAlike(claimed.attempts, failed.failure)),
-    firstAt: counted.firstAt ?? failed.firstAt,
+    firstAt: failed.now - counted.age,
   };
   const decision =
     failed.failure.code === "CER_INTERRUPTED" ? AT_ONCE : nextAttempt(sinceRetry, BETWEEN_RUNS);

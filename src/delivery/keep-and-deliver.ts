@@ -21,7 +21,7 @@ export type FreshReport = Omit<Report, "destination"> &
 /**
  * A report that this one seems to repeat may be delivered, dropped or found damaged meanwhile: then all is asked anew.
  * @param elsewhere what becomes of a report that this journal does not take
- * @throws CerError CER_JOURNAL_FULL, CER_JOURNAL_UNAVAILABLE, CER_ENTRY_BUSY, and as of `deliverClaimed`; the system's
+ * @throws CerError CER_JOURNAL_UNAVAILABLE, CER_ENTRY_BUSY, and as of `deliverClaimed`; the system's
  *   errors when the journal cannot be listed
  */
 export async function keepAndDeliver(

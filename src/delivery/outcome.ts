@@ -7,7 +7,8 @@ export type Outcome = {
   /**
    * reported: level 1 delivered, level 2 not asked for or nothing to send · uploaded: both delivered · refused: the
    * server said no, or what it said is no CER answer · failed: there was no whole answer, or a fault of ours ·
-   * deferred: not delivered yet, kept and tried again · duplicate: delivered before · suppressed: too many of the kind
+   * deferred: not delivered yet, kept and tried again · duplicate: delivered before · suppressed: dropped, as one too
+   * many of the kind
    */
   readonly outcome: "reported" | "uploaded" | "refused" | "failed" | "deferred" | "duplicate" | "suppressed";
   readonly bucket: string | null;
@@ -69,6 +70,11 @@ export function describeError(error: CerError): NonNullable<Outcome["error"]> {
 
 export function failedOutcome(error: CerError): Outcome {
   return { outcome: "failed", ...NOTHING_EXCHANGED, error: describeError(error) };
+}
+
+/** By this run, at both levels as far as they were asked for. */
+export function wasDelivered({ outcome }: Outcome): boolean {
+  return outcome === "reported" || outcome === "uploaded";
 }
 
 export function exitCodeFor({ outcome, error }: Outcome): ExitCode {

@@ -5,9 +5,9 @@
 
 import { randomInt } from "node:crypto";
 import type { Destination } from "../config/destination.ts";
-import { CerError } from "../errors.ts";
+import { CerError, type CerErrorCode } from "../errors.ts";
 import type { Event } from "../event.ts";
-import { formatIso, type Json } from "../json.ts";
+import type { Json } from "../json.ts";
 import { ClaimedReport, unavailable } from "./claimed-report.ts";
 import { systemCode, writeWhole } from "./disk/disk.ts";
 import { acquireLock } from "./disk/lock.ts";
@@ -33,15 +33,10 @@ import {
 } from "./entry/layout.ts";
 import { planRoom, type Room } from "./limits.ts";
 import { giveUp } from "./prune.ts";
+import { noteRepeat, tellDropped } from "./repeats.ts";
 import type { Report } from "./report.ts";
-import {
-  deleteEntry,
-  type JournalContext,
-  listEntries,
-  moveEntry,
-  setEntryAside,
-  syncStates,
-} from "./store.ts";
+import { setEntryAside } from "./set-aside.ts";
+import { deleteEntry, type JournalContext, listEntries, moveEntry, syncStates } from "./store.ts";
 
 /** A report to keep. */
 export type NewReport = Pick<Report, "event" | "level1"> & {
@@ -68,13 +63,10 @@ export type Added =
   /** Kept, to wait until a server is set. */
   | { readonly outcome: "unaddressed"; readonly id: string }
   | Exclude<AdmissionResult, { outcome: "admitted" }>
-  /** The disk does not take it: it can still be sent, unprotected. */
+  /** The disk does not take it, there is no room, or it is too large: it can still be sent, unprotected. */
   | { readonly outcome: "unprotected"; readonly why: CerError };
 
-/**
- * Keeps a report, claimed by this process if it has a destination.
- * @throws CerError CER_JOURNAL_FULL
- */
+/** Keeps a report, claimed by this process if it has a destination. */
 export async function keepReport(
   journal: JournalContext,
   report: NewReport,
@@ -83,10 +75,17 @@ export async function keepReport(
   try {
     return await keep(journal, report, options);
   } catch (error) {
-    if (systemCode(error) === null) throw error;
-    return { outcome: "unprotected", why: unavailable(error) };
+    if (systemCode(error) !== null) return { outcome: "unprotected", why: unavailable(error) };
+    if (!(error instanceof CerError) || !UNPROTECTED.has(error.code)) throw error;
+    return { outcome: "unprotected", why: error };
   }
 }
+
+/** No room for it, or no reader. */
+const UNPROTECTED: ReadonlySet<string> = new Set<CerErrorCode>([
+  "CER_JOURNAL_FULL",
+  "CER_JOURNAL_UNAVAILABLE",
+]);
 
 async function keep(journal: JournalContext, report: NewReport, options: AddOptions): Promise<Added> {
   const { owners, now } = journal;
@@ -106,24 +105,62 @@ async function keep(journal: JournalContext, report: NewReport, options: AddOpti
     );
   const size = report.level1.length + (copy ? attached : 0);
   const { verdict } = await judge(journal, { ...label, bytes: size }, options);
-  if (verdict.outcome !== "admitted") return note(journal, label, verdict);
+  if (verdict.outcome !== "admitted") return refuse(journal, label, verdict);
   await owners.enter();
   // An older program takes what lies in `new` for its own, and cannot read a report without a destination.
   const from = { state: destination === null ? "unaddressed" : "new", label } as const;
   return orDiscard(journal, label, async () => {
-    const record = await writeEntry(journal.disk, entryPath(journal.root, from.state, label), made, { copy });
-    const whole = { ...label, bytes: entryBytes(record, 0) };
+    const read = await writeReadable(journal, from, made, copy);
+    const whole = { ...label, bytes: entryBytes(read.record, 0) };
     const to =
       destination === null
         ? ({ state: "unaddressed", label: { ...whole, mark: NOBODY } } as const)
         : ({ state: "claimed", label: whole } as const);
     const final = await admitWritten(journal, from, to, options);
-    if (final.outcome === "admitted" && destination === null) return { outcome: "unaddressed", id };
-    if (final.outcome === "admitted")
-      return { outcome: "kept", claimed: await ClaimedReport.open(journal, whole) };
+    if (final.outcome === "admitted") {
+      if (options.admission !== null) await tellDropped(journal, label);
+      for (const { original, how, why } of read.record.attachments)
+        if (how === "left" && why !== null)
+          journal.warn(`${original} could not be copied (${why}): a later try needs it where it is.`);
+      if (destination === null) return { outcome: "unaddressed", id };
+      return { outcome: "kept", claimed: ClaimedReport.fresh(journal, whole, { ...read, destination }) };
+    }
     await discard(journal, label.id);
-    return note(journal, label, final);
+    return refuse(journal, label, final);
   });
+}
+
+/**
+ * Writes an entry, and reads it back as the next run will.
+ * @throws CerError CER_JOURNAL_UNAVAILABLE for one that its own reader does not take
+ */
+async function writeReadable(
+  { disk, root }: JournalContext,
+  { state, label }: { readonly state: State; readonly label: Label },
+  made: Parameters<typeof writeEntry>[2],
+  copy: boolean,
+): Promise<Awaited<ReturnType<typeof readEntry>>> {
+  const path = entryPath(root, state, label);
+  try {
+    await writeEntry(disk, path, made, { copy });
+    return await readEntry(disk, path, label.id);
+  } catch (cause) {
+    if (!(cause instanceof CerError) || cause.code !== "CER_DAMAGED") throw cause;
+    throw new CerError(
+      "CER_JOURNAL_UNAVAILABLE",
+      `The journal could not read this report again. ${cause.message}`,
+      { hint: "Describe less in the event, and put long texts into attached files.", cause },
+    );
+  }
+}
+
+async function refuse<T extends Exclude<AdmissionResult, { outcome: "admitted" }>>(
+  journal: JournalContext,
+  label: Label,
+  verdict: T,
+): Promise<T> {
+  await noteRepeat(journal, label, verdict.outcome);
+  return verdict;
 }
 
 /**
@@ -189,15 +226,12 @@ async function judge(
   const listed = (await listEntries(journal)).filter((entry) => !isInWork(entry));
   const verdict: AdmissionResult =
     admission === null ? { outcome: "admitted" } : admit(listed, label, journal.now(), admission);
-  const room = planRoom(listed, label.bytes, journal.now(), journal.limits, { dropOldest });
+  const room = planRoom(listed, label.bytes, journal.limits, { dropOldest });
   if (verdict.outcome !== "admitted" || room.fits) return { verdict, room };
-  throw new CerError(
-    "CER_JOURNAL_FULL",
-    `The journal ${journal.root} is full: ${room.why}. The report was neither kept nor sent.`,
-    {
-      hint: "Send what waits with cer flush, see it with cer queue list, give up the oldest with --drop-oldest, or leave attached files where they are with --no-copy.",
-    },
-  );
+  if (admission !== null) await tellDropped(journal, label);
+  throw new CerError("CER_JOURNAL_FULL", `The journal ${journal.root} is full: ${room.why}.`, {
+    hint: "See what waits with cer queue list and send it with cer flush. For a new report, --drop-oldest gives up the oldest, and --no-copy leaves attached files where they are.",
+  });
 }
 
 /** The one step that makes a written entry count, taken by one process at a time. */
@@ -223,28 +257,14 @@ async function admitWritten(
 
 async function makeRoom(journal: JournalContext, room: Extract<Room, { fits: true }>): Promise<void> {
   for (const entry of room.giveUp)
-    if (await giveUp(journal, entry, "It made room for a newer report.", { onlyTried: false }))
+    if (await giveUp(journal, entry, "It made room for a newer report."))
       journal.warn(`Report ${entry.label.id} was given up to make room for a newer one.`);
   for (const entry of room.remove)
-    if ((await deleteEntry(journal, entry)) && entry.state !== "done")
-      journal.warn(`Report ${entry.label.id} (${entry.state}) was removed to make room for a newer one.`);
-}
-
-/** Counts what was held back: one line each, so that processes can write at the same time. */
-async function note<T extends AdmissionResult>(
-  journal: JournalContext,
-  label: Label,
-  verdict: T,
-): Promise<T> {
-  const name = verdict.outcome === "suppressed" ? label.signature : label.identity;
-  const line = Buffer.from(`${formatIso(journal.now())} ${verdict.outcome}\n`);
-  try {
-    await journal.disk.append(`${statePath(journal.root, "repeats")}/${name}`, line);
-  } catch (error) {
-    if (systemCode(error) === null) throw error;
-    journal.warn(`A report that was held back could not be counted (${systemCode(error)}).`);
-  }
-  return verdict;
+    if (await deleteEntry(journal, entry)) {
+      journal.pruned.removed.push(entry.label.id);
+      if (entry.state !== "done")
+        journal.warn(`Report ${entry.label.id} (${entry.state}) was removed to make room for a newer one.`);
+    }
 }
 
 /** What an entry is labelled with until its record has been read. */

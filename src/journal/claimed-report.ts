@@ -6,8 +6,15 @@
 
 import type { Destination } from "../config/destination.ts";
 import { CerError } from "../errors.ts";
-import { type Disk, removeTree, systemCode, unlessMissing, writeWhole } from "./disk/disk.ts";
-import { type AttachmentNow, attachmentPath, checkAttachment } from "./entry/attachment.ts";
+import { triedFor, triesOf } from "./age.ts";
+import { type Disk, lacksMeans, removeTree, systemCode, unlessMissing, writeWhole } from "./disk/disk.ts";
+import {
+  type AttachmentNow,
+  attachmentPath,
+  checkAttachment,
+  isOriginalIntact,
+  isStored,
+} from "./entry/attachment.ts";
 import {
   type Answer,
   type Attachment,
@@ -21,7 +28,7 @@ import {
 import { entryBytes, readDocument, readEntry, writeAnswer, writeProgress } from "./entry/entry.ts";
 import { type ReportArchive, readArchive, writeArchive } from "./entry/kept-archive.ts";
 import { entryPath, formatTime, type Label, type State } from "./entry/layout.ts";
-import { encodeReceipt, type Receipt } from "./entry/receipt.ts";
+import { encodeReceipt, parseReceipt, type Receipt } from "./entry/receipt.ts";
 import type { AttemptResult, ReportStore } from "./report.ts";
 import { type JournalContext, moveEntry, type Store, syncStates } from "./store.ts";
 
@@ -41,16 +48,15 @@ export class ClaimedReport implements ReportStore {
   readonly id: string;
   readonly record: EntryRecord;
   readonly destination: Destination;
-  /** For each of the event's files: how it was kept, and whether it still is as it was. */
-  readonly attachments: readonly ClaimedAttachment[];
-  /** Where the bytes of the event's files lie, in their order. */
-  readonly stored: readonly string[];
   /** The exact bytes of the level 1 report. */
   readonly level1: Buffer;
   readonly #journal: JournalContext;
   readonly #label: Label;
   /** The directory it lies in while it is held. */
   readonly path: string;
+  #attachments: readonly ClaimedAttachment[];
+  /** They are known to be what was kept, by their hashes where there are any. */
+  #isVerified: boolean;
   #answer: Answer | null;
   #archive: ReportArchive | null;
   #progress: Progress;
@@ -60,12 +66,12 @@ export class ClaimedReport implements ReportStore {
     this.id = label.id;
     this.record = record;
     this.destination = destination;
-    this.attachments = attachments;
-    this.stored = attachments.map(({ path }) => path);
     this.level1 = level1;
     this.#journal = journal;
     this.#label = label;
     this.path = entryPath(journal.root, "claimed", label);
+    this.#attachments = attachments;
+    this.#isVerified = contents.isVerified;
     this.#answer = answer;
     this.#archive = archive;
     this.#progress = progress;
@@ -74,10 +80,56 @@ export class ClaimedReport implements ReportStore {
   /**
    * Opens an entry that lies in `claimed` under this process's token.
    * @throws CerError CER_DAMAGED when its record, its level 1 bytes or the kept answer is damaged; CER_NO_SERVER when
-   *   it has no destination yet
+   *   it has no destination yet; the system's errors
    */
   static async open(journal: JournalContext, label: Label): Promise<ClaimedReport> {
     return new ClaimedReport(journal, label, await readContents(journal, label));
+  }
+
+  /** One that this process has just written, and moved to `claimed` under its token. */
+  static fresh(
+    journal: JournalContext,
+    label: Label,
+    { record, destination, level1 }: Pick<Contents, "record" | "destination" | "level1">,
+  ): ClaimedReport {
+    const path = entryPath(journal.root, "claimed", label);
+    const attachments = record.attachments.map((attachment, index) => {
+      const state = attachment.how === "missing" ? ("missing" as const) : ("as kept" as const);
+      const where =
+        isStored(attachment) || state === "missing" ? attachmentPath(path, index) : attachment.original;
+      return { ...attachment, path: where, state, problem: null };
+    });
+    const untried = { answer: null, archive: null, progress: UNTRIED, isVerified: true };
+    return new ClaimedReport(journal, label, { record, destination, level1, attachments, ...untried });
+  }
+
+  /** For each of the event's files: how it was kept, and whether it still is as it was. */
+  get attachments(): readonly ClaimedAttachment[] {
+    return this.#attachments;
+  }
+
+  /** Where the bytes of the event's files lie, in their order. */
+  get stored(): readonly string[] {
+    return this.#attachments.map(({ path }) => path);
+  }
+
+  /**
+   * Compares what was copied with what was written, which reads it whole: to be called before it is packed. The original
+   * takes the place of a damaged copy as long as it still is what was copied, and this machine's own.
+   */
+  async verifyAttachments(): Promise<void> {
+    if (this.#isVerified) return;
+    const { disk } = this.#journal;
+    const { attachments, imported } = this.record;
+    const verified: ClaimedAttachment[] = [];
+    for (const [index, attachment] of attachments.entries()) {
+      const stored = attachmentPath(this.path, index);
+      const now = await this.#guard(() => checkAttachment(disk, attachment, stored, { verify: true }));
+      const isSpare = now.state === "damaged" && !imported && (await isOriginalIntact(disk, attachment));
+      verified.push({ ...attachment, ...now, ...(isSpare && replaced(attachment)) });
+    }
+    this.#attachments = verified;
+    this.#isVerified = true;
   }
 
   /** The level 1 reply, once there is one: no retry POSTs again. */
@@ -99,11 +151,11 @@ export class ClaimedReport implements ReportStore {
     return this.#progress.attempts;
   }
 
-  /** Attempts that count against the policy, and when the first of them began (null: there is none). */
-  get counted(): { readonly count: number; readonly firstAt: number | null } {
-    const { attempts, countedFrom } = this.#progress;
-    const counted = attempts.filter(({ startedAt }) => startedAt >= countedFrom);
-    return { count: counted.length, firstAt: counted[0]?.startedAt ?? null };
+  /** Attempts that count against the policy, and the milliseconds over which they bear witness to its being tried. */
+  get counted(): { readonly count: number; readonly age: number } {
+    const { now, limits } = this.#journal;
+    const tries = triesOf(this.record.createdAt, this.#progress);
+    return { count: tries.starts.length, age: triedFor(tries, now(), limits.maxAge) };
   }
 
   async keepAnswer(answer: Answer): Promise<void> {
@@ -190,13 +242,29 @@ export class ClaimedReport implements ReportStore {
 
 const RECEIPT = "receipt.json";
 
+/** How one of the event's files was kept, and what became of it. */
 type ClaimedAttachment = Attachment & AttachmentNow;
+
+function replaced({ original }: Attachment): Pick<AttachmentNow, "path" | "state"> {
+  return { path: original, state: "replaced" };
+}
+
+/** What is to be said of a file that is not as it was kept; nothing of one that is, or that never was. */
+export function complainOf({ original, how, state, problem }: ClaimedAttachment): string[] {
+  if (state === "changed") return [`${original} changed after the report was made.`];
+  if (state === "missing" && how !== "missing") return [`${original} is not sent: it is gone.`];
+  if (state === "damaged") return [`${original} is not sent: ${problem}.`];
+  if (state === "replaced")
+    return [`${original} is taken from where it was, being still the same: ${problem}.`];
+  return [];
+}
 
 type Contents = {
   readonly record: EntryRecord;
   readonly destination: Destination;
   readonly level1: Buffer;
   readonly attachments: readonly ClaimedAttachment[];
+  readonly isVerified: boolean;
   readonly answer: Answer | null;
   readonly archive: ReportArchive | null;
   readonly progress: Progress;
@@ -213,36 +281,54 @@ async function readContents(store: Store, label: Label): Promise<Contents> {
   for (const [index, attachment] of record.attachments.entries())
     attachments.push({
       ...attachment,
-      ...(await checkAttachment(disk, attachment, attachmentPath(path, index))),
+      ...(await checkAttachment(disk, attachment, attachmentPath(path, index), { verify: false })),
     });
-  const spare = <T>(reading: Promise<T | null>) => orSpared(reading, store, label);
+  const spare = <T>(what: string, reading: Promise<T | null>) => orSpared(what, reading, store, label);
   return {
     record,
     destination,
     level1,
     attachments,
+    isVerified: false,
     // A damaged answer is not a missing one: POSTing again would count the report twice.
     answer: await readDocument(disk, path, "answer.json", parseAnswer),
-    archive: await spare(readArchive(disk, path)),
-    progress: (await spare(readDocument(disk, path, "progress.json", parseProgress))) ?? UNTRIED,
+    archive: await spare("archive", readArchive(disk, path)),
+    progress:
+      (await spare("progress.json", readDocument(disk, path, "progress.json", parseProgress))) ?? UNTRIED,
   };
 }
 
 /** What can be made again is done without when it is damaged. */
-async function orSpared<T>(reading: Promise<T | null>, { warn }: Store, { id }: Label): Promise<T | null> {
+async function orSpared<T>(
+  what: string,
+  reading: Promise<T | null>,
+  { warn }: Store,
+  { id }: Label,
+): Promise<T | null> {
   try {
     return await reading;
   } catch (error) {
-    if (!(error instanceof CerError) || error.code !== "CER_DAMAGED") throw error;
-    warn(`Report ${id}: ${error.message} It is done without.`);
+    const isUnreadable = systemCode(error) !== null && !lacksMeans(error);
+    const isDamaged = error instanceof CerError && error.code === "CER_DAMAGED";
+    if (!isUnreadable && !isDamaged) throw error;
+    const problem = isDamaged ? error.message : `${what} cannot be read (${systemCode(error)}).`;
+    warn(`Report ${id}: ${problem} It is done without.`);
     return null;
   }
 }
 
-/** Whether an entry that lies in `claimed` was delivered: its owner died before it could say so with a rename. */
+/**
+ * Whether an entry that lies in `claimed` was delivered: its owner died before it could say so with a rename. What is no
+ * receipt of its own says nothing: sending the same bytes again loses nothing.
+ */
 export async function isDelivered({ disk, root }: Store, label: Label): Promise<boolean> {
-  const path = `${entryPath(root, "claimed", label)}/${RECEIPT}`;
-  return (await unlessMissing(disk.facts(path), null)) !== null;
+  try {
+    const path = entryPath(root, "claimed", label);
+    return (await readDocument(disk, path, RECEIPT, parseReceipt))?.id === label.id;
+  } catch (error) {
+    if (!(error instanceof CerError) || error.code !== "CER_DAMAGED") throw error;
+    return false;
+  }
 }
 
 /** Moves a delivered entry to `done` and removes its payload. A death in between is made good by pruning. */

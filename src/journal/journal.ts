@@ -6,6 +6,7 @@
 
 import type { Destination } from "../config/destination.ts";
 import { asCerError, CerError } from "../errors.ts";
+import { clampTime } from "../json.ts";
 import {
   type Added,
   type AddOptions,
@@ -15,7 +16,7 @@ import {
   type NewReport,
 } from "./admission.ts";
 import { ClaimedReport, finishDone, isDelivered, unavailable } from "./claimed-report.ts";
-import { type Disk, systemCode, unlessMissing } from "./disk/disk.ts";
+import { type Disk, systemCode } from "./disk/disk.ts";
 import { openOwners, type Processes } from "./disk/owner.ts";
 import { type EntryRecord, type Progress, parseEntry, parseProgress, UNTRIED } from "./entry/documents.ts";
 import { readDocument, writeProgress } from "./entry/entry.ts";
@@ -32,8 +33,18 @@ import {
 } from "./entry/layout.ts";
 import { parseReceipt, type Receipt } from "./entry/receipt.ts";
 import { LIMITS, type Limits } from "./limits.ts";
-import { type Pruned, prune } from "./prune.ts";
-import { deleteEntry, type JournalContext, listEntries, moveEntry, setEntryAside } from "./store.ts";
+import { prune } from "./prune.ts";
+import { readRepeats } from "./repeats.ts";
+import { listSetAside, setEntryAside } from "./set-aside.ts";
+import {
+  deleteEntry,
+  type JournalContext,
+  listEntries,
+  moveEntry,
+  nothingPruned,
+  type Pruned,
+  type SetAside,
+} from "./store.ts";
 
 export type JournalDeps = {
   readonly disk: Disk;
@@ -67,17 +78,23 @@ export class Journal {
   constructor(root: string, { disk, processes, warn, now, limits }: JournalDeps) {
     this.directory = root;
     const owners = openOwners(disk, statePath(root, "owners"), processes);
-    this.#context = { disk, root, warn, owners, limits: limits ?? LIMITS, now };
+    const clock = () => clampTime(now());
+    const pruned = nothingPruned();
+    this.#context = { disk, root, warn, owners, limits: limits ?? LIMITS, now: clock, pruned };
   }
 
   /** What every run begins with: finishes what others left unfinished, removes what is too old. */
-  async prune(): Promise<Pruned> {
-    return prune(this.#context);
+  async prune(): Promise<void> {
+    await prune(this.#context);
+  }
+
+  /** What this process has done so far, in pruning and after it, to reports that were not sent. */
+  get pruned(): Pruned {
+    return this.#context.pruned;
   }
 
   /**
    * Keeps a report, claimed by this process. When it returns "kept", the report survives whatever happens.
-   * @throws CerError CER_JOURNAL_FULL: it was not kept and must not be reported as such
    */
   async add(report: NewReport, options: AddOptions): Promise<Added> {
     return keepReport(this.#context, report, options);
@@ -92,16 +109,10 @@ export class Journal {
     return this.#guard(() => addressWaiting(this.#context, destination));
   }
 
-  /** How often a report (by identity) or a kind (by signature) was held back, as long as that is remembered. */
+  /** How often a report (by identity) was repeated, and one of its kind (by signature) dropped, as long as noted. */
   async repeats({ label }: Listed): Promise<{ duplicates: number; suppressed: number }> {
-    const count = async (name: string) => {
-      const bytes = await unlessMissing(
-        this.#context.disk.read(`${statePath(this.directory, "repeats")}/${name}`, MAX_REPEATS),
-        null,
-      );
-      return bytes === null ? 0 : bytes.toString().split("\n").length - 1;
-    };
-    return { duplicates: await count(label.identity), suppressed: await count(label.signature) };
+    const [same, kind] = [label.identity, label.signature].map((name) => readRepeats(this.#context, name));
+    return { duplicates: (await same)?.count ?? 0, suppressed: (await kind)?.count ?? 0 };
   }
 
   /** Entries by age, the oldest first. Reads names only. */
@@ -109,9 +120,9 @@ export class Journal {
     return listEntries(this.#context, states);
   }
 
-  /** Names of what was set aside because it could not be used. */
-  async listSetAside(): Promise<string[]> {
-    return this.#context.disk.names(statePath(this.directory, "set-aside"));
+  /** What was set aside because it could not be used. */
+  async listSetAside(): Promise<SetAside[]> {
+    return listSetAside(this.#context);
   }
 
   /** @throws CerError CER_NO_ENTRY unless exactly one entry has this id, or an id that holds this text */
@@ -129,6 +140,13 @@ export class Journal {
         hint: "See: cer queue list",
       },
     );
+  }
+
+  /** Why an entry waits, or was given up; null when that is not known. */
+  async reason({ state, label }: Listed): Promise<string | null> {
+    const path = entryPath(this.directory, state, label);
+    const reading = readDocument(this.#context.disk, path, "progress.json", parseProgress);
+    return (await reading.catch(() => null))?.reason ?? null;
   }
 
   /** Reads an entry without claiming it; what is damaged, or moved meanwhile by another process, is null. */
@@ -174,15 +192,15 @@ export class Journal {
     try {
       return await ClaimedReport.open(this.#context, label);
     } catch (error) {
-      const problem = systemCode(error) ?? asCerError(error).message;
-      const code = systemCode(error) === null ? asCerError(error).code : "CER_DAMAGED";
-      if (code === "CER_NO_SERVER") {
+      if (!(error instanceof CerError)) throw error;
+      if (error.code === "CER_NO_SERVER") {
         const waiting = { state: "unaddressed", label: { ...label, mark: NOBODY } } as const;
         await moveEntry(this.#context, { state: "claimed", label }, waiting);
         return null;
       }
-      if (code !== "CER_DAMAGED") throw error;
-      await setEntryAside(this.#context, "claimed", label, problem);
+      // What the system does not let be read now is not damaged: it waits.
+      if (error.code !== "CER_DAMAGED") throw error;
+      await setEntryAside(this.#context, "claimed", label, error.message);
       return null;
     }
   }
@@ -227,6 +245,7 @@ export class Journal {
       await writeProgress(disk, path, {
         ...(progress ?? UNTRIED),
         countedFrom: this.#context.now(),
+        uncounted: progress?.attempts.length ?? 0,
         reason: null,
       });
       const record = await readDocument(disk, path, "entry.json", parseEntry).catch(() => null);
@@ -294,9 +313,6 @@ const SHOWN_STATES: readonly State[] = ["unaddressed", "pending", "claimed", "do
 
 const WITHOUT_SERVER = { state: "unaddressed", mark: NOBODY } as const;
 const DUE = { state: "pending", mark: formatTime(0) } as const;
-
-/** Bytes of notes of repeats that are counted. */
-const MAX_REPEATS = 16 * 1024 * 1024;
 
 function busy({ label }: Listed): CerError {
   return new CerError("CER_ENTRY_BUSY", `Report ${label.id} is being sent by another process.`, {

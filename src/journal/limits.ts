@@ -7,7 +7,7 @@ export type Limits = {
   readonly maxEntries: number;
   /** Bytes of all entries, what was given up among them. */
   readonly maxBytes: number;
-  /** Milliseconds after which a report that was tried is given up. */
+  /** Milliseconds for which a report is tried before it is given up (age.ts), and what was set aside is kept. */
   readonly maxAge: number;
   /** Milliseconds a receipt is kept. */
   readonly keepReceipts: number;
@@ -30,18 +30,17 @@ const RECEIPT_SIZE = 4096;
 
 /** What a new report of so many bytes needs. */
 export type Room =
-  /** Fits, after these receipts and given-up reports were removed, and these waiting ones given up, in this order. */
+  /** Fits, after these were removed, receipts first, and these waiting reports given up, in this order. */
   | { readonly fits: true; readonly remove: readonly Listed[]; readonly giveUp: readonly Listed[] }
   | { readonly fits: false; readonly why: string };
 
 /**
- * What gives way: the oldest receipts first, then waiting reports that are past their age (given up, not removed), then
- * the oldest given-up ones, and waiting ones only when the caller said so.
+ * What gives way: the oldest receipts first, then the oldest given-up reports, and waiting ones only when the caller
+ * said so, whatever their age: that is not told by their names.
  */
 export function planRoom(
   listed: readonly Listed[],
   bytes: number,
-  now: number,
   limits: Limits,
   { dropOldest }: { dropOldest: boolean },
 ): Room {
@@ -49,10 +48,9 @@ export function planRoom(
     return { fits: false, why: `it is ${bytes} bytes, more than the journal's ${limits.maxBytes} in all` };
   const waiting = listed.filter(({ state }) => state === "claimed" || GIVABLE.has(state));
   const givable = oldestFirst(waiting.filter(({ state }) => GIVABLE.has(state)));
-  const giveUp = givable.filter(({ createdAt }) => now - createdAt > limits.maxAge);
-  const surplus = waiting.length - giveUp.length + 1 - limits.maxEntries;
-  const young = givable.filter((entry) => !giveUp.includes(entry));
-  if (surplus > 0 && dropOldest) giveUp.push(...young.splice(0, surplus));
+  const surplus = Math.max(0, waiting.length + 1 - limits.maxEntries);
+  const giveUp = dropOldest ? givable.slice(0, surplus) : [];
+  const young = givable.slice(giveUp.length);
   if (waiting.length - giveUp.length + 1 > limits.maxEntries)
     return { fits: false, why: `${waiting.length} reports wait already, the bound is ${limits.maxEntries}` };
 
@@ -86,8 +84,11 @@ function oldestFirst(entries: readonly Listed[]): Listed[] {
   return [...entries].sort((a, b) => a.createdAt - b.createdAt);
 }
 
-/** Whether a receipt has been kept long enough. One from the future (the clock went back) has not. */
-export function isOldReceipt({ state, label }: Listed, now: number, limits: Limits): boolean {
+/**
+ * Whether a receipt has been kept long enough. One from the future (the clock went back) has not.
+ * @param since when the clock has been steady (age.ts): the days count from then on
+ */
+export function isOldReceipt({ state, label }: Listed, now: number, since: number, limits: Limits): boolean {
   const settledAt = parseTime(label.mark);
-  return state === "done" && settledAt !== null && now - settledAt > limits.keepReceipts;
+  return state === "done" && settledAt !== null && now - Math.max(settledAt, since) > limits.keepReceipts;
 }

@@ -5,12 +5,13 @@
  */
 
 import { asCerError, CerError } from "../errors.ts";
+import { steadySince, triedFor, triesOf } from "./age.ts";
 import { finishDone, isDelivered, strip } from "./claimed-report.ts";
-import { removeTree, systemCode, unlessMissing } from "./disk/disk.ts";
+import { type Disk, removeTree, systemCode, unlessMissing } from "./disk/disk.ts";
 import { forgetOwner, knownOwners } from "./disk/owner.ts";
 import { attachmentPath, checkAttachment } from "./entry/attachment.ts";
-import { parseProgress, UNTRIED } from "./entry/documents.ts";
-import { entryBytes, readDocument, readEntry, writeProgress } from "./entry/entry.ts";
+import { type Progress, parseProgress, UNTRIED } from "./entry/documents.ts";
+import { entryBytes, finishEntry, readDocument, readEntry, writeProgress } from "./entry/entry.ts";
 import {
   entryPath,
   formatTime,
@@ -25,52 +26,38 @@ import {
   statePath,
 } from "./entry/layout.ts";
 import { isOldReceipt } from "./limits.ts";
-import {
-  deleteEntry,
-  type JournalContext,
-  listEntries,
-  moveEntry,
-  type Store,
-  setAside,
-  setEntryAside,
-} from "./store.ts";
+import { cleanSetAside, setAside, setEntryAside } from "./set-aside.ts";
+import { deleteEntry, type JournalContext, listEntries, moveEntry, type Store } from "./store.ts";
 
-/** What pruning did, by ids. */
-export type Pruned = {
-  /** Left behind by a process that died: waiting again. */
-  recovered: string[];
-  /** Waited too long: given up, kept for a person to read. */
-  givenUp: string[];
-  /** Receipts that were kept long enough. */
-  removed: string[];
-};
+type Step = (journal: JournalContext) => Promise<void>;
 
-type Step = (journal: JournalContext, pruned: Pruned) => Promise<void>;
+const STEPS: readonly Step[] = [
+  setForeignAside,
+  recoverNew,
+  recoverUnaddressed,
+  recoverClaimed,
+  giveUpOld,
+  stripDone,
+  removeOld,
+  emptyRemoved,
+  forgetDeadOwners,
+];
 
-export async function prune(journal: JournalContext): Promise<Pruned> {
-  const pruned: Pruned = { recovered: [], givenUp: [], removed: [] };
-  const steps: Step[] = [
-    setForeignAside,
-    recoverNew,
-    recoverUnaddressed,
-    recoverClaimed,
-    giveUpOld,
-    stripDone,
-    removeOldReceipts,
-    emptyRemoved,
-    removeOldRepeats,
-    forgetDeadOwners,
-  ];
+/** What was done is in `journal.pruned`. */
+export async function prune(journal: JournalContext): Promise<void> {
+  await take(STEPS, journal);
+}
+
+async function take(steps: readonly Step[], journal: JournalContext): Promise<void> {
   for (const step of steps) {
     try {
-      await step(journal, pruned);
+      await step(journal);
     } catch (error) {
       journal.warn(
         `Tidying the journal failed in one part (${systemCode(error) ?? asCerError(error).message}).`,
       );
     }
   }
-  return pruned;
 }
 
 /** A name this program did not write, or cannot have written at that time. */
@@ -119,11 +106,11 @@ async function forDead(
 }
 
 /** A report that was written down whole is worth sending, even though nobody was told that it is kept. */
-async function recoverNew(journal: JournalContext, pruned: Pruned): Promise<void> {
+async function recoverNew(journal: JournalContext): Promise<void> {
   await forDead(journal, "new", async (label) => {
     try {
       const bytes = await checkWhole(journal, "new", label);
-      await wait(journal, "new", label, bytes, pruned);
+      await wait(journal, "new", label, bytes);
     } catch (error) {
       await setEntryAside(journal, "new", label, problemOf(error));
     }
@@ -135,14 +122,15 @@ function problemOf(error: unknown): string {
 }
 
 /** What a dead process was writing, or giving its server, waits for one again. */
-async function recoverUnaddressed(journal: JournalContext, pruned: Pruned): Promise<void> {
+async function recoverUnaddressed(journal: JournalContext): Promise<void> {
   const known = await listEntries(journal, ["unaddressed"]);
   if (!known.some(isInWork)) return;
   await forDead(journal, "unaddressed", async (label) => {
     try {
       const bytes = await checkWhole(journal, "unaddressed", label);
       const waiting = { state: "unaddressed", label: { ...label, bytes, mark: NOBODY } } as const;
-      if (await moveEntry(journal, { state: "unaddressed", label }, waiting)) pruned.recovered.push(label.id);
+      if (await moveEntry(journal, { state: "unaddressed", label }, waiting))
+        journal.pruned.recovered.push(label.id);
     } catch (error) {
       await setEntryAside(journal, "unaddressed", label, problemOf(error));
     }
@@ -152,11 +140,13 @@ async function recoverUnaddressed(journal: JournalContext, pruned: Pruned): Prom
 /** @returns its bytes @throws CerError CER_DAMAGED when its process ended too early, or the report is there already */
 async function checkWhole(store: Store, state: State, label: Label): Promise<number> {
   const path = entryPath(store.root, state, label);
+  await finishEntry(store.disk, path);
   const { record } = await readEntry(store.disk, path, label.id);
   for (const [index, attachment] of record.attachments.entries()) {
-    const { state } = await checkAttachment(store.disk, attachment, attachmentPath(path, index));
-    if (state !== "as kept" && attachment.how === "copied")
-      throw new CerError("CER_DAMAGED", `files/${index} is not what was written.`);
+    const { state, problem } = await checkAttachment(store.disk, attachment, attachmentPath(path, index), {
+      verify: true,
+    });
+    if (state === "damaged") throw new CerError("CER_DAMAGED", `files/${index}: ${problem}.`);
   }
   const others = await listEntries(store, ["unaddressed", "pending", "claimed", "done"]);
   const twin = others.find(({ label: other }) => other.identity === label.identity && other.id !== label.id);
@@ -167,49 +157,59 @@ async function checkWhole(store: Store, state: State, label: Label): Promise<num
   );
 }
 
-async function recoverClaimed(journal: JournalContext, pruned: Pruned): Promise<void> {
+async function recoverClaimed(journal: JournalContext): Promise<void> {
   await forDead(journal, "claimed", async (label) => {
     if (await isDelivered(journal, label)) await finishDone(journal, label, journal.now());
-    else await wait(journal, "claimed", label, label.bytes, pruned);
+    else await wait(journal, "claimed", label, label.bytes);
   });
 }
 
-async function wait(store: Store, state: State, label: Label, bytes: number, pruned: Pruned): Promise<void> {
+async function wait(store: Store, state: State, label: Label, bytes: number): Promise<void> {
   const due = { ...label, bytes, mark: formatTime(0) };
   if (await moveEntry(store, { state, label }, { state: "pending", label: due }))
-    pruned.recovered.push(label.id);
+    store.pruned.recovered.push(label.id);
 }
 
-/** Age ends only what was tried: a machine that was off for months has done nothing wrong. */
-async function giveUpOld(journal: JournalContext, pruned: Pruned): Promise<void> {
+/** A report is given up by age only after a try that failed when it was old already; a delivery's own end does the same. */
+async function giveUpOld(journal: JournalContext): Promise<void> {
   const { limits } = journal;
-  const reason = `It waited for more than ${Math.round(limits.maxAge / 86_400_000)} days.`;
+  const reason = `It was tried for more than ${Math.round(limits.maxAge / 86_400_000)} days.`;
   await forEach(journal, "pending", async (entry) => {
-    if (journal.now() - entry.createdAt <= limits.maxAge) return;
-    if (await giveUp(journal, entry, reason, { onlyTried: true })) pruned.givenUp.push(entry.label.id);
+    const age = journal.now() - entry.createdAt;
+    if (age >= 0 && age <= limits.maxAge) return;
+    if (!(await isTriedLong(journal, entry))) return;
+    if (await giveUp(journal, entry, reason))
+      journal.warn(`Report ${entry.label.id} was given up: ${reason}`);
   });
 }
 
-/** Moves a waiting entry to `abandoned`; false when it was not tried yet (if that matters), or taken by another. */
-export async function giveUp(
-  journal: JournalContext,
-  entry: Listed,
-  reason: string,
-  { onlyTried }: { onlyTried: boolean },
-): Promise<boolean> {
-  const { disk, root } = journal;
+async function isTriedLong({ disk, root, limits, now }: JournalContext, entry: Listed): Promise<boolean> {
+  const progress = await readProgress(disk, entryPath(root, entry.state, entry.label));
+  const last = progress?.attempts.at(-1);
+  // One that was cut short says nothing of what it would have become.
+  const hasFailed = last !== undefined && last.errorCode !== null && last.errorCode !== "CER_INTERRUPTED";
+  return (
+    hasFailed && triedFor(triesOf(entry.createdAt, progress ?? UNTRIED), now(), limits.maxAge) > limits.maxAge
+  );
+}
+
+/** Moves a waiting entry to `abandoned`; false when another process was faster. */
+export async function giveUp(journal: JournalContext, entry: Listed, reason: string): Promise<boolean> {
+  const { disk, root, pruned } = journal;
   await journal.owners.enter();
   const mine = { state: "claimed", label: { ...entry.label, mark: journal.owners.token } } as const;
   if (!(await moveEntry(journal, entry, mine))) return false;
   const path = entryPath(root, mine.state, mine.label);
-  const progress = await readDocument(disk, path, "progress.json", parseProgress).catch(() => null);
-  if (onlyTried && (progress === null || progress.attempts.length === 0)) {
-    await moveEntry(journal, mine, entry);
-    return false;
-  }
-  await writeProgress(disk, path, { ...(progress ?? UNTRIED), reason });
+  await writeProgress(disk, path, { ...((await readProgress(disk, path)) ?? UNTRIED), reason });
   const settled = { ...entry.label, mark: formatTime(journal.now()) };
-  return moveEntry(journal, mine, { state: "abandoned", label: settled });
+  if (!(await moveEntry(journal, mine, { state: "abandoned", label: settled }))) return false;
+  pruned.givenUp.push({ id: entry.label.id, reason });
+  return true;
+}
+
+/** Null when there is none, or it is damaged. */
+async function readProgress(disk: Disk, path: string): Promise<Progress | null> {
+  return readDocument(disk, path, "progress.json", parseProgress).catch(() => null);
 }
 
 async function stripDone(journal: JournalContext): Promise<void> {
@@ -218,10 +218,20 @@ async function stripDone(journal: JournalContext): Promise<void> {
   });
 }
 
-async function removeOldReceipts(journal: JournalContext, pruned: Pruned): Promise<void> {
+/** Nothing goes by age on the word of a clock that has not been steady for as long. */
+async function removeOld(journal: JournalContext): Promise<void> {
+  const since = steadySince(journal.now(), await listEntries(journal), journal.limits.maxAge);
+  const steps = [removeOldReceipts, removeOldRepeats, cleanSetAside];
+  await take(
+    steps.map((step) => (journal) => step(journal, since)),
+    journal,
+  );
+}
+
+async function removeOldReceipts(journal: JournalContext, since: number): Promise<void> {
   await forEach(journal, "done", async (entry) => {
-    if (!isOldReceipt(entry, journal.now(), journal.limits)) return;
-    if (await deleteEntry(journal, entry)) pruned.removed.push(entry.label.id);
+    if (!isOldReceipt(entry, journal.now(), since, journal.limits)) return;
+    if (await deleteEntry(journal, entry)) journal.pruned.removed.push(entry.label.id);
   });
 }
 
@@ -232,11 +242,11 @@ async function emptyRemoved(journal: JournalContext): Promise<void> {
 }
 
 /** Notes of repeats are of interest as long as the receipt they refer to. */
-async function removeOldRepeats(journal: JournalContext): Promise<void> {
+async function removeOldRepeats(journal: JournalContext, since: number): Promise<void> {
   const directory = statePath(journal.root, "repeats");
   for (const name of await journal.disk.names(directory)) {
     const facts = await unlessMissing(journal.disk.facts(`${directory}/${name}`), null);
-    if (facts?.kind === "file" && journal.now() - facts.mtime > journal.limits.keepReceipts)
+    if (facts?.kind === "file" && journal.now() - Math.max(facts.mtime, since) > journal.limits.keepReceipts)
       await unlessMissing(journal.disk.unlink(`${directory}/${name}`), undefined);
   }
 }

@@ -20,6 +20,8 @@ export type Report = {
   readonly imported: boolean;
   /** Where the bytes of the attached files lie, in the event's order. */
   readonly stored: readonly string[];
+  /** For each of them, why those bytes are not to be sent: a clause; null when they may be. All may when left out. */
+  readonly damaged?: readonly (string | null)[];
 };
 
 /** An archive in a temporary file, until it is disposed of. */

@@ -3,13 +3,11 @@
  * one rename; of two processes that move the same entry, one finds it gone.
  */
 
-import { randomBytes } from "node:crypto";
-import { type Disk, removeTree, systemCode } from "./disk/disk.ts";
+import { type Disk, removeTree } from "./disk/disk.ts";
 import { tryRename } from "./disk/lock.ts";
 import type { Owners } from "./disk/owner.ts";
 import {
   entryPath,
-  formatLabel,
   type Label,
   type Listed,
   parseId,
@@ -20,10 +18,41 @@ import {
 } from "./entry/layout.ts";
 import type { Limits } from "./limits.ts";
 
+/** What could not be used and was put aside. */
+export type SetAside = {
+  /** Of the file or directory in `set-aside`. */
+  readonly name: string;
+  /** Null for what is no report. */
+  readonly id: string | null;
+  /** ISO 8601; null when it is not known. */
+  readonly at: string | null;
+  /** What is wrong with it; null when it is not known. */
+  readonly reason: string | null;
+};
+
+/** What a run did to reports without sending them, told by the run that did it. */
+export type Pruned = {
+  /** Ids of what a process that died left behind: waiting again. */
+  readonly recovered: string[];
+  /** Given up, kept for a person to read. */
+  readonly givenUp: { readonly id: string; readonly reason: string }[];
+  readonly setAside: SetAside[];
+  /** Ids of receipts and reports, and names of what was set aside, that are there no more. */
+  readonly removed: string[];
+};
+
+export function nothingPruned(): Pruned {
+  return { recovered: [], givenUp: [], setAside: [], removed: [] };
+}
+
 /** A journal's place, and whom to tell of what was skipped. */
 export type Store = {
   readonly disk: Disk;
   readonly root: string;
+  /** Grows with what is done. */
+  readonly pruned: Pruned;
+  /** Milliseconds since 1970. */
+  now(): number;
   /** One sentence about something that was found wrong and got round. */
   warn(problem: string): void;
 };
@@ -32,8 +61,6 @@ export type Store = {
 export type JournalContext = Store & {
   readonly owners: Owners;
   readonly limits: Limits;
-  /** Milliseconds since 1970. */
-  now(): number;
 };
 
 /** Entries of these states by age, the oldest first; names that are not ours are left out. */
@@ -69,30 +96,4 @@ export async function deleteEntry(store: Store, from: { state: State; label: Lab
   if (!(await moveEntry(store, from, gone))) return false;
   await removeTree(store.disk, entryPath(store.root, gone.state, gone.label));
   return true;
-}
-
-/** Puts what cannot be used where nothing looks at it and a person can. Never fails, never deletes. */
-export async function setAside(store: Store, state: State, name: string, why: string): Promise<void> {
-  const { disk, root } = store;
-  const aside = `${state}.${name}.${randomBytes(3).toString("hex")}`;
-  try {
-    const isMoved = await tryRename(
-      disk,
-      `${statePath(root, state)}/${name}`,
-      `${statePath(root, "set-aside")}/${aside}`,
-    );
-    if (isMoved) store.warn(`${why} It was set aside as set-aside/${aside}.`);
-  } catch (error) {
-    store.warn(`${why} It could not be set aside (${systemCode(error) ?? String(error)}).`);
-  }
-}
-
-/** setAside for an entry. */
-export async function setEntryAside(
-  store: Store,
-  state: State,
-  label: Label,
-  problem: string,
-): Promise<void> {
-  await setAside(store, state, formatLabel(label), `Report ${label.id} cannot be used: ${problem}`);
 }

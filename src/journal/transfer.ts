@@ -51,8 +51,10 @@ const PART_NAME =
 export async function exportParts(disk: Disk, claimed: ClaimedReport): Promise<Part[]> {
   const travelling: Attachment[] = [];
   const parts: Part[] = [];
-  for (const [index, { path, state, ...attachment }] of claimed.attachments.entries()) {
-    const part = state === "missing" ? null : await filePart(disk, `files/${index}`, path);
+  await claimed.verifyAttachments();
+  for (const [index, { path, state, problem: _, ...attachment }] of claimed.attachments.entries()) {
+    const isLost = state === "missing" || state === "damaged";
+    const part = isLost ? null : await filePart(disk, `files/${index}`, path);
     if (part !== null) parts.push(part);
     travelling.push(
       carried(

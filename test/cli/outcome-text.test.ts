@@ -95,25 +95,36 @@ test("the lines for people, outcome by outcome", () => {
     ],
     [
       failedOutcome(new CerError("CER_UNREACHABLE", "no route", { hint: "Check." })),
-      ["Not delivered: no route", "Check."],
+      ["Not delivered: no route", "Check.", "The report was neither kept nor sent."],
     ],
-    [failedOutcome(new CerError("CER_INTERNAL", "odd\u001b[2J")), ["Not delivered: odd[2J"]],
+    [
+      failedOutcome(new CerError("CER_INTERNAL", "odd\u001b[2J")),
+      ["Not delivered: odd[2J", "The report was neither kept nor sent."],
+    ],
     [
       withError(
         { ...REPORTED, bucket: null, level1: { url: URL1, status: 404, bytes: 1 } },
         "CER_STATUS",
         "404",
       ),
-      ["Not delivered: 404"],
+      ["Not delivered: 404", "It is not kept: no later run tries it again."],
     ],
-    [withError({ ...REPORTED, bucket: null }, "CER_NOT_CER", "a page"), ["Not delivered: a page"]],
+    [
+      withError({ ...REPORTED, bucket: null }, "CER_NOT_CER", "a page"),
+      ["Not delivered: a page", "It is not kept: no later run tries it again."],
+    ],
     [
       withError({ ...REPORTED, bucket: null, bucketTable: null }, "CER_ARCHIVE", "disk full"),
-      [`Reported to ${URL1}`, "Not delivered: disk full"],
+      [`Reported to ${URL1}`, "Not delivered: disk full", "It is not kept: no later run tries it again."],
     ],
     [
       withError({ ...REPORTED, level2: { ...LEVEL2, status: 500 } }, "CER_STATUS", "500", "Later."),
-      [`Reported to ${URL1}: bucket 502 in table 5`, "Not delivered: 500", "Later."],
+      [
+        `Reported to ${URL1}: bucket 502 in table 5`,
+        "Not delivered: 500",
+        "Later.",
+        "It is not kept: no later run tries it again.",
+      ],
     ],
     [
       withError(
@@ -121,7 +132,7 @@ test("the lines for people, outcome by outcome", () => {
         "CER_NOT_CER",
         "no HTTP",
       ),
-      [`Reported to ${URL1}`, "Not delivered: no HTTP"],
+      [`Reported to ${URL1}`, "Not delivered: no HTTP", "It is not kept: no later run tries it again."],
     ],
   ];
   for (const [outcome, lines] of cases) assert.deepEqual(formatOutcome(outcome, plain), lines);
@@ -176,7 +187,7 @@ test("what the journal holds is said last", () => {
     ],
     [
       { ...nothing, outcome: "suppressed", ...note("suppressed") },
-      [`Not sent: too many reports of this kind in an hour; held back until ${at}.`],
+      [`Dropped: too many reports of this kind in an hour; the next one is let through at ${at}.`],
     ],
   ];
   for (const [outcome, lines] of cases) assert.deepEqual(formatOutcome(outcome, plain), lines);
@@ -199,5 +210,6 @@ test("good words, bad words and hints are painted", () => {
   assert.deepEqual(painted(failedOutcome(new CerError("CER_TIMEOUT", "m", { hint: "h" }))), [
     "<bad Not delivered>: m",
     "<dim h>",
+    "The report was neither kept nor sent.",
   ]);
 });

@@ -6,9 +6,10 @@ import { type DeliveryResult, deliverClaimed, deliverUnprotected } from "../../s
 import { keepAndDeliver } from "../../src/delivery/keep-and-deliver.ts";
 import { CerError } from "../../src/errors.ts";
 import type { Disk } from "../../src/journal/disk/disk.ts";
+import type { Journal } from "../../src/journal/journal.ts";
 import { sha256 } from "../support/bytes.ts";
 import { attachedReport, keepReport, type TestContext, withContext } from "../support/context.ts";
-import { FORCED, hastyDisk, NOON } from "../support/journal/samples.ts";
+import { DAY, FORCED, hastyDisk, NOON } from "../support/journal/samples.ts";
 import {
   answer,
   busy,
@@ -497,3 +498,54 @@ test("an archive that the journal finds changed is not sent: it is made anew at 
     assert.deepEqual(methodsOf(server), ["POST", "PUT"]);
     assert.equal(receipt?.archive?.sha256, sha256(server.requests[1]?.body ?? Buffer.alloc(0)));
   }));
+
+/** Tries a report that waits once more; its state afterwards. */
+async function tryAgain(journal: Journal, here: TestContext): Promise<string | undefined> {
+  const [entry] = await journal.list(["pending"]);
+  const claimed = entry === undefined ? null : await journal.claim(entry);
+  assert.ok(claimed !== null, "it waits");
+  const options = { context: here.context, idleTimeout: 5000, until: null, retries: 0 };
+  return (await deliverClaimed(claimed, options)).outcome.journal?.state;
+}
+
+for (const [made, title] of [
+  [Date.UTC(2006, 0, 1), "2006"],
+  [Date.UTC(2099, 0, 1), "2099"],
+  [-NOON, "before 1970"],
+] as const)
+  test(`hostile 4: a report made in ${title} by a wrong clock is tried for thirty days by the right one`, async () => {
+    const port = await refusingPort();
+    await withContext(async (here) => {
+      here.clock.now = made;
+      const journal = await here.openJournal();
+      const claimed = await keepReport(journal, here, port);
+      await claimed.settle({ state: "pending", due: null, reason: null });
+      assert.equal(await tryAgain(journal, here), "pending");
+      for (const day of [0, 15, 30]) {
+        here.clock.now = NOON + day * DAY;
+        await journal.prune();
+        assert.equal(await tryAgain(journal, here), "pending", `day ${day}`);
+      }
+      here.clock.now = NOON + 31 * DAY;
+      await journal.prune();
+      assert.deepEqual(journal.pruned.givenUp, [], "what pruning may do, it does after a try");
+      assert.equal(await tryAgain(journal, here), "abandoned");
+      await journal.close();
+    });
+  });
+
+test("hostile 4: one run with the clock 60 days ahead gives up nothing that waits", async () => {
+  const port = await refusingPort();
+  await withContext(async (here) => {
+    const journal = await here.openJournal();
+    const claimed = await keepReport(journal, here, port);
+    await claimed.settle({ state: "pending", due: null, reason: null });
+    for (const day of [0, 1, 2, 60, 3, 4]) {
+      here.clock.now = NOON + day * DAY;
+      await journal.prune();
+      assert.equal(await tryAgain(journal, here), "pending", `day ${day}`);
+    }
+    assert.deepEqual(journal.pruned.givenUp, []);
+    await journal.close();
+  });
+});

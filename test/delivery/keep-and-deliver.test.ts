@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type DeliveryResult, deliverUnprotected } from "../../src/delivery/deliver.ts";
 import { keepAndDeliver } from "../../src/delivery/keep-and-deliver.ts";
+import { exitCodeFor } from "../../src/delivery/outcome.ts";
 import type { Journal } from "../../src/journal/journal.ts";
-import { attachedReport, type TestContext, withContext } from "../support/context.ts";
+import { LIMITS } from "../../src/journal/limits.ts";
+import { attachedReport, keepReport, type TestContext, withContext } from "../support/context.ts";
 import { FORCED, NOON, PLAIN } from "../support/journal/samples.ts";
 import {
   answer,
@@ -39,8 +41,16 @@ async function submit(
   journal: Journal,
   adding = PLAIN,
 ): Promise<DeliveryResult> {
-  const options = { context: here.context, idleTimeout: 5000, until: null, retries: 0 };
-  const report = await attachedReport(here, port);
+  return submitReport(here, await attachedReport(here, port), journal, adding);
+}
+
+function submitReport(
+  { context }: TestContext,
+  report: Awaited<ReturnType<typeof attachedReport>>,
+  journal: Journal,
+  adding = PLAIN,
+): Promise<DeliveryResult> {
+  const options = { context, idleTimeout: 5000, until: null, retries: 0 };
   const fresh = { ...report, target: { destination: report.destination, noServer: null } };
   return keepAndDeliver(fresh, journal, adding, options, (why) => deliverUnprotected(report, why, options));
 }
@@ -111,7 +121,7 @@ test("a report of the same event that another process sends is left to it", () =
     await other.close();
   }));
 
-test("one too many of a kind is held back, with the time of the next", () =>
+test("one too many of a kind is dropped, with the time of the next", () =>
   against([REPORTED], async (server, here, journal) => {
     const adding = { ...PLAIN, admission: { window: 0, perHour: 1 } };
     await submit(here, server.port, journal, adding);
@@ -120,6 +130,54 @@ test("one too many of a kind is held back, with the time of the next", () =>
     const at = new Date(NOON + 3_600_000).toISOString();
     assert.deepEqual(outcome.journal, { id: "", state: "suppressed", at });
     assert.equal(server.requests.length, 1);
+  }));
+
+test("hostile 3: a full journal and a live server: sent directly, with a warning", () =>
+  against([REPORTED], async (server, here) => {
+    const journal = await here.openJournal({ limits: { ...LIMITS, maxEntries: 1 } });
+    const waiting = await keepReport(journal, here, server.port, "waits");
+    await waiting.settle({ state: "pending", due: null, reason: null });
+    const { outcome, receipt } = await submit(here, server.port, journal);
+    assert.deepEqual(
+      [outcome.outcome, outcome.journal, outcome.error, receipt],
+      ["reported", null, null, null],
+    );
+    assert.deepEqual(outcome.warnings, [
+      `This report is not protected against loss: The journal ${journal.directory} is full: 1 reports wait already, the bound is 1.`,
+    ]);
+    assert.deepEqual(
+      (await journal.list()).map(({ state, label }) => [state, label.id]),
+      [["pending", waiting.id]],
+    );
+    await journal.close();
+  }));
+
+test("hostile 3: a full journal and a dead server: the delivery's own failure, and what to do about the journal", async () => {
+  const port = await refusingPort();
+  await withContext(async (here) => {
+    const journal = await here.openJournal({ limits: { ...LIMITS, maxEntries: 0 } });
+    const { outcome } = await submit(here, port, journal);
+    assert.deepEqual(
+      [outcome.outcome, outcome.error?.code, outcome.journal, exitCodeFor(outcome)],
+      ["failed", "CER_UNREACHABLE", null, 3],
+    );
+    assert.match(
+      outcome.warnings[0] ?? "",
+      /is full: 0 reports wait already, .* --drop-oldest gives up the oldest/,
+    );
+    await journal.close();
+  });
+});
+
+test("hostile 23: an event too large for the journal is sent directly, with the reason", () =>
+  against([REPORTED], async (server, here, journal) => {
+    const report = await attachedReport(here, server.port);
+    const secondaryParameters = Array.from({ length: 100_001 }, () => ({ name: "n", value: "" }));
+    const large = { ...report, event: { ...report.event, secondaryParameters } };
+    const { outcome } = await submitReport(here, large, journal);
+    assert.equal(outcome.outcome, "reported");
+    assert.match(outcome.warnings[0] ?? "", /has 100001 items, the bound is 100000\.$/);
+    assert.deepEqual(await journal.list(["new", "pending", "claimed", "done"]), []);
   }));
 
 test("a report that seems to be there and never is, is left to whoever moves it, after three looks", () =>

@@ -30,13 +30,13 @@ test("the defaults are those of the documentation", () => {
 });
 
 test("what fits needs no room", () => {
-  assert.deepEqual(planRoom([], 10_000, NOON, SMALL, KEEP), { fits: true, remove: [], giveUp: [] });
+  assert.deepEqual(planRoom([], 10_000, SMALL, KEEP), { fits: true, remove: [], giveUp: [] });
   const two = [listed("pending", 1, 100), listed("claimed", 2, 100)];
-  assert.deepEqual(planRoom(two, 9800, NOON, SMALL, KEEP), { fits: true, remove: [], giveUp: [] });
+  assert.deepEqual(planRoom(two, 9800, SMALL, KEEP), { fits: true, remove: [], giveUp: [] });
 });
 
 test("a report larger than everything is refused, whatever may be dropped", () => {
-  assert.deepEqual(planRoom([], 10_001, NOON, SMALL, DROP), {
+  assert.deepEqual(planRoom([], 10_001, SMALL, DROP), {
     fits: false,
     why: "it is 10001 bytes, more than the journal's 10000 in all",
   });
@@ -44,18 +44,22 @@ test("a report larger than everything is refused, whatever may be dropped", () =
 
 test("one too many is refused, unless the oldest that waits may be given up", () => {
   const three = [listed("pending", 2, 1), listed("pending", 9, 1), listed("claimed", 99, 1)];
-  assert.deepEqual(planRoom(three, 1, NOON, SMALL, KEEP), {
+  assert.deepEqual(planRoom(three, 1, SMALL, KEEP), {
     fits: false,
     why: "3 reports wait already, the bound is 3",
   });
-  assert.deepEqual(planRoom(three, 1, NOON, SMALL, DROP), { fits: true, remove: [], giveUp: [three[1]] });
+  assert.deepEqual(planRoom(three, 1, SMALL, DROP), { fits: true, remove: [], giveUp: [three[1]] });
   const claimed = [1, 2, 3].map((age) => listed("claimed", age, 1));
-  assert.equal(planRoom(claimed, 1, NOON, SMALL, DROP).fits, false, "what is being sent is nobody's to drop");
+  assert.equal(planRoom(claimed, 1, SMALL, DROP).fits, false, "what is being sent is nobody's to drop");
 });
 
-test("one past its age is given up rather than refusing a new one", () => {
-  const three = [listed("pending", 30 * DAY + 1, 1), listed("pending", 30 * DAY, 1), listed("claimed", 1, 1)];
-  assert.deepEqual(planRoom(three, 1, NOON, SMALL, KEEP), { fits: true, remove: [], giveUp: [three[0]] });
+test("no age makes a waiting report give way: a clock that stood wrong would empty the journal", () => {
+  const three = [listed("pending", 300 * DAY, 1), listed("pending", 30 * DAY, 1), listed("claimed", 1, 1)];
+  assert.deepEqual(planRoom(three, 1, SMALL, KEEP), {
+    fits: false,
+    why: "3 reports wait already, the bound is 3",
+  });
+  assert.deepEqual(planRoom(three, 1, SMALL, DROP), { fits: true, remove: [], giveUp: [three[0]] });
 });
 
 test("for bytes, the oldest receipts go first, then the oldest given-up reports, and waiting ones never", () => {
@@ -67,7 +71,7 @@ test("for bytes, the oldest receipts go first, then the oldest given-up reports,
     listed("done", 20, 0),
   ];
   const room = (bytes: number) => {
-    const plan = planRoom(entries, bytes, NOON, { ...SMALL, maxBytes: 14_000 }, KEEP);
+    const plan = planRoom(entries, bytes, { ...SMALL, maxBytes: 14_000 }, KEEP);
     return plan.fits ? plan.remove.map((entry) => entries.indexOf(entry)) : plan.why;
   };
   assert.deepEqual(room(308), []);
@@ -80,9 +84,15 @@ test("for bytes, the oldest receipts go first, then the oldest given-up reports,
 });
 
 test("a receipt is old after seven days, and never one from the future", () => {
-  const old = (age: number, state: State = "done") => isOldReceipt(listed(state, age, 0), NOON, LIMITS);
+  const old = (age: number, state: State = "done") => isOldReceipt(listed(state, age, 0), NOON, 0, LIMITS);
   assert.deepEqual(
     [old(7 * DAY), old(7 * DAY + 1), old(-400 * DAY), old(99 * DAY, "pending")],
     [false, true, false, false],
+  );
+  const since = NOON - 6 * DAY;
+  assert.equal(
+    isOldReceipt(listed("done", 99 * DAY, 0), NOON, since, LIMITS),
+    false,
+    "by a clock that was put right",
   );
 });

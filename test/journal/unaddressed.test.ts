@@ -130,8 +130,10 @@ test("one that cannot be read is set aside, and keeps no other from its server",
     await writeFile(join(folder, name, "level1"), "other");
     assert.equal(await journal.address(SERVER), 1);
     assert.deepEqual(await statesOf(journal), ["pending"]);
-    const aside = await readdir(join(directory, "v1/set-aside"));
-    assert.deepEqual([aside.length, aside[0]?.startsWith(`unaddressed.${broken}`)], [1, true]);
+    assert.deepEqual(
+      journal.pruned.setAside.map(({ id, reason }) => [id, reason]),
+      [[broken, "level1 is not what was written: its SHA-256 differs."]],
+    );
   }));
 
 test("it is retried in place, dropped, and given up for a newer one; given up, a retry lets it wait again", () =>

@@ -1,4 +1,4 @@
-/** What the program says and exits with, whole, where reports are kept, held back, looked at and checked. */
+/** What the program says and exits with, whole, where reports are kept, dropped, looked at and checked. */
 
 import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -107,14 +107,14 @@ test("more of a kind than an hour may have", () =>
     await writeFile(join(directory, "few.json"), '{"reportsPerHour": 1, "duplicateHours": 0}');
     const submit = `submit ${EVENT} -p 1 --no-level2 --config few.json`;
     assert.equal((await cer(submit)).code, 0);
-    const said = "Not sent: too many reports of this kind in an hour; held back until TIME.\n";
+    const said = "Dropped: too many reports of this kind in an hour; the next one is let through at TIME.\n";
     assert.deepEqual(await cer(submit), { code: 0, out: said, err: "" });
     const { out } = await cer(`${submit} --json`);
     const { outcome, journal } = JSON.parse(out) as Record<string, unknown>;
     assert.deepEqual([outcome, journal], ["suppressed", { id: "", state: "suppressed", at: "TIME" }]);
     assert.equal(server.requests.length, 1);
     const shown = await cer("queue show 2");
-    assert.match(shown.out, /\nHeld back since: 2 more of the same\.\n$/);
+    assert.match(shown.out, /\nDropped: 2 of this kind, as too many in an hour\.\n$/);
   }));
 
 test("a server that asks for ten minutes: kept, left alone, tried by hand", () => {
@@ -146,7 +146,7 @@ test("a server that asks for ten minutes: kept, left alone, tried by hand", () =
       "tried    TIME level 1: 503",
       "because  http://SERVER/stage2.htm answered 503 and did not take the report.",
       "due      TIME",
-      "Held back since: 1 more of the same.",
+      "Repeated: 1 time, not sent again.",
       "",
     ].join("\n");
     assert.deepEqual(await cer("queue show 2"), { code: 0, out: shown, err: "" });
@@ -176,7 +176,11 @@ test("a report that is given up, and dropped", () =>
     ].join("\n");
     assert.deepEqual(await cer(`submit ${EVENT} -p 1`), { code: 3, out: "", err: refused });
     const list = await cer("queue list");
-    assert.deepEqual(list, { code: 0, out: "ID  abandoned  TIME  SIZE\n", err: "" });
+    assert.deepEqual(list, {
+      code: 0,
+      out: "ID  abandoned  TIME  SIZE  CER_STATUS (status 404) will not change by trying again\n",
+      err: "",
+    });
     assert.deepEqual(await cer("queue drop 2"), { code: 0, out: "ID is removed.\n", err: "" });
     const nothing = "Nothing is in the journal DIR/journal.\n";
     assert.deepEqual(await cer("queue list"), { code: 0, out: nothing, err: "" });
@@ -375,8 +379,11 @@ test("a waiting report found damaged when the same event comes again: set aside,
       err,
       /^warning: Report ID cannot be used: level1 is not what was written: its SHA-256 differs\. It was set aside as /,
     );
-    assert.deepEqual(
-      await cer(`queue list`).then((said) => said.out.split("\n")[0]),
+    const listed = [
       "ID  done       TIME  SIZE",
-    );
+      "ID  set aside  TIME  level1 is not what was written: its SHA-256 differs.",
+      "What was set aside is not sent; it lies in DIR/journal/v1/set-aside.",
+      "",
+    ].join("\n");
+    assert.deepEqual(await cer("queue list"), { code: 0, out: listed, err: "" });
   }));

@@ -11,8 +11,10 @@
 
 import * as fs from "node:fs";
 import { copyFile, type FileHandle, open } from "node:fs/promises";
+import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { pathOnDisk } from "../../system/path-on-disk.ts";
 
 /** What a path is, a symbolic link not followed. */
 export type Facts = {
@@ -43,7 +45,11 @@ export type Source = {
   close(): Promise<void>;
 };
 
-/** Each operation throws the system's own error (with `code`: ENOENT, ENOSPC, …) when it could not be done. */
+/**
+ * Each operation throws the system's own error (with `code`: ENOENT, ENOSPC, …) when it could not be done. What reads or
+ * writes a file does it with regular files only (EINVAL, or ENXIO, for anything else) and never waits for a pipe's other
+ * end.
+ */
 export type Disk = {
   /** Mode 0700. EEXIST when it is there. */
   makeDirectory(path: string): Promise<void>;
@@ -53,7 +59,7 @@ export type Disk = {
   resolve(path: string): Promise<string>;
   /** A whole small file; EFBIG beyond `limit` bytes. */
   read(path: string, limit: number): Promise<Buffer>;
-  /** A regular file for streaming; EINVAL for anything else. Never waits for a pipe's other end. */
+  /** A file for streaming. */
   openSource(path: string): Promise<Source>;
   /** The first `size` bytes of a file, which is opened when they are asked for. A chunk is good until the next is. */
   readChunks(path: string, size: number): AsyncIterable<Uint8Array>;
@@ -78,6 +84,8 @@ const RENAME_PAUSES = [10, 30, 100, 300, 600];
 
 /** Opening a pipe returns at once; Windows has no such flag and no such pipes. */
 const NO_WAIT = fs.constants.O_NONBLOCK ?? 0;
+/** What is written is never written through a link; Windows has no such flag. */
+const NO_LINK = fs.constants.O_NOFOLLOW ?? 0;
 
 /** Bytes from which on writing and syncing is left to another thread. */
 const LARGE = 1024 * 1024;
@@ -104,13 +112,14 @@ export function openDisk(platform: string): Disk {
     read: async (path, limit) => readSmall(path, limit),
     openSource,
     readChunks: async function* (path, size) {
-      yield* chunksOf(await open(path), size);
+      yield* chunksOf((await openRegular(path)).handle, size);
     },
-    create: async (path) => diskFile(fs.openSync(path, "w", 0o600)),
-    append: async (path, bytes) => fs.appendFileSync(path, bytes, { mode: 0o600 }),
+    create: async (path) => diskFile(openToWrite(path, fs.constants.O_TRUNC)),
+    append: async (path, bytes) => appendAll(path, bytes),
     // Windows flushes only what was opened for writing.
     syncFile: async (path) => syncPath(path, isWindows ? "r+" : "r"),
-    clone: (from, to) => copyFile(from, to, fs.constants.COPYFILE_FICLONE_FORCE | fs.constants.COPYFILE_EXCL),
+    clone: async (from, to) =>
+      copyFile(await pathOnDisk(from), to, fs.constants.COPYFILE_FICLONE_FORCE | fs.constants.COPYFILE_EXCL),
     link: async (from, to) => fs.linkSync(from, to),
     rename: async (from, to) => (isWindows ? renamePatiently(from, to) : fs.renameSync(from, to)),
     unlink: async (path) => fs.unlinkSync(path),
@@ -131,16 +140,32 @@ function systemError(code: string, message: string): NodeJS.ErrnoException {
   return Object.assign(new Error(`${code}: ${message}`), { code });
 }
 
-/** The system's name for why an operation failed, such as ENOSPC; null for any other thrown value. */
+/**
+ * The system's name for why an operation failed, such as ENOSPC; null for any other thrown value. Some errors Node knows
+ * by their number only, a disk quota that is used up (EDQUOT) among them.
+ */
 export function systemCode(thrown: unknown): string | null {
-  const code = thrown instanceof Error ? (thrown as NodeJS.ErrnoException).code : undefined;
-  return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : null;
+  if (!(thrown instanceof Error)) return null;
+  const { code, errno, syscall } = thrown as NodeJS.ErrnoException;
+  if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code)) return code;
+  if (errno === undefined || syscall === undefined) return null;
+  const [name] = Object.entries(constants.errno).find(([, number]) => number === -errno) ?? [];
+  return name ?? `E${-errno}`;
+}
+
+const NO_MEANS: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"]);
+
+/** Whether the process lacked the means (open files, memory) for an operation: the path is not to blame. */
+export function lacksMeans(thrown: unknown): boolean {
+  return NO_MEANS.has(systemCode(thrown) ?? "");
 }
 
 function readSmall(path: string, limit: number): Buffer {
   const file = fs.openSync(path, fs.constants.O_RDONLY | NO_WAIT);
   try {
-    const { size } = fs.fstatSync(file);
+    const stat = fs.fstatSync(file);
+    if (!stat.isFile()) throw notRegular(path);
+    const { size } = stat;
     if (size > limit) throw systemError("EFBIG", `${path} is ${size} bytes long, the bound is ${limit}`);
     return fs.readFileSync(file);
   } finally {
@@ -148,13 +173,38 @@ function readSmall(path: string, limit: number): Buffer {
   }
 }
 
-async function openSource(path: string): Promise<Source> {
-  const handle = await open(path, fs.constants.O_RDONLY | NO_WAIT);
-  const stat = await handle.stat();
-  if (!stat.isFile()) {
-    await handle.close();
-    throw systemError("EINVAL", `${path} is not a regular file`);
+function notRegular(path: string): NodeJS.ErrnoException {
+  return systemError("EINVAL", `${path} is not a regular file`);
+}
+
+/** A descriptor of a regular file, made if need be. */
+function openToWrite(path: string, flags: number): number {
+  const { O_WRONLY, O_CREAT } = fs.constants;
+  const file = fs.openSync(path, O_WRONLY | O_CREAT | NO_WAIT | NO_LINK | flags, 0o600);
+  if (fs.fstatSync(file).isFile()) return file;
+  fs.closeSync(file);
+  throw notRegular(path);
+}
+
+function appendAll(path: string, bytes: Uint8Array): void {
+  const file = openToWrite(path, fs.constants.O_APPEND);
+  try {
+    fs.writeFileSync(file, bytes);
+  } finally {
+    fs.closeSync(file);
   }
+}
+
+async function openRegular(path: string): Promise<{ handle: FileHandle; stat: fs.Stats }> {
+  const handle = await open(await pathOnDisk(path), fs.constants.O_RDONLY | NO_WAIT);
+  const stat = await handle.stat();
+  if (stat.isFile()) return { handle, stat };
+  await handle.close();
+  throw notRegular(path);
+}
+
+async function openSource(path: string): Promise<Source> {
+  const { handle, stat } = await openRegular(path);
   const close = () => handle.close();
   return { size: stat.size, mtime: stat.mtimeMs, chunks: () => chunksOf(handle, stat.size), close };
 }

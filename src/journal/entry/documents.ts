@@ -101,7 +101,7 @@ const attachmentSchema = () =>
     modifiedAt: time,
     /** Of the copied bytes; null when they were not read. */
     sha256: sha256OrNull,
-    /** Why it is missing: the system's code. */
+    /** Why it is missing, or was left though it was to be copied: the system's code. */
     why: v.nullable(text),
   });
 
@@ -183,8 +183,10 @@ export type Progress = ReturnType<typeof parseProgress>;
 export const parseProgress = documentReader("progress.json", () =>
   object({
     attempts: list(attemptSchema()),
-    /** Attempts before this time no longer count against the policy's bounds. */
+    /** When the policy's bounds were last counted anew; 0 for never. */
     countedFrom: time,
+    /** So many attempts, the first ones, no longer count; left out, those before `countedFrom` do not. */
+    uncounted: v.optional(count),
     /** Why it waits, or was given up. */
     reason: v.nullable(text),
   }),
@@ -192,11 +194,12 @@ export const parseProgress = documentReader("progress.json", () =>
 
 export const UNTRIED: Progress = { attempts: [], countedFrom: 0, reason: null };
 
-export function encodeProgress({ attempts, countedFrom, reason }: Progress): Buffer {
+export function encodeProgress({ attempts, countedFrom, uncounted, reason }: Progress): Buffer {
   return encodeDocument({
     version: 1,
     attempts: attempts.map(encodeAttempt),
     countedFrom: formatIso(countedFrom),
+    ...(uncounted !== undefined && { uncounted }),
     reason,
   });
 }

@@ -3,7 +3,7 @@
 import { Measure, measure } from "../../bytes.ts";
 import { CerError } from "../../errors.ts";
 import { encodeDocument } from "../../json.ts";
-import { type Disk, systemCode, writeFile, writeWhole } from "../disk/disk.ts";
+import { type Disk, lacksMeans, systemCode, writeFile, writeWhole } from "../disk/disk.ts";
 import { type ArchiveFacts, parseArchiveFacts } from "./documents.ts";
 import { readDocument } from "./entry.ts";
 
@@ -46,13 +46,14 @@ export async function writeArchive(
 
 /**
  * The kept archive, its bytes checked; null when none was finished.
- * @throws CerError CER_DAMAGED when what is there is not what was written
+ * @throws CerError CER_DAMAGED when what is there is not what was written; the system's errors
  */
 export async function readArchive(disk: Disk, entry: string): Promise<ReportArchive | null> {
   const facts = await readDocument(disk, entry, "archive.json", parseArchiveFacts);
   if (facts === null) return null;
   const archive = openArchive(disk, entry, facts);
   const { sha256 } = await measure(archive.open()).catch((cause: unknown) => {
+    if (lacksMeans(cause)) throw cause;
     throw new CerError("CER_DAMAGED", `archive cannot be read (${systemCode(cause) ?? "unknown"}).`, {
       cause,
     });

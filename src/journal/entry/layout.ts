@@ -9,6 +9,8 @@
  * an entry, saying who took it and until when it waits is one atomic rename each.
  */
 
+import { clampTime, formatIso } from "../../json.ts";
+
 /**
  * A state is a directory. `new` is being written, `unaddressed` waits for a server to be set, `claimed` is being sent,
  * `removed` is being deleted.
@@ -57,9 +59,9 @@ const ID = /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)(\d{3})-[0-9a-z]{6}$/;
 const LABEL =
   /^(\d{8}-\d{9}-[0-9a-z]{6})\.([0-9a-z]{1,11})\.([0-9a-f]{16})\.([0-9a-f]{8})\.([0-9a-z]{1,20})$/;
 
-/** Sorts by time; `random` is six characters of 0-9a-z. */
+/** Sorts by time, which is the nearest that a document can hold; `random` is six characters of 0-9a-z. */
 export function formatId(now: number, random: string): string {
-  const digits = new Date(now).toISOString().replace(/[-:.TZ]/g, "");
+  const digits = formatIso(now).replace(/[-:.TZ]/g, "");
   return `${digits.slice(0, 8)}-${digits.slice(8, 17)}-${random}`;
 }
 
@@ -73,8 +75,9 @@ export function parseId(id: string): number | null {
   return isDate && hour < 24 && minute < 60 && second < 60 ? time : null;
 }
 
+/** The nearest time that a document can hold. */
 export function formatTime(time: number): string {
-  return Math.max(0, Math.round(time)).toString(36);
+  return clampTime(Math.round(time)).toString(36);
 }
 
 /** Milliseconds since 1970; null for what is no time. */
@@ -84,7 +87,7 @@ export function parseTime(text: string): number | null {
 }
 
 /** Milliseconds after which no entry is due later: no wait is longer than a day. */
-const MAX_WAIT = 25 * 3_600_000;
+export const MAX_WAIT = 25 * 3_600_000;
 
 /** What is due later than any wait lasts was written by another clock, and is due now. */
 export function isDue(due: number, now: number): boolean {
