@@ -81,6 +81,10 @@ const MAX_OEM = 32;
 /** PARAMETER elements, ids 0 to 9 ([MS-CER2] 2.2.1.3). */
 export const MAX_PARAMETERS = 10;
 
+/** The schema bounds neither; the journal reads lists of so many items, and a cabinet holds 65,535 files. */
+const MAX_SECONDARY = 100_000;
+const MAX_FILES = 10_000;
+
 /** 1601-01-01 to 1970-01-01 in 100-nanosecond ticks. */
 const UNIX_EPOCH = 116_444_736_000_000_000n;
 
@@ -141,8 +145,16 @@ export function completeEvent(
     user: { name: user.name ?? facts.user },
     application: completeApplication(application, path),
     parameters: [...(input.parameters ?? [])].sort((a, b) => a.id - b.id),
-    secondaryParameters: input.secondaryParameters ?? [],
-    files: (input.files ?? []).map((file, at) => ({ ...file, name: path(`files[${at}].name`, file.name) })),
+    secondaryParameters: holdToCount(
+      "secondaryParameters",
+      input.secondaryParameters,
+      MAX_SECONDARY,
+      leniency,
+    ),
+    files: holdToCount("files", input.files, MAX_FILES, leniency).map((file, at) => ({
+      ...file,
+      name: path(`files[${at}].name`, file.name),
+    })),
   };
 }
 
@@ -169,6 +181,21 @@ function completeApplication(
 /** The last part of a path of either kind: a report about a Windows program may be made on any system. */
 export function baseName(path: string): string {
   return path.split(/[\\/]/).findLast((part) => part !== "") ?? path;
+}
+
+/** As many of a list's first items as a report may have, for the sake of everybody who has to read it. */
+function holdToCount<T>(
+  field: string,
+  items: readonly T[] = [],
+  bound: number,
+  leniency: Leniency,
+): readonly T[] {
+  if (items.length <= bound) return items;
+  leniency.tolerate(
+    new CerError("CER_EVENT_INVALID", `${field} has ${items.length} items, the bound is ${bound}.`),
+    "The others are left out.",
+  );
+  return items.slice(0, bound);
 }
 
 /** Makes what gives a value on one line and within its bound. */

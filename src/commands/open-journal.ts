@@ -97,7 +97,9 @@ export async function inJournals<T>(
       await closeJournal(journal, context);
     }
   }
-  if (results.length === 0 && firstWhy !== null) throw firstWhy;
+  if (firstWhy === null) return results;
+  if (results.length === 0) throw firstWhy;
+  warn(firstWhy.message);
   return results;
 }
 

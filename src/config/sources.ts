@@ -1,13 +1,14 @@
 /** Who sets what: flags over environment over the user's file over the machine's file over defaults. */
 
-import { readFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { open, readFile } from "node:fs/promises";
 import { posix, win32 } from "node:path";
 import * as v from "valibot";
 import { parseConsent, parsePatterns, parseSize } from "../consent/policy.ts";
 import type { Context } from "../context.ts";
 import { asCerError, CerError, type Leniency } from "../errors.ts";
 import { parseJson, parseShape } from "../json.ts";
-import { decodeReportText } from "../wire/text.ts";
+import { decodeWrittenText } from "../wire/text.ts";
 import { ConfigSchema, parsePort, type Settings, type Source, TARGET_KEYS } from "./settings.ts";
 
 type Platform = Pick<Context, "platform" | "env" | "home">;
@@ -54,7 +55,7 @@ async function readUnnamed(path: string | null, leniency: Leniency): Promise<Sou
   if (path === null) return null;
   let bytes: Buffer;
   try {
-    bytes = await readFile(path);
+    bytes = await readRegular(path);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code !== "ENOENT" && code !== "ENOTDIR")
@@ -66,6 +67,23 @@ async function readUnnamed(path: string | null, leniency: Leniency): Promise<Sou
   } catch (thrown) {
     leniency.tolerate(asCerError(thrown), NOTHING_AGREED);
     return salvage(bytes, path);
+  }
+}
+
+/** Bytes of a configuration file. */
+const MAX_CONFIG = 1024 * 1024;
+
+/** A whole regular file. Of a pipe, which nobody may write to, and of a device, which may never end, nothing is read. */
+async function readRegular(path: string): Promise<Buffer> {
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  try {
+    const stat = await file.stat();
+    if (stat.isDirectory()) throw Object.assign(new Error("a directory"), { code: "EISDIR" });
+    if (!stat.isFile()) throw Object.assign(new Error("no regular file"), { code: "EINVAL" });
+    if (stat.size > MAX_CONFIG) throw Object.assign(new Error("too large"), { code: "EFBIG" });
+    return await file.readFile();
+  } finally {
+    await file.close();
   }
 }
 
@@ -88,7 +106,7 @@ function cannotRead(path: string, cause: unknown, hint: string): CerError {
 }
 
 async function parseConfig(bytes: Buffer, path: string): Promise<Source> {
-  const json = await parseJson(decodeReportText(bytes).text, path, "CER_CONFIG");
+  const json = await parseJson(decodeWrittenText(bytes).text, path, "CER_CONFIG");
   const { $schema, maxFileSize, maxTotalSize, ...settings } = await parseShape(
     ConfigSchema,
     json,
@@ -111,7 +129,7 @@ const SALVAGED = [...TARGET_KEYS, "journal", "retries", "duplicateHours", "repor
 /** The settings that stand whole in a file that is not as it should be. */
 async function salvage(bytes: Buffer, path: string): Promise<Source> {
   const forbidsUnknown = true;
-  const json = await parseJson(decodeReportText(bytes).text, path, "CER_CONFIG").catch(() => null);
+  const json = await parseJson(decodeWrittenText(bytes).text, path, "CER_CONFIG").catch(() => null);
   if (typeof json !== "object" || json === null) return { name: path, settings: {}, forbidsUnknown };
   const said = json as Readonly<Record<string, unknown>>;
   const isWhole = (key: (typeof SALVAGED)[number]) => v.is(ConfigSchema.entries[key], said[key]);

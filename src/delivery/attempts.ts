@@ -97,12 +97,15 @@ type TimeLimit = {
   clear(): void;
 };
 
+/** Milliseconds; of a longer time, as after a clock that was put back, Node makes one that is over at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
 /** What ends with --max-time. @param until in milliseconds since 1970; null for no limit */
 export function limitTime({ signal, now }: Pick<Context, "signal" | "now">, until: number | null): TimeLimit {
   if (until === null) return { signal, timeLeft: null, clear: () => {} };
   const timeLeft = Math.max(1, until - now());
   const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(outOfTime()), timeLeft);
+  const timer = setTimeout(() => limit.abort(outOfTime()), Math.min(timeLeft, LONGEST_TIMER));
   return { signal: AbortSignal.any([signal, limit.signal]), timeLeft, clear: () => clearTimeout(timer) };
 }
 

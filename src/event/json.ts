@@ -19,7 +19,7 @@ import {
   toFileTime,
 } from "../event.ts";
 import { parseJson, parseShape, present } from "../json.ts";
-import { decodeReportText } from "../wire/text.ts";
+import { decodeWrittenText } from "../wire/text.ts";
 
 const FIRST_TIME = Date.UTC(1601, 0, 1);
 const MAX_FILETIME = 2n ** 64n - 1n;
@@ -117,7 +117,7 @@ export async function eventJsonSchema(): Promise<object> {
 }
 
 /**
- * Reads an event file's bytes: UTF-8, or UTF-16 with a byte-order mark as Windows PowerShell writes it. A field that is
+ * Reads an event file's bytes: UTF-8, UTF-16 as Windows PowerShell writes it, or code page 1252, which is told. A field that is
  * not as the schema has it is left out and told.
  * @param where the file's name as messages call it
  * @param directory what relative file paths are relative to
@@ -129,7 +129,13 @@ export async function parseEvent(
   directory: string,
   leniency: Leniency,
 ): Promise<EventInput> {
-  const json = await parseJson(decodeReportText(bytes).text, where, "CER_EVENT_JSON");
+  const { text, isAnsi } = decodeWrittenText(bytes);
+  if (isAnsi)
+    leniency.tolerate(
+      new CerError("CER_EVENT_JSON", `${where} is not UTF-8.`, { hint: "Save it as UTF-8." }),
+      "It is read as code page 1252.",
+    );
+  const json = await parseJson(text, where, "CER_EVENT_JSON");
   const surplus = takeSurplus(json, where, leniency);
   const shape = await parseShape(EventSchema, json, where, "CER_EVENT_INVALID", (fault, instead) =>
     leniency.tolerate(fault, instead),

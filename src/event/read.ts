@@ -79,7 +79,7 @@ async function readEvent(
 ): Promise<EventInput> {
   const read = () => readEventFile(path, context, leniency, signal);
   if (!typed.eventType) return read();
-  const codes = ["CER_FILE", "CER_EVENT_JSON"] as const;
+  const codes = ["CER_FILE", "CER_EVENT_JSON", "CER_EVENT_INVALID"] as const;
   return (await leniency.orNull(read, codes, "The report is made of the command line alone.")) ?? {};
 }
 

@@ -2,7 +2,7 @@
 
 import type { CerError } from "../errors.ts";
 import { unavailable } from "./claimed-report.ts";
-import { type Disk, systemCode, unlessMissing, writeFile } from "./disk/disk.ts";
+import { type Disk, systemCode, systemError, unlessMissing, writeFile } from "./disk/disk.ts";
 import { checkSafety, normalDirectory, partsOf } from "./disk/safety.ts";
 import { SIDE_DIRECTORIES, STATES, statePath, VERSION_DIRECTORY } from "./entry/layout.ts";
 import { Journal, type JournalDeps } from "./journal.ts";
@@ -40,9 +40,12 @@ async function makeDirectories(disk: Disk, root: string): Promise<void> {
   }
 }
 
-/** False when it was there. */
+/** False when it was there. @throws the system's error, ENOTDIR for something else in its place */
 async function makeDirectory(disk: Disk, path: string): Promise<boolean> {
-  if ((await unlessMissing(disk.facts(path), null)) !== null) return false;
+  const facts = await unlessMissing(disk.facts(path), null);
+  if (facts?.kind === "file" || facts?.kind === "other")
+    throw systemError("ENOTDIR", `${path} is no directory`);
+  if (facts !== null) return false;
   try {
     await disk.makeDirectory(path);
   } catch (error) {

@@ -3,6 +3,7 @@
  * The only importer of iconv-lite. (Node 20's own windows-1252 decoder reads 0x80-0x9F wrongly.)
  */
 
+import { isUtf8 } from "node:buffer";
 import iconv from "iconv-lite";
 
 /** FF FE, then UTF-16LE. */
@@ -27,6 +28,16 @@ function detectReportEncoding(bytes: Buffer): "utf-16le" | "utf-16be" | "utf-8" 
   if (first !== 0 && second === 0) return "utf-16le";
   if (first === 0 && second !== 0) return "utf-16be";
   return "utf-8";
+}
+
+/**
+ * The text of a file that people or their tools wrote: UTF-16 or UTF-8 as above, or what is neither as code page 1252, in
+ * which Windows PowerShell and older editors write.
+ */
+export function decodeWrittenText(bytes: Buffer): { text: string; isAnsi: boolean } {
+  const { text, encoding } = decodeReportText(bytes);
+  if (encoding !== "utf-8" || isUtf8(bytes)) return { text, isAnsi: false };
+  return { text: iconv.decode(bytes, "windows-1252"), isAnsi: true };
 }
 
 /** An answer's text. A UTF-8 byte-order mark, which some editors leave in a server's template, is skipped. */

@@ -84,10 +84,8 @@ test("A report made before a server was set waits, and the next run that has one
       [75, "deferred", "CER_NO_SERVER", "unaddressed"],
     );
     const none = await runCer(place, ["flush", "--json"]);
-    assert.deepEqual(
-      [none.code, JSON.parse(none.stdout)],
-      [75, { outcomes: [], waiting: 1, unaddressed: 1 }],
-    );
+    const { outcomes, waiting, unaddressed } = JSON.parse(none.stdout);
+    assert.deepEqual([none.code, outcomes, waiting, unaddressed], [75, [], 1, 1]);
     const env = { CER_SERVER: server.url };
     const flushed = await runCer(place, ["flush"], { env });
     assert.equal(flushed.code, 0, flushed.stderr);

@@ -136,7 +136,7 @@ test("SIGTERM during the wait before a quick try: the report keeps the time that
   );
   assert.notEqual(journal?.at, null);
   const pruned = { recovered: [], givenUp: [], setAside: [], removed: [] };
-  assert.deepEqual(JSON.parse(flushed.stdout), { outcomes: [], waiting: 1, pruned });
+  assert.deepEqual(JSON.parse(flushed.stdout), { outcomes: [], waiting: 1, unaddressed: 0, pruned });
   assert.deepEqual(server.received, ["POST"]);
 });
 

@@ -136,7 +136,8 @@ function kindOf(stat: Stat): Facts["kind"] {
   return stat.isSymbolicLink() ? "link" : "other";
 }
 
-function systemError(code: string, message: string): NodeJS.ErrnoException {
+/** An error as the system would throw it. */
+export function systemError(code: string, message: string): NodeJS.ErrnoException {
   return Object.assign(new Error(`${code}: ${message}`), { code });
 }
 

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { verifyArchive } from "../../../src/archive/verify.ts";
 import type { Outcome } from "../../../src/delivery/outcome.ts";
+import { STATES } from "../../../src/journal/entry/layout.ts";
 import type { Pruned } from "../../../src/journal/store.ts";
 import { sha256 } from "../bytes.ts";
 import { mustOpen, sampleDeps } from "../journal/samples.ts";
@@ -20,8 +21,10 @@ import { bundleProgram, type Program, type RunOptions, readSteps, splitRuns } fr
 type Scenario = {
   readonly title: string;
   readonly killed: "submit" | "flush";
-  /** Submitted before, to a server that is down, or that takes level 1 and fails at level 2. */
-  readonly before: "nothing" | "never left" | "answered";
+  /** Submitted before, without a server, to one that is down, or to one that takes level 1 and fails at level 2. */
+  readonly before: "nothing" | "without a server" | "never left" | "answered";
+  /** The run that is killed knows of no server yet. */
+  readonly isEarly?: true;
   /** So many first PUTs are answered with 503. */
   readonly failingPuts: number;
 };
@@ -46,6 +49,19 @@ export const SCENARIOS = {
     before: "answered",
     failingPuts: 1,
   },
+  submitWithoutServer: {
+    title: "submit before a server is set",
+    killed: "submit",
+    before: "nothing",
+    failingPuts: 0,
+    isEarly: true,
+  },
+  flushUnaddressed: {
+    title: "flush of a report that was made before a server was set",
+    killed: "flush",
+    before: "without a server",
+    failingPuts: 0,
+  },
 } as const satisfies Record<string, Scenario>;
 
 const LOG = "setup failed: error 1603\r\n".repeat(4000);
@@ -62,6 +78,8 @@ type Killed = {
   readonly server: ScriptedServer;
   run(args: readonly string[], options?: RunOptions): Promise<Ended>;
   submitArgs(retries: number): string[];
+  /** Where no server is set. */
+  readonly earlyArgs: readonly string[];
 };
 
 const FLUSH = ["flush", "--json"];
@@ -69,10 +87,14 @@ const FLUSH = ["flush", "--json"];
 async function prepare(program: Program, place: Place, server: ScriptedServer): Promise<Killed> {
   await writeFile(join(place.directory, "setup.log"), LOG);
   await mkdir(place.journal, { mode: 0o700 });
+  const toServer = { CER_SERVER: server.url };
   return {
     place,
     server,
-    run: (args, options) => program.run(place, args, options),
+    // What sends is told of the server as a timer's service is.
+    run: (args, options) =>
+      program.run(place, args, { ...options, env: args[0] === "flush" ? toServer : {} }),
+    earlyArgs: ["submit", ...EVENT],
     submitArgs: (retries) => ["submit", "--server", server.url, "--retries", `${retries}`, ...EVENT],
   };
 }
@@ -92,7 +114,7 @@ async function runKilled(program: Program, scenario: Scenario, killAt: number): 
     const options = { steps: join(place.directory, "steps"), killAt };
     const ended =
       scenario.killed === "submit"
-        ? await killed.run(killed.submitArgs(2), options)
+        ? await killed.run(scenario.isEarly ? killed.earlyArgs : killed.submitArgs(2), options)
         : await killed.run(FLUSH, { ...options, ahead: LATER });
     steps = await readSteps(options.steps);
     assert.equal(ended.signal, killAt > 0 ? "SIGKILL" : null, ended.stderr);
@@ -113,7 +135,7 @@ function failFirst(puts: number): Script {
 async function arrange(killed: Killed, { before }: Scenario): Promise<void> {
   if (before === "nothing") return;
   killed.server.isDown = before === "never left";
-  const ended = await killed.run(killed.submitArgs(0));
+  const ended = await killed.run(before === "without a server" ? killed.earlyArgs : killed.submitArgs(0));
   assert.equal(ended.code, 75, ended.stderr);
   killed.server.isDown = false;
 }
@@ -157,7 +179,8 @@ async function checkDelivery(killed: Killed, { failingPuts }: Scenario, expected
   const [first, second, third, again] = splitRuns(ended);
   for (const flushed of [first, second, third]) checkFlush(flushed, ended.stderr);
   const pruned = { recovered: [], givenUp: [], setAside: [], removed: [] };
-  assert.equal(third?.stdout, `${JSON.stringify({ outcomes: [], waiting: 0, pruned }, null, 2)}\n`);
+  const nothing = { outcomes: [], waiting: 0, unaddressed: 0, pruned };
+  assert.equal(third?.stdout, `${JSON.stringify(nothing, null, 2)}\n`);
   assert.equal(again?.code, 0, ended.stderr);
   const { outcome } = JSON.parse(again.stdout) as Outcome;
   assert.equal(outcome, expected.isKept ? "duplicate" : "uploaded");
@@ -192,12 +215,12 @@ function checkReceived({ server }: Killed, { posts, puts }: Omit<Expected, "isKe
 /** One delivered report whose receipt names what the server has; a cabinet that opens; nothing left half-way. */
 async function checkJournal({ place, server }: Killed): Promise<void> {
   const journal = await mustOpen(place.journal, await sampleDeps());
-  const listed = await journal.list(["new", "pending", "claimed", "done", "abandoned", "removed"]);
+  const listed = await journal.list(STATES);
   assert.deepEqual(
     listed.map(({ state, label }) => [state, label.bytes]),
     [["done", 0]],
   );
-  for (const { name } of await journal.listSetAside()) assert.match(name, /^new\./);
+  for (const { name } of await journal.listSetAside()) assert.match(name, /^(new|unaddressed)\./);
   const [entry] = listed;
   assert.ok(entry !== undefined);
   const { receipt } = await journal.show(entry);
