@@ -110,7 +110,7 @@ async function buildModule(entry: string, directory: string, more: BuildOptions)
   });
   for (const { path, text } of outputFiles) {
     const bare = text.replace(`${REQUIRE}\n`, "");
-    // Made in each of some thirty modules, it would be a part of the start.
+    // A module that asks for nothing in this way need not pay for it.
     await writeFile(path, /\brequire\b/.test(bare) ? text : bare);
   }
 }
