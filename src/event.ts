@@ -90,9 +90,14 @@ const UNIX_EPOCH = 116_444_736_000_000_000n;
 
 const MAX_FILE_TIME = 2n ** 64n - 1n;
 
-/** Milliseconds since 1970 as a FILETIME, clamped to what a FILETIME can hold: the years 1601 to 60056. */
+/** Milliseconds since 1970 as a FILETIME; negative before 1601. */
 export function toFileTime(milliseconds: number): bigint {
-  const ticks = BigInt(Math.trunc(milliseconds)) * 10_000n + UNIX_EPOCH;
+  return BigInt(Math.trunc(milliseconds)) * 10_000n + UNIX_EPOCH;
+}
+
+/** What a clock says as the nearest FILETIME: one that stands before 1601, or after 60056, still gives a report. */
+function fileTimeOf(now: number): bigint {
+  const ticks = toFileTime(now);
   if (ticks < 0n) return 0n;
   return ticks > MAX_FILE_TIME ? MAX_FILE_TIME : ticks;
 }
@@ -135,7 +140,7 @@ export function completeEvent(
     eventType: requireEventType(input.eventType),
     friendlyEventName: input.friendlyEventName ?? null,
     eventDescription: input.eventDescription ?? null,
-    eventTime: input.eventTime ?? toFileTime(now),
+    eventTime: input.eventTime ?? fileTimeOf(now),
     machine: {
       name: bounded("machine.name", machine.name ?? facts.name, MAX_PATH_STRING, machine.name !== undefined),
       os: machine.os ?? facts.os,

@@ -21,7 +21,6 @@ import {
 import { parseJson, parseShape, present } from "../json.ts";
 import { decodeWrittenText } from "../wire/text.ts";
 
-const FIRST_TIME = Date.UTC(1601, 0, 1);
 const MAX_FILETIME = 2n ** 64n - 1n;
 
 const text = (description: string) => v.pipe(v.string(), v.description(description));
@@ -263,6 +262,6 @@ export function parseEventTime(given: string | number, where: string): bigint {
   const milliseconds = iso === null ? Number.NaN : Date.parse(word.replace(fraction, ""));
   if (Number.isNaN(milliseconds)) refuse("it is neither");
   if (new Date(day).toISOString().slice(0, 10) !== day) refuse("there is no such day");
-  if (milliseconds < FIRST_TIME) refuse("a FILETIME begins in 1601");
-  return toFileTime(milliseconds) + BigInt(fraction.slice(1).padEnd(7, "0").slice(0, 7));
+  const ticks = toFileTime(milliseconds) + BigInt(fraction.slice(1).padEnd(7, "0").slice(0, 7));
+  return ticks >= 0n ? ticks : refuse("a FILETIME begins in 1601");
 }

@@ -54,7 +54,7 @@ export type AddOptions = {
   readonly admission: AdmissionPolicy | null;
   /** False keeps only path, size and time of attached files (`--no-copy`), as is done with what no journal can hold. */
   readonly copy: boolean;
-  /** When the journal is full, the oldest waiting report is given up instead of refusing the new one. */
+  /** When the journal is full, the oldest waiting report is given up instead of leaving the new one out. */
   readonly dropOldest: boolean;
 };
 
