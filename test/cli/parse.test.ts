@@ -2,38 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Command, PreviewCommand, SubmitCommand } from "../../src/cli/command.ts";
 import { parseCommandLine } from "../../src/cli/parse.ts";
+import { NO_FLAGS } from "../support/events.ts";
 import { complaintOf } from "../support/thrown-error.ts";
 
 function parse(...args: string[]): Command {
   return parseCommandLine(args, "1.2.3");
 }
 
-const FLAGS: SubmitCommand["flags"] = {
-  reportType: null,
-  eventTime: null,
-  lcid: null,
-  eventType: null,
-  friendlyEventName: null,
-  eventDescription: null,
-  appName: null,
-  appPath: null,
-  appCompany: null,
-  machineName: null,
-  os: null,
-  oem: null,
-  user: null,
-  parameters: [],
-  secondary: [],
-  files: [],
-  minidumps: [],
-  heapdumps: [],
-  documents: [],
-};
-
 const SUBMIT: SubmitCommand = {
   name: "submit",
   event: null,
-  flags: FLAGS,
+  flags: NO_FLAGS,
   strict: false,
   target: { config: null, settings: {} },
   times: { idleTimeout: 30_000, maxTime: null },
@@ -44,7 +23,7 @@ const SUBMIT: SubmitCommand = {
 };
 
 test("cer submit: every flag, alone and in company", () => {
-  const flags = (given: Partial<SubmitCommand["flags"]>) => ({ flags: { ...FLAGS, ...given } });
+  const flags = (given: Partial<SubmitCommand["flags"]>) => ({ flags: { ...NO_FLAGS, ...given } });
   const settings = (given: SubmitCommand["target"]["settings"]) => ({
     target: { config: null, settings: given },
   });

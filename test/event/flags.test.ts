@@ -3,35 +3,15 @@ import { test } from "node:test";
 import { Leniency } from "../../src/errors.ts";
 import { attachedBy, type EventFlags, inputOf } from "../../src/event/flags.ts";
 import type { EventInput } from "../../src/event.ts";
+import { NO_FLAGS } from "../support/events.ts";
 import { complaintOf } from "../support/thrown-error.ts";
 
-const NONE: EventFlags = {
-  reportType: null,
-  eventTime: null,
-  lcid: null,
-  eventType: null,
-  friendlyEventName: null,
-  eventDescription: null,
-  appName: null,
-  appPath: null,
-  appCompany: null,
-  machineName: null,
-  os: null,
-  oem: null,
-  user: null,
-  parameters: [],
-  secondary: [],
-  files: [],
-  minidumps: [],
-  heapdumps: [],
-  documents: [],
-};
 const NOTHING: EventInput = { machine: {}, user: {}, application: {}, secondaryParameters: [] };
 
 /** What the flags say, and what is told of them. */
 function read(flags: Partial<EventFlags>, isStrict = false): [EventInput, ...string[]] {
   const leniency = new Leniency({ isStrict });
-  return [inputOf({ ...NONE, ...flags }, leniency), ...leniency.warnings];
+  return [inputOf({ ...NO_FLAGS, ...flags }, leniency), ...leniency.warnings];
 }
 
 test("what is typed is read, and what is not typed is left to others", () => {
@@ -79,7 +59,7 @@ test("what is typed is read, and what is not typed is left to others", () => {
 });
 
 test("attached files stand in the order of their worth: dumps first", () => {
-  const flags = { ...NONE, files: ["a", "b"], minidumps: ["c"], heapdumps: ["d"], documents: ["e"] };
+  const flags = { ...NO_FLAGS, files: ["a", "b"], minidumps: ["c"], heapdumps: ["d"], documents: ["e"] };
   assert.deepEqual(attachedBy(flags), [
     { path: "c", type: 2 },
     { path: "d", type: 3 },

@@ -10,29 +10,10 @@ import type { EventFlags } from "../../src/event/flags.ts";
 import { makeReport } from "../../src/event/read.ts";
 import { MAX_EVENT_SIZE } from "../../src/event/source.ts";
 import { withContext } from "../support/context.ts";
+import { NO_FLAGS } from "../support/events.ts";
 import { complaintOf } from "../support/thrown-error.ts";
 
-const NONE: EventFlags = {
-  reportType: null,
-  eventTime: null,
-  lcid: "1033",
-  eventType: null,
-  friendlyEventName: null,
-  eventDescription: null,
-  appName: null,
-  appPath: null,
-  appCompany: null,
-  machineName: "m",
-  os: null,
-  oem: null,
-  user: "u",
-  parameters: [],
-  secondary: [],
-  files: [],
-  minidumps: [],
-  heapdumps: [],
-  documents: [],
-};
+const NONE: EventFlags = { ...NO_FLAGS, lcid: "1033", machineName: "m", user: "u" };
 
 type Asked = { event?: string; flags?: Partial<EventFlags>; isStrict?: boolean; signal?: AbortSignal };
 

@@ -1,5 +1,6 @@
 /** Events for tests that need one and care little which; those of the specification are in spec-examples.ts. */
 
+import type { EventFlags } from "../../src/event/flags.ts";
 import type { AttachedFile, Event } from "../../src/event.ts";
 
 /** A setup that failed, with everything that an event can have; the value makes it another one. */
@@ -35,3 +36,26 @@ export function eventWith(...files: readonly AttachedFile[]): Event {
     files,
   };
 }
+
+/** A command line that says nothing of an event. */
+export const NO_FLAGS: EventFlags = {
+  reportType: null,
+  eventTime: null,
+  lcid: null,
+  eventType: null,
+  friendlyEventName: null,
+  eventDescription: null,
+  appName: null,
+  appPath: null,
+  appCompany: null,
+  machineName: null,
+  os: null,
+  oem: null,
+  user: null,
+  parameters: [],
+  secondary: [],
+  files: [],
+  minidumps: [],
+  heapdumps: [],
+  documents: [],
+};
