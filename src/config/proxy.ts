@@ -26,7 +26,7 @@ export function proxyFor(origin: Origin, env: NodeJS.ProcessEnv): Proxy {
     const address = scheme === null ? `http://${word}` : word;
     if (URL.canParse(address) && /^https?:$/.test(new URL(address).protocol)) return { address, passedOver };
     const isHttp = scheme === null || /^https?$/i.test(scheme);
-    const what = isHttp ? "no address of a proxy" : `a ${scheme} proxy, which cer cannot use`;
+    const what = isHttp ? "no address of a proxy" : `a proxy by ${scheme}://, which cer cannot use`;
     passedOver.push(`The variable ${name} holds ${what}; it is passed over.`);
   }
   return { address: null, passedOver };

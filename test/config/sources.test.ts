@@ -482,13 +482,13 @@ test("A6: a proxy that is no http proxy is passed over, and named without its pa
     [
       { http_proxy: "socks5://u:secret@p:1080" },
       null,
-      "The variable http_proxy holds a socks5 proxy, which cer cannot use; it is passed over.",
+      "The variable http_proxy holds a proxy by socks5://, which cer cannot use; it is passed over.",
     ],
     [
       { all_proxy: "socks://p", HTTP_PROXY: "http://u:p#secret@p" },
       null,
       "The variable HTTP_PROXY holds no address of a proxy; it is passed over.",
-      "The variable all_proxy holds a socks proxy, which cer cannot use; it is passed over.",
+      "The variable all_proxy holds a proxy by socks://, which cer cannot use; it is passed over.",
     ],
     [
       { http_proxy: "http://p:99999" },
@@ -498,7 +498,7 @@ test("A6: a proxy that is no http proxy is passed over, and named without its pa
     [
       { http_proxy: "socks5h://p", ALL_PROXY: "http://q:3128" },
       "http://q:3128",
-      "The variable http_proxy holds a socks5h proxy, which cer cannot use; it is passed over.",
+      "The variable http_proxy holds a proxy by socks5h://, which cer cannot use; it is passed over.",
     ],
     [{ http_proxy: "socks5://p", NO_PROXY: "corp.example" }, null],
   ];

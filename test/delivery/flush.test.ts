@@ -96,7 +96,9 @@ test("A6: a proxy in the environment that is none is passed over, and told with 
     const warnings: (readonly string[])[] = [];
     for await (const { outcome } of flushDue(journal, { context, idleTimeout: 5000, until: null }))
       warnings.push(outcome.warnings);
-    const told = ["The variable http_proxy holds a ftp proxy, which cer cannot use; it is passed over."];
+    const told = [
+      "The variable http_proxy holds a proxy by ftp://, which cer cannot use; it is passed over.",
+    ];
     assert.deepEqual(warnings, [told, told]);
     assert.equal(requests(), 2);
   }));

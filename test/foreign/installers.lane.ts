@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, mkdtemp, readdir, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
@@ -15,6 +15,7 @@ import {
   openPlace,
   type Place,
   PROGRAM,
+  refugeOf,
   runCer,
   type Serve,
   startServe,
@@ -161,10 +162,12 @@ describe("dpkg", () => {
     await late.stop();
   });
 
-  test("fails as ever when there is no server, no journal and no temporary directory", async () => {
+  test("fails as ever when there is no server, no journal and no temporary directory, and the report is kept", async () => {
     const nothing = { CER_SERVER: "", CER_JOURNAL: "/dev/null/journal", TMPDIR: "/nonexistent" };
     const result = await installPackage("cer-test-none", [HOOK, "exit 42"], nothing);
-    assert.match(result.stderr, /^cer: No CER server is set; nothing was sent\.$/m);
+    assert.match(result.stderr, /^Not delivered yet: No CER server is set; nothing was sent\.$/m);
+    assert.match(result.stderr, /^Kept as \S+; it waits for a server\.$/m);
+    await rm(refugeOf("/dev/null/journal"), { recursive: true });
     assert.match(result.stderr, /post-installation script subprocess returned error exit status 42/);
   });
 });

@@ -156,7 +156,7 @@ describe("cer on Windows", () => {
   });
 
   test("has the exit codes that it has everywhere", async () => {
-    const none = await cerOnWindows(["submit", "--event-type", "X"]);
+    const none = await cerOnWindows(["submit", "--event-type", "X", "--strict"]);
     assert.equal(none.code, 2);
     assert.match(none.stderr, /^cer: No CER server is set; nothing was sent\.\n/);
     const missing = await cerOnWindows([
@@ -167,11 +167,12 @@ describe("cer on Windows", () => {
       serve.url,
       "--file",
       "D:\\none.log",
+      "--strict",
     ]);
     assert.equal(missing.code, 2);
     assert.match(missing.stderr, /^cer: The attached file D:\\none\.log does not exist\.\n/);
     const refused = await submitOnWindows(["--server", serve.url, "--path", "/elsewhere"]);
-    assert.deepEqual([refused.code, refused.outcome.error?.code], [3, "CER_STATUS"]);
+    assert.deepEqual([refused.code, refused.outcome.error?.code], [75, "CER_STATUS"]);
   });
 });
 

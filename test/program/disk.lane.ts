@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Outcome } from "../../src/delivery/outcome.ts";
 import { sha256 } from "../support/bytes.ts";
-import { type Ended, inPlace } from "../support/run-cer.ts";
+import { type Ended, inPlace, refugeOf } from "../support/run-cer.ts";
 import { answer, type Script, type ScriptedServer, startScripted } from "../support/scripted-server.ts";
 import { bundleProgram, type Program } from "../support/steps/stepped-program.ts";
 
@@ -42,6 +42,7 @@ async function onDisk(
         await play(cer, server, remount);
       } finally {
         execFileSync("umount", [path]);
+        await rm(refugeOf(join(path, "journal")), { recursive: true, force: true });
       }
     });
   } finally {
@@ -73,13 +74,15 @@ function methodsOf(server: ScriptedServer): string[] {
   return server.requests.map(({ method, complete }) => (complete ? method : `part of ${method}`));
 }
 
-test("a full disk: sent directly, with a warning, exit code 0", () =>
+test("a full disk: kept in a refuge, with a warning, and sent, exit code 0", () =>
   onDisk("64k", async (cer, server) => {
     const { warnings, journal } = assertUploaded(await cer(SUBMIT));
-    assert.deepEqual(warnings, [
-      "This report is not protected against loss: The journal cannot be written to: the disk is full (ENOSPC).",
-    ]);
-    assert.equal(journal, null);
+    assert.equal(warnings.length, 1);
+    assert.match(
+      warnings[0] ?? "",
+      /^It is kept in \/var\/tmp\/cer-journal-0-[0-9a-f]{12}, because: The journal cannot be written to: the disk is full \(ENOSPC\)\.$/,
+    );
+    assert.equal(journal?.state, "done");
     assert.deepEqual(methodsOf(server), ["POST", "PUT"]);
     assert.equal((await cer(["flush"])).stdout, "Nothing waits.\n");
   }));
@@ -118,7 +121,7 @@ test("a disk that is full when level 2 fails: the report waits, level 1 is not s
   );
 });
 
-test("a read-only journal: sent directly; what waits there is sent when it can be written to again", () =>
+test("a read-only journal: kept in a refuge and sent; what waits there is sent when it can be written to again", () =>
   onDisk("2m", async (cer, server, remount) => {
     server.isDown = true;
     assert.equal((await cer([...SUBMIT, "--retries", "0"])).code, 75);
@@ -128,7 +131,7 @@ test("a read-only journal: sent directly; what waits there is sent when it can b
     const { warnings } = assertUploaded(await cer([...SUBMIT, "--force"]));
     assert.match(
       warnings.at(-1) ?? "",
-      /^This report is not protected against loss: .*the file system is read-only \(EROFS\)\.$/,
+      /^It is kept in .*, because: .*the file system is read-only \(EROFS\)\.$/,
     );
     const flushed = await cer(["flush"]);
     assert.deepEqual([flushed.code, flushed.stdout], [75, "Nothing could be sent; 1 waiting.\n"]);
@@ -141,7 +144,7 @@ test("a read-only journal: sent directly; what waits there is sent when it can b
     assert.deepEqual(methodsOf(server), ["POST", "PUT", "POST", "PUT"]);
   }));
 
-test("a user without a home: sent directly, with a warning, exit code 0", async () => {
+test("hostile 6: a user without a home: kept in a refuge, with a warning, and sent, exit code 0", async () => {
   const server = await startScripted();
   const args = ["submit", "--server", server.url, "--event-type", "X", "--no-level2", "--json"];
   const env = { HOME: "", TMPDIR: undefined, CER_JOURNAL: undefined };
@@ -153,7 +156,8 @@ test("a user without a home: sent directly, with a warning, exit code 0", async 
   const { outcome, warnings } = JSON.parse(stdout) as Outcome;
   assert.deepEqual(
     [outcome, warnings],
-    ["reported", ["This report is not protected against loss: There is no place for a journal."]],
+    ["reported", ["It is kept in /var/tmp/cer-journal-65534, because: There is no place for a journal."]],
   );
   assert.equal(server.whole("POST").length, 1);
+  await rm("/var/tmp/cer-journal-65534", { recursive: true });
 });

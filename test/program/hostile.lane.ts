@@ -248,13 +248,15 @@ test("a hundred thousand items and one of a mebibyte: looked at up to a bound, r
   assert.match(run.stderr, /The server sent 100000 items in GetFile; only the first 1000 are looked at\./);
 });
 
-test("ask without a terminal, or with the event on standard input: exit code 2, and nothing leaves or is kept", async () => {
-  const run = await submitHostile(["--consent", "ask"]);
+test("G3: ask without a terminal: the report goes and nothing else; under --strict nothing leaves or is kept", async () => {
+  const lenient = await submitHostile(["--consent", "ask"]);
+  assert.deepEqual([lenient.code, lenient.requests.map(({ method }) => method)], [0, ["POST"]]);
+  const run = await submitHostile(["--consent", "ask", "--strict"]);
   assert.deepEqual([run.code, run.requests.length, run.receipt], [2, 0, ""]);
   assert.match(run.stderr, /Consent is "ask" \(the command line\), but there is no terminal to ask at\./);
   const server = await startScripted([ok()]);
   const journal = join(directory, "never-made");
-  const args = ["submit", "-", "--consent", "ask", "--server", server.url, "--journal", journal];
+  const args = ["submit", "-", "--consent", "ask", "--strict", "--server", server.url, "--journal", journal];
   const piped = await runCer(place, args);
   await server.close();
   assert.deepEqual(piped, {

@@ -178,7 +178,7 @@ test("a report that is given up, and dropped", () =>
     const list = await cer("queue list");
     assert.deepEqual(list, {
       code: 0,
-      out: "ID  abandoned  TIME  SIZE  CER_STATUS (status 404) will not change by trying again\n",
+      out: "ID  abandoned    TIME  SIZE  CER_STATUS (status 410) will not change by trying again\n",
       err: "",
     });
     assert.deepEqual(await cer("queue drop 2"), { code: 0, out: "ID is removed.\n", err: "" });
@@ -240,15 +240,16 @@ test("a receipt that cannot be written where asked does not make a delivered rep
     assert.deepEqual(said, { code: 0, out: DELIVERED, err: warning });
   }));
 
-test("a wrong proxy in the environment: said before anything is kept", () =>
+test("a wrong proxy in the environment: passed over; under --strict said before anything is kept", () =>
   inPlace(async (place) => {
     const args = ["submit", "--server", "127.0.0.1:9", "--event-type", "X"];
-    const { code, stderr } = await program.run(place, args, { env: { http_proxy: "ftp://proxy" } });
-    assert.deepEqual(
-      [code, stderr.split("\n")[0]],
-      [2, "cer: The proxy's address in the environment is not an http or https address."],
-    );
+    const env = { http_proxy: "ftp://proxy" };
+    const told = "The variable http_proxy holds a proxy by ftp://, which cer cannot use; it is passed over.";
+    const { code, stderr } = await program.run(place, [...args, "--strict"], { env });
+    assert.deepEqual([code, stderr.split("\n")[0]], [2, `cer: ${told}`]);
     await assert.rejects(readFile(join(place.journal, "v1")), { code: "ENOENT" });
+    const lenient = await program.run(place, args, { env });
+    assert.deepEqual([lenient.code, lenient.stderr.split("\n")[0]], [75, `warning: ${told}`]);
   }));
 
 test("attached files that vanish or grow after the report was made", () => {
@@ -380,8 +381,8 @@ test("a waiting report found damaged when the same event comes again: set aside,
       /^warning: Report ID cannot be used: level1 is not what was written: its SHA-256 differs\. It was set aside as /,
     );
     const listed = [
-      "ID  done       TIME  SIZE",
-      "ID  set aside  TIME  level1 is not what was written: its SHA-256 differs.",
+      "ID  done         TIME  SIZE",
+      "ID  set aside    TIME  level1 is not what was written: its SHA-256 differs.",
       "What was set aside is not sent; it lies in DIR/journal/v1/set-aside.",
       "",
     ].join("\n");
