@@ -184,6 +184,8 @@ async function locateSyntaxError(text: string): Promise<string> {
  */
 export type Tolerate = (fault: CerError, instead: string) => void;
 
+/** Faults of one look for which the nearest known key is looked for. */
+const MAX_EXPLAINED = 50;
 /** Times that a value is looked at again after its faults were left out. */
 const MAX_LOOKS = 10;
 
@@ -208,11 +210,15 @@ export async function parseShape<S extends v.GenericSchema>(
   for (let look = 1; ; look++) {
     const faults = findFaults(schema, value);
     if (!Array.isArray(faults)) return faults.output;
-    for (const { keys, issue } of faults) {
-      const fault = await explain(schema, keys, issue, where, code);
+    for (const [at, { keys, issue }] of faults.entries()) {
+      // Nobody reads all of them, and the nearest known key takes its time to find.
+      const known = at < MAX_EXPLAINED ? schema : null;
+      const fault = await explain(known, keys, issue, where, code);
       if (look === MAX_LOOKS) throw fault;
       const meant = issue === null ? undefined : meaningOf(issue);
-      tolerate(fault, meant === undefined ? "It is left out." : `It is taken as ${JSON.stringify(meant)}.`);
+      const [guess] = /^Did you mean "[^"]*"\?/.exec(fault.hint ?? "") ?? [];
+      const leftOut = guess === undefined ? "It is left out." : `It is left out. ${guess}`;
+      tolerate(fault, meant === undefined ? leftOut : `It is taken as ${JSON.stringify(meant)}.`);
       if (meant === undefined) leaveOut(value, keys);
       else put(value, keys, meant);
     }
@@ -227,8 +233,8 @@ function findFaults<S extends v.GenericSchema>(
   schema: S,
   value: unknown,
 ): Fault[] | { output: v.InferOutput<S> } {
-  const list = findListForObject(schema as SchemaNode, value);
-  if (list !== null) return [{ keys: list, issue: null }];
+  const lists = findListsForObjects(schema as SchemaNode, value);
+  if (lists.length > 0) return lists.map((keys) => ({ keys, issue: null }));
   const parsed = v.safeParse(schema, value);
   if (parsed.success) return { output: parsed.output };
   return parsed.issues.flatMap((issue) => {
@@ -251,8 +257,9 @@ function allUnknown(
   return found.map((key) => ({ keys: [...around, key], issue }));
 }
 
+/** @param schema null: an unknown key is named without the nearest known one */
 async function explain(
-  schema: v.GenericSchema,
+  schema: v.GenericSchema | null,
   keys: Keys,
   issue: Fault["issue"],
   where: string,
@@ -260,7 +267,9 @@ async function explain(
 ): Promise<CerError> {
   if (issue === null)
     return new CerError(code, `${where}: ${formatPath(keys)} is a list; it must be an object.`);
-  if (issue.expected === "never") return explainUnknownKey(schema, keys, where, code);
+  if (issue.expected === "never" && schema !== null) return explainUnknownKey(schema, keys, where, code);
+  if (issue.expected === "never")
+    return new CerError(code, `${where}: ${formatPath(keys)} is not a key that cer knows.`);
   return new CerError(code, `${where}: ${formatPath(keys)} ${describe(issue)}.`);
 }
 
@@ -369,15 +378,14 @@ function keysOf(node: SchemaNode): string[] {
   return Object.keys((node.wrapped ?? node).entries ?? {}).filter((key) => !key.startsWith("$"));
 }
 
-/** The path of the first list that stands where the schema has an object: valibot takes the one for the other. */
-function findListForObject(node: SchemaNode, value: unknown, keys: Keys = []): Keys | null {
-  if (typeof value !== "object" || value === null) return null;
-  if (Array.isArray(value) && (node.wrapped ?? node).entries !== undefined) return keys;
-  for (const [key, item] of Array.isArray(value) ? value.entries() : Object.entries(value)) {
-    const found = isKnown(node, key) ? findListForObject(descend(node, key), item, [...keys, key]) : null;
-    if (found !== null) return found;
-  }
-  return null;
+/** The paths of the lists that stand where the schema has an object: valibot takes the one for the other. */
+function findListsForObjects(node: SchemaNode, value: unknown, keys: Keys = []): Keys[] {
+  if (typeof value !== "object" || value === null) return [];
+  if (Array.isArray(value) && (node.wrapped ?? node).entries !== undefined) return [keys];
+  const fields = Array.isArray(value) ? value.entries() : Object.entries(value);
+  return [...fields].flatMap(([key, item]) =>
+    isKnown(node, key) ? findListsForObjects(descend(node, key), item, [...keys, key]) : [],
+  );
 }
 
 /** `parameters[3].id` */

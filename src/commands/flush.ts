@@ -6,7 +6,7 @@ import { findTarget } from "../config/destination.ts";
 import type { Context } from "../context.ts";
 import { flushDue } from "../delivery/flush.ts";
 import { exitCodeFor, type Outcome } from "../delivery/outcome.ts";
-import { EXIT, type ExitCode, Leniency } from "../errors.ts";
+import { EXIT, type ExitCode, exitCodeOf, Leniency } from "../errors.ts";
 import { isDue, parseTime } from "../journal/entry/layout.ts";
 import type { Pruned } from "../journal/store.ts";
 import { stripControls } from "../printable.ts";
@@ -15,7 +15,7 @@ import { printResult } from "./print-result.ts";
 
 /**
  * Exit 0 when all that was due was delivered, 75 when some of it still waits, 3 when a report was given up or set aside
- * on the way, else the code of the first failure.
+ * on the way, else the code of the first failure, or of a journal that could not be looked into.
  */
 export async function runFlush(command: FlushCommand, context: Context): Promise<ExitCode> {
   const { terminal, now } = context;
@@ -26,32 +26,37 @@ export async function runFlush(command: FlushCommand, context: Context): Promise
   const onStep = (step: string) => {
     if (verbose) terminal.say(step);
   };
-  const left = await inJournals(command, context, async (journal, sources) => {
+  const { results: left, trouble } = await inJournals(command, context, async (journal, sources) => {
     await journal.prune();
-    const { destination } = findTarget(sources, new Leniency({ isStrict: false }));
+    const { destination, noServer } = findTarget(sources, new Leniency({ isStrict: false }));
     if (destination !== null) await journal.address(destination);
     for await (const { outcome } of flushDue(journal, { context, idleTimeout, until, onStep })) {
       outcomes.push(outcome);
       if (!quiet) for (const warning of outcome.warnings) terminal.say(`warning: ${stripControls(warning)}`);
       if (!json && !quiet) for (const line of formatOutcome(outcome, terminal.paint)) terminal.print(line);
     }
-    return { waiting: await journal.list(["pending", "unaddressed"]), pruned: journal.pruned };
+    return { waiting: await journal.list(["pending", "unaddressed"]), pruned: journal.pruned, noServer };
   });
   // What was let go of at the end waits as well.
   const waiting = left.flatMap((one) => one.waiting);
   const unaddressed = waiting.filter(({ state }) => state === "unaddressed").length;
   const isLeft = unaddressed > 0 || waiting.some(({ label }) => isDue(parseTime(label.mark) ?? 0, now()));
-  const noServer = `${unaddressed} of them for a server: set one with CER_SERVER=HOST or in a configuration file.`;
-  const lines = [summary(outcomes, waiting.length, isLeft), ...(unaddressed > 0 ? [noServer] : [])];
+  const lines = [summary(outcomes, waiting.length, isLeft)];
+  if (unaddressed > 0)
+    lines.push(`${unaddressed} of them for a server: ${left[0]?.noServer?.message}`, SET_ONE);
   const pruned = joinPruned(left.map((one) => one.pruned));
   const result = { lines, json: { outcomes, waiting: waiting.length, unaddressed, pruned } };
   printResult(result, command.output, terminal);
   const isLost = pruned.givenUp.length > 0 || pruned.setAside.some(({ id }) => id !== null);
-  const codes = [...outcomes.map(exitCodeFor), isLost ? EXIT.refused : EXIT.ok].filter(
-    (code) => code !== EXIT.ok,
-  );
+  const codes = [
+    ...outcomes.map(exitCodeFor),
+    isLost ? EXIT.refused : EXIT.ok,
+    trouble === null ? EXIT.ok : exitCodeOf(trouble.code),
+  ].filter((code) => code !== EXIT.ok);
   return codes.find((code) => code !== EXIT.deferred) ?? codes[0] ?? (isLeft ? EXIT.deferred : EXIT.ok);
 }
+
+const SET_ONE = "Set one with CER_SERVER=HOST or in a configuration file.";
 
 /** What was done in each journal, as one. */
 function joinPruned(all: readonly Pruned[]): Pruned {

@@ -1,8 +1,8 @@
 /** The journal that the settings name, or the platform's own; and where reports are kept when that cannot be used. */
 
-import { readdir } from "node:fs/promises";
+import { lstat, readdir } from "node:fs/promises";
 import { hostname } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { sha256Of } from "../bytes.ts";
 import type { TargetFlags } from "../cli/options.ts";
 import { type Source, strongestSetting } from "../config/settings.ts";
@@ -11,51 +11,100 @@ import type { Context } from "../context.ts";
 import { asCerError, CerError, Leniency } from "../errors.ts";
 import { openDisk } from "../journal/disk/disk.ts";
 import { openProcesses } from "../journal/disk/owner.ts";
-import { journalDirectory, journalRefuges } from "../journal/entry/layout.ts";
+import { journalDirectory, journalRefuges, VERSION_DIRECTORY } from "../journal/entry/layout.ts";
 import type { Journal } from "../journal/journal.ts";
 import { type OpenedJournal, openJournal } from "../journal/open.ts";
 
 /** Directories for journals. */
-export type Places = {
+type Places = {
   /** Null when the platform's cannot be told. */
   readonly usual: string | null;
-  /** For when that one cannot be used, the best first. Each usual place that was named has its own. */
+  /** For when that one cannot be used, the best first. A usual place that was named has its own. */
   readonly refuges: readonly string[];
+  /** Those of runs that named no journal; the same where this one does not either. */
+  readonly unnamed: readonly string[];
 };
 
-export function placesOf(sources: readonly Source[], context: Context): Places {
+function placesOf(named: string | undefined, context: Context): Places {
   const { platform, env, home, cwd, tempDir, process } = context;
-  const named = strongestSetting(sources, "journal");
-  const usual =
-    named === undefined
-      ? journalDirectory({ platform, env, home, isRoot: process.isRoot })
-      : resolve(cwd, named);
-  const suffix = named === undefined || usual === null ? "" : `-${sha256Of(usual).slice(0, 12)}`;
-  const refuges = journalRefuges({ platform, env, home }, { tempDir, uid: process.uid });
-  return { usual, refuges: refuges.map(({ folder, prefix }) => join(folder, `${prefix}${suffix}`)) };
+  const usual = named
+    ? resolve(cwd, named)
+    : journalDirectory({ platform, env, home, isRoot: process.isRoot });
+  const unnamed = journalRefuges({ platform, env, home }, { tempDir, uid: process.uid });
+  const refuges = named && usual ? unnamed.map((path) => `${path}-${sha256Of(usual).slice(0, 12)}`) : unnamed;
+  return { usual, refuges, unnamed };
 }
 
-/** Refuges in which reports may lie. Where no journal is named, those of any that was. */
-export async function refugesInUse(sources: readonly Source[], context: Context): Promise<string[]> {
-  const { refuges } = placesOf(sources, context);
-  const isNamed = strongestSetting(sources, "journal") !== undefined;
-  const inUse = refuges.map(async (refuge) => {
-    const [folder, name] = [resolve(refuge, ".."), refuge.slice(resolve(refuge, "..").length + 1)];
-    const names = await readdir(folder).catch(() => []);
-    return names
-      .filter((found) => found === name || (!isNamed && found.startsWith(`${name}-`)))
-      .map((found) => join(folder, found));
-  });
-  return (await Promise.all(inUse)).flat();
+/** The journals of one run, each opened once, at the latest possible moment. */
+export class Journals {
+  readonly #context: Context;
+  readonly #warn: (problem: string) => void;
+  readonly #places: Places;
+  readonly #isNamed: boolean;
+  readonly #opened = new Map<string | null, Promise<OpenedJournal>>();
+
+  constructor(sources: readonly Source[], context: Context, warn: (problem: string) => void) {
+    const named = strongestSetting(sources, "journal");
+    this.#context = context;
+    this.#warn = warn;
+    this.#places = placesOf(named, context);
+    this.#isNamed = Boolean(named);
+  }
+
+  /** Where a report may be kept: the usual place, which is null when it cannot be told, then the refuges. */
+  get toKeepIn(): readonly (string | null)[] {
+    return [this.#places.usual, ...this.#places.refuges];
+  }
+
+  /** Never throws: a journal that cannot be used is a reason, and the caller's decision. */
+  async open(place: string | null): Promise<OpenedJournal> {
+    const opening = this.#opened.get(place) ?? openPlace(place, this.#context, this.#warn);
+    this.#opened.set(place, opening);
+    return opening;
+  }
+
+  /** Wherever reports may lie: the usual place, whether it can be used or not, and each refuge in use. */
+  async *inUse(): AsyncGenerator<OpenedJournal & { readonly place: string | null }> {
+    const { usual } = this.#places;
+    yield { place: usual, ...(await this.open(usual)) };
+    for (const place of await this.#refugesInUse()) yield { place, ...(await this.open(place)) };
+  }
+
+  /** This user's own only: anybody can make a directory of such a name in a place that is open to all. */
+  async #refugesInUse(): Promise<string[]> {
+    const { refuges, unnamed } = this.#places;
+    const found = unnamed.map(async (path) => {
+      // A run that named its journal is found again by that name, or by a run that names none.
+      const isOurs = (name: string) =>
+        name === basename(path) || (!this.#isNamed && name.startsWith(`${basename(path)}-`));
+      const names = await readdir(dirname(path)).catch(() => []);
+      return names.filter(isOurs).map((name) => join(dirname(path), name));
+    });
+    const candidates = new Set([...refuges, ...(await Promise.all(found)).flat()]);
+    const owned: string[] = [];
+    for (const path of candidates) {
+      const stat = await lstat(path).catch(() => null);
+      if (stat?.isDirectory() && (this.#context.process.uid ?? stat.uid) === stat.uid) owned.push(path);
+    }
+    return owned;
+  }
+
+  /** Lets go of what is still held. What a command has to report is true whether that works or not. */
+  async close(): Promise<void> {
+    for (const opening of this.#opened.values()) {
+      const { journal } = await opening;
+      await journal?.close().catch((thrown: unknown) => {
+        this.#warn(`The journal could not be left in order: ${asCerError(thrown).message}`);
+      });
+    }
+  }
 }
 
-/** Never throws: a journal that cannot be used is a reason, and the caller's decision. */
-export async function openPlace(
+async function openPlace(
   directory: string | null,
-  context: Context,
+  { platform, now, process }: Context,
   warn: (problem: string) => void,
 ): Promise<OpenedJournal> {
-  const { platform, now, process } = context;
   if (directory === null) {
     const why = new CerError("CER_JOURNAL_UNAVAILABLE", "There is no place for a journal.", {
       hint: "Name a directory with --journal DIR or CER_JOURNAL.",
@@ -70,42 +119,44 @@ export async function openPlace(
   });
 }
 
-type JournalCommand = { readonly target: TargetFlags };
+/** Whether there is, or may be, a journal that cannot be used now. */
+async function mayHoldReports(place: string): Promise<boolean> {
+  return lstat(join(place, VERSION_DIRECTORY)).then(
+    () => true,
+    ({ code }: NodeJS.ErrnoException) => code !== "ENOENT" && code !== "ENOTDIR",
+  );
+}
+
+/** What was found in each journal; and why one that may hold reports could not be looked into. */
+export type Found<T> = { readonly results: readonly T[]; readonly trouble: CerError | null };
 
 /**
- * For commands that are about the journal itself: `act` for its usual place, and then for each refuge in use.
+ * For commands that are about the journal itself: `act` for each journal in which reports may lie.
  * @throws CerError why there is none at all
  */
 export async function inJournals<T>(
-  command: JournalCommand,
+  { target }: { readonly target: TargetFlags },
   context: Context,
   act: (journal: Journal, sources: readonly Source[]) => Promise<T>,
-): Promise<T[]> {
+): Promise<Found<T>> {
   const warn = (problem: string) => context.terminal.say(`warning: ${problem}`);
   const leniency = new Leniency({ isStrict: false });
-  const sources = await readSources(command.target, context, leniency);
+  const sources = await readSources(target, context, leniency);
   for (const warning of leniency.warnings) warn(warning);
   const results: T[] = [];
-  let firstWhy: CerError | null = null;
-  for (const place of [placesOf(sources, context).usual, ...(await refugesInUse(sources, context))]) {
-    const { journal, why } = await openPlace(place, context, warn);
-    firstWhy ??= why ?? null;
-    if (journal === null) continue;
-    try {
-      results.push(await act(journal, sources));
-    } finally {
-      await closeJournal(journal, context);
+  let trouble: CerError | null = null;
+  let reason: CerError | null = null;
+  const journals = new Journals(sources, context, warn);
+  try {
+    for await (const { place, journal, why } of journals.inUse()) {
+      if (journal !== null) results.push(await act(journal, sources));
+      reason ??= why ?? null;
+      if (why !== undefined && place !== null && (await mayHoldReports(place))) trouble ??= why;
     }
+  } finally {
+    await journals.close();
   }
-  if (firstWhy === null) return results;
-  if (results.length === 0) throw firstWhy;
-  warn(firstWhy.message);
-  return results;
-}
-
-/** Lets go of what is still held. What a command has to report is true whether that works or not. */
-export async function closeJournal(journal: Journal, { terminal }: Context): Promise<void> {
-  await journal.close().catch((thrown: unknown) => {
-    terminal.say(`warning: The journal could not be left in order: ${asCerError(thrown).message}`);
-  });
+  if (results.length === 0 && reason !== null) throw reason;
+  if (trouble !== null) warn(trouble.message);
+  return { results, trouble };
 }

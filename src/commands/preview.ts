@@ -12,6 +12,7 @@ import { readSources } from "../config/sources.ts";
 import { resolveTerms } from "../config/terms.ts";
 import type { CollectionPlan } from "../consent/plan.ts";
 import type { Context } from "../context.ts";
+import { limitTime } from "../delivery/attempts.ts";
 import { buildArchive, planFor } from "../delivery/build-archive.ts";
 import { parseAnswerBody } from "../delivery/reply.ts";
 import { CerError, EXIT, type ExitCode, Leniency } from "../errors.ts";
@@ -23,10 +24,12 @@ import { formatPlan } from "./plan-text.ts";
 
 /** `cer submit --dry-run`. */
 export async function showDryRun(command: SubmitCommand, context: Context): Promise<ExitCode> {
+  const { maxTime } = command.times;
+  const limit = limitTime(context, maxTime === null ? null : context.now() + maxTime);
   return runPreview(
     { ...command, name: "preview", response: null, out: command.dryRun?.out ?? null },
-    context,
-  );
+    { ...context, signal: limit.signal },
+  ).finally(limit.clear);
 }
 
 /** `cer preview`. */

@@ -2,7 +2,7 @@
 
 import type { QueueCommand } from "../cli/command.ts";
 import type { Context } from "../context.ts";
-import { asCerError, type CerError, EXIT, type ExitCode } from "../errors.ts";
+import { asCerError, type CerError, EXIT, type ExitCode, exitCodeOf } from "../errors.ts";
 import type { Listed } from "../journal/entry/layout.ts";
 import { formatReceipt } from "../journal/entry/receipt.ts";
 import type { Journal, Shown } from "../journal/journal.ts";
@@ -14,12 +14,13 @@ import { inJournals } from "./open-journal.ts";
 import { printResult, type Result } from "./print-result.ts";
 
 export async function runQueue(command: QueueCommand, context: Context): Promise<ExitCode> {
-  const result =
-    command.action === "list"
-      ? showLists(await inJournals(command, context, listAll))
-      : await actOnOne(command, context);
-  printResult(result, command.output, context.terminal);
-  return EXIT.ok;
+  if (command.action !== "list") {
+    printResult(await actOnOne(command, context), command.output, context.terminal);
+    return EXIT.ok;
+  }
+  const { results, trouble } = await inJournals(command, context, listAll);
+  printResult(showLists(results), command.output, context.terminal);
+  return trouble === null ? EXIT.ok : exitCodeOf(trouble.code);
 }
 
 /** In the first journal that has the report. */
@@ -53,7 +54,8 @@ async function carryOut(
       return showOne(journal, command.id);
     case "retry": {
       const { label, state } = await journal.retry(command.id);
-      return { lines: [`${label.id} is due; cer flush sends it.`], json: { id: label.id, state } };
+      const what = state === "unaddressed" ? "waits for a server to be set" : "is due";
+      return { lines: [`${label.id} ${what}; cer flush sends it.`], json: { id: label.id, state } };
     }
     case "drop": {
       const { label } = await journal.drop(command.id);

@@ -22,7 +22,7 @@ import { type AdmissionPolicy, DEFAULT_ADMISSION } from "../journal/duplicates.t
 import { encodeReceipt } from "../journal/entry/receipt.ts";
 import { stripControls } from "../printable.ts";
 import { askForItems, canAsk, checkSomebodyToAsk } from "./consent-prompt.ts";
-import { closeJournal, openPlace, placesOf, refugesInUse } from "./open-journal.ts";
+import { Journals } from "./open-journal.ts";
 
 /** Quick attempts after the first, when nothing says otherwise. */
 const DEFAULT_RETRIES = 2;
@@ -32,7 +32,17 @@ const HOUR = 3_600_000;
 
 export async function runSubmit(command: SubmitCommand, context: Context): Promise<ExitCode> {
   if (command.dryRun !== null) return (await import("./preview.ts")).showDryRun(command, context);
-  const leniency = new Leniency({ isStrict: command.strict });
+  const telling = new Telling(command, context);
+  try {
+    return await submit(command, context, telling);
+  } finally {
+    // Not even an error keeps from being told what was got round, and what became of other reports.
+    telling.sayRest();
+  }
+}
+
+async function submit(command: SubmitCommand, context: Context, telling: Telling): Promise<ExitCode> {
+  const { leniency } = telling;
   const { maxTime } = command.times;
   const until = maxTime === null ? null : context.now() + maxTime;
   const sources = await readSources(command.target, context, leniency);
@@ -46,25 +56,53 @@ export async function runSubmit(command: SubmitCommand, context: Context): Promi
   const report = { ...made, target, terms, imported: false, stored };
   const bar = openUploadBar(command.output, context);
   const options = deliverOptions(command, context, sources, until, bar.update);
-  let isTold = false;
-  const say = (warning: string) => {
-    if (!command.output.quiet) context.terminal.say(`warning: ${stripControls(warning)}`);
-  };
-  const warn = (problem: string) => (isTold ? say(problem) : leniency.note(problem));
-  const tell = async ({ outcome, receipt }: DeliveryResult) => {
+  const journals = new Journals(sources, context, (problem) => telling.warn(problem));
+  try {
+    const run = { report, command, sources, options, journals, telling };
+    const { outcome, receipt } = await keepAnywhere(run, journals.toKeepIn, null);
     await bar.stop();
-    isTold = true;
-    const told = { ...outcome, warnings: [...leniency.warnings, ...outcome.warnings] };
-    const code = printOutcome(told, command.output, context);
+    const code = telling.tell(outcome);
     if (receipt !== null && command.keeping.receipt !== null)
       await writeReceipt(resolve(context.cwd, command.keeping.receipt), encodeReceipt(receipt), context);
+    if (wasDelivered(outcome) && command.keeping.flush) await flushQuietly(run);
     return code;
-  };
-  try {
-    return await keepAnywhere({ report, command, context, sources, options, warn }, tell);
   } finally {
-    // Not even an error keeps from being told what was got round, and what became of other reports.
-    if (!isTold) for (const warning of leniency.warnings) say(warning);
+    await journals.close();
+  }
+}
+
+/** What this run says to people: one outcome, its warnings with it, and whatever is found afterwards. */
+class Telling {
+  readonly leniency: Leniency;
+  readonly #output: OutputFlags;
+  readonly #context: Context;
+  #isTold = false;
+
+  constructor({ strict, output }: SubmitCommand, context: Context) {
+    this.leniency = new Leniency({ isStrict: strict });
+    this.#output = output;
+    this.#context = context;
+  }
+
+  /** Part of the outcome's warnings, or said at once when that has been told. */
+  warn(problem: string): void {
+    if (this.#isTold) this.#say(problem);
+    else this.leniency.note(problem);
+  }
+
+  tell(outcome: Outcome): ExitCode {
+    this.#isTold = true;
+    const told = { ...outcome, warnings: [...this.leniency.warnings, ...outcome.warnings] };
+    return printOutcome(told, this.#output, this.#context);
+  }
+
+  /** The warnings of a run that came to no outcome. */
+  sayRest(): void {
+    if (!this.#isTold) for (const warning of this.leniency.warnings) this.#say(warning);
+  }
+
+  #say(warning: string): void {
+    if (!this.#output.quiet) this.#context.terminal.say(`warning: ${stripControls(warning)}`);
   }
 }
 
@@ -72,11 +110,10 @@ export async function runSubmit(command: SubmitCommand, context: Context): Promi
 type Run = {
   readonly report: FreshReport;
   readonly command: SubmitCommand;
-  readonly context: Context;
   readonly sources: readonly Source[];
   readonly options: DeliverOptions;
-  /** Part of what is told of the outcome, or said at once when that has been told. */
-  warn(problem: string): void;
+  readonly journals: Journals;
+  readonly telling: Telling;
 };
 
 /** @throws CerError CER_CONFIG */
@@ -86,39 +123,29 @@ function refuseOddProxies({ destination }: Target, { env }: Context): void {
 }
 
 /**
- * Keeps the report in the first place that takes it, delivers it, tells what became of it, and sends what else waits.
- * Where no place takes it, it is sent all the same.
+ * Keeps the report in the first place that takes it, and delivers it. Where no place takes it, it is sent all the same.
+ * @param why the places before did not take it; null for the first
  */
 async function keepAnywhere(
   run: Run,
-  tell: (result: DeliveryResult) => Promise<ExitCode>,
-): Promise<ExitCode> {
-  const { report, command, context, sources, options, warn } = run;
-  const { usual, refuges } = placesOf(sources, context);
+  [place, ...others]: readonly (string | null)[],
+  why: CerError | null,
+): Promise<DeliveryResult> {
+  const { report, command, sources, options, journals, telling } = run;
+  const elsewhere = (reason: CerError): Promise<DeliveryResult> => {
+    const isLast = others.length === 0 || reason.code === "CER_JOURNAL_FULL";
+    return isLast ? sendUnkept(report, why ?? reason, options) : keepAnywhere(run, others, why ?? reason);
+  };
+  const opened = await journals.open(place ?? null);
+  if (opened.journal === null) return elsewhere(opened.why);
+  const { journal } = opened;
+  await journal.prune();
   const { force, copy, dropOldest } = command.keeping;
   const adding = { admission: force ? null : admissionOf(sources), copy, dropOldest };
-  const tryPlace = async (place: string | null, others: readonly string[], why: CerError | null) => {
-    const opened = await openPlace(place, context, warn);
-    if (opened.journal === null) return elsewhere(others, why ?? opened.why);
-    const { journal } = opened;
-    try {
-      await journal.prune();
-      const result = await keepAndDeliver(report, journal, adding, options, (reason) =>
-        elsewhere(reason.code === "CER_JOURNAL_FULL" ? [] : others, why ?? reason),
-      );
-      if (why !== null && result.outcome.journal !== null)
-        warn(`It is kept in ${place}, because: ${why.message}`);
-      return result;
-    } finally {
-      await closeJournal(journal, context);
-    }
-  };
-  const elsewhere = async ([next, ...others]: readonly string[], why: CerError): Promise<DeliveryResult> =>
-    next === undefined ? sendUnkept(report, why, options) : tryPlace(next, others, why);
-  const result = await tryPlace(usual, refuges, null);
-  const code = await tell(result);
-  if (wasDelivered(result.outcome) && command.keeping.flush) await flushQuietly(run);
-  return code;
+  const result = await keepAndDeliver(report, journal, adding, options, elsewhere);
+  if (why !== null && result.outcome.journal !== null)
+    telling.warn(`It is kept in ${place}, because: ${why.message}`);
+  return result;
 }
 
 /** @param why no journal has it */
@@ -171,34 +198,29 @@ const NO_ANSWERS: ReadonlyMap<number, boolean> = new Map();
  * What waits from earlier runs, wherever it was kept, tried within a short time; what becomes of it does not change this
  * run's verdict.
  */
-async function flushQuietly({ report, command, context, sources, options, warn }: Run): Promise<void> {
+async function flushQuietly({ report, command, options, journals, telling }: Run): Promise<void> {
   const { destination } = report.target;
-  const { idleTimeout, until } = options;
+  const { context, idleTimeout, until } = options;
   const limit = context.now() + FLUSH_TIME;
   const within = { context, idleTimeout, until: until === null ? limit : Math.min(limit, until) };
   let delivered = 0;
-  for (const place of [placesOf(sources, context).usual, ...(await refugesInUse(sources, context))]) {
-    const { journal } = place === null ? NO_JOURNAL : await openPlace(place, context, warn);
-    if (journal === null) continue;
-    try {
+  try {
+    for await (const { journal } of journals.inUse()) {
+      if (journal === null) continue;
       if (destination !== null) await journal.address(destination);
       for await (const { outcome } of flushDue(journal, within)) {
-        for (const warning of outcome.warnings) warn(warning);
+        for (const warning of outcome.warnings) telling.warn(warning);
         if (outcome.error === null) delivered++;
         else if (outcome.journal?.state === "abandoned")
-          warn(`report ${outcome.journal.id} was given up: ${outcome.error.message}`);
+          telling.warn(`report ${outcome.journal.id} was given up: ${outcome.error.message}`);
       }
-    } catch (thrown) {
-      warn(`what waits could not be sent: ${asCerError(thrown).message}`);
-    } finally {
-      await closeJournal(journal, context);
     }
+  } catch (thrown) {
+    telling.warn(`what waits could not be sent: ${asCerError(thrown).message}`);
   }
   if (delivered > 0 && !command.output.quiet)
     context.terminal.say(`Delivered ${delivered} that waited from earlier runs.`);
 }
-
-const NO_JOURNAL = { journal: null };
 
 /** The report is delivered whatever becomes of this copy of its receipt. */
 async function writeReceipt(path: string, bytes: Buffer, { terminal }: Context): Promise<void> {

@@ -119,15 +119,20 @@ function parseServer(written: string, from: string, leniency: Leniency): ServerA
   };
 }
 
-/** Nothing of them is shown or kept. The last `@` before the path counts: a password may hold one. */
+/**
+ * Nothing of them is shown or kept. The last `@` before the path counts: a password may hold one.
+ * @throws CerError CER_BAD_SERVER, without the text, for an `@` elsewhere: a password may hold a slash, too
+ */
 function dropCredentials(text: string, from: string, leniency: Leniency): string {
-  const [, scheme = "", credentials = "", rest = text] =
-    /^((?:[a-z][a-z0-9+.-]*:\/\/)?)([^/]*)@(.*)$/is.exec(text.trim()) ?? [];
-  if (credentials === "" && rest === text) return text;
+  if (!text.includes("@")) return text;
+  const hint = "Write HOST, HOST:PORT, or http(s)://HOST[:PORT][/PREFIX].";
+  const [, scheme = "", rest] = /^((?:[a-z][a-z0-9+.-]*:\/\/)?)[^/]*@([^@]*)$/is.exec(text.trim()) ?? [];
+  if (rest === undefined)
+    throw new CerError("CER_BAD_SERVER", `The server (${from}) holds an "@" where none can be.`, { hint });
   const bare = `${scheme}${rest}`;
   leniency.tolerate(
     new CerError("CER_BAD_SERVER", `The server "${bare}" (${from}) was given with a user name or password.`, {
-      hint: "Write HOST, HOST:PORT, or http(s)://HOST[:PORT][/PREFIX].",
+      hint,
     }),
     "They are not used, and not kept.",
   );

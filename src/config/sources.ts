@@ -1,7 +1,7 @@
 /** Who sets what: flags over environment over the user's file over the machine's file over defaults. */
 
 import { constants } from "node:fs";
-import { open, readFile } from "node:fs/promises";
+import { lstat, open, readFile } from "node:fs/promises";
 import { posix, win32 } from "node:path";
 import * as v from "valibot";
 import { parseConsent, parsePatterns, parseSize } from "../consent/policy.ts";
@@ -11,10 +11,14 @@ import { parseJson, parseShape } from "../json.ts";
 import { decodeWrittenText } from "../wire/text.ts";
 import { ConfigSchema, parsePort, type Settings, type Source, TARGET_KEYS } from "./settings.ts";
 
-type Platform = Pick<Context, "platform" | "env" | "home">;
+type Platform = Pick<Context, "platform" | "env" | "home" | "process">;
 
 /** The user's and the machine's configuration files, where the platform's conventions put them; null for no place. */
-export function configFiles({ platform, env, home }: Platform): [user: string | null, machine: string] {
+export function configFiles({
+  platform,
+  env,
+  home,
+}: Omit<Platform, "process">): [user: string | null, machine: string] {
   if (platform === "win32") {
     const below = (folder: string) => win32.join(folder, "cer", "config.json");
     const user = env["APPDATA"] ?? (home === null ? null : win32.join(home, "AppData", "Roaming"));
@@ -42,7 +46,11 @@ export async function readSources(
 ): Promise<Source[]> {
   const [user, machine] = configFiles(platform);
   const named = config === null ? null : await readConfigFile(config);
-  const files = [named ?? (await readUnnamed(user, leniency)), await readUnnamed(machine, leniency)];
+  const { process } = platform;
+  const files = [
+    named ?? (await readUnnamed(user, process, leniency)),
+    await readUnnamed(machine, process, leniency),
+  ];
   return [
     { name: "the command line", settings },
     readEnvironment(platform.env, leniency),
@@ -50,17 +58,23 @@ export async function readSources(
   ];
 }
 
-/** Null where there is none, and where it cannot be reached: it is then somebody else's. */
-async function readUnnamed(path: string | null, leniency: Leniency): Promise<Source | null> {
+/** Null where there is none, or where it is somebody else's: a change of user may leave HOME as it was. */
+async function readUnnamed(
+  path: string | null,
+  { uid }: Context["process"],
+  leniency: Leniency,
+): Promise<Source | null> {
   if (path === null) return null;
   let bytes: Buffer;
   try {
     bytes = await readRegular(path);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    if (code !== "ENOENT" && code !== "ENOTDIR")
-      leniency.tolerate(cannotRead(path, cause, "Correct its rights, or remove it."), "It is passed over.");
-    return null;
+    if (code === "ENOENT" || code === "ENOTDIR") return null;
+    const isTheirs = await isOthers(path, uid);
+    const fault = cannotRead(path, cause, "Correct its rights, or remove it.");
+    leniency.tolerate(fault, isTheirs ? "It is another user's and passed over." : NOTHING_AGREED);
+    return isTheirs ? null : { name: path, settings: {}, forbidsUnknown: true };
   }
   try {
     return await parseConfig(bytes, path);
@@ -68,6 +82,21 @@ async function readUnnamed(path: string | null, leniency: Leniency): Promise<Sou
     leniency.tolerate(asCerError(thrown), NOTHING_AGREED);
     return salvage(bytes, path);
   }
+}
+
+/** Whether a file that cannot be read lies where this user cannot even look, in a directory of another user. */
+async function isOthers(path: string, uid: number | null): Promise<boolean> {
+  if (uid === null) return false;
+  const isSeen = await lstat(path).then(
+    () => true,
+    () => false,
+  );
+  if (isSeen) return false;
+  for (let above = posix.dirname(path); above !== posix.dirname(above); above = posix.dirname(above)) {
+    const stat = await lstat(above).catch(() => null);
+    if (stat !== null) return stat.uid !== uid;
+  }
+  return false;
 }
 
 /** Bytes of a configuration file. */

@@ -41,78 +41,87 @@ function oneOf(names: readonly string[], first: number, description: string) {
   );
 }
 
-const EventSchema = v.pipe(
-  v.strictObject({
-    $schema: optionalText("Where this schema is, for editors; cer does not read it."),
-    reportType: v.exactOptional(oneOf(REPORT_TYPES, 0, "WER_REPORT_TYPE; 1 (Critical) when left out.")),
-    eventType: optionalText("What kind of event, APPCRASH for example. Required here or as --event-type."),
-    friendlyEventName: optionalText("The event's name as people say it."),
-    eventDescription: optionalText("What happened, in words."),
-    eventTime: v.exactOptional(
-      v.pipe(
-        v.union(
-          [v.string(), v.number()],
-          "must be a FILETIME (a decimal string, or a number below 2^53) or an ISO 8601 time",
-        ),
-        v.description("FILETIME as a decimal string, or an ISO 8601 time; now when left out."),
-      ),
-    ),
-    machine: v.exactOptional(
-      v.strictObject({
-        name: optionalText("Fully qualified name of the machine, at most 256 characters."),
-        os: optionalText("major.minor.build.platform.spMajor.spMinor.suite.product"),
-        lcid: v.exactOptional(
-          v.pipe(
-            v.number(),
-            v.integer(),
-            v.minValue(1),
-            v.maxValue(0xffff_ffff),
-            v.description("Locale, as a Windows LCID."),
+const boundedParameter = v.strictObject({
+  id: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(MAX_PARAMETERS - 1)),
+  name: v.exactOptional(v.string()),
+  value: v.string(),
+});
+
+/** As it is read: where one of them finds no place among the ten, it has one elsewhere. */
+const anyParameter = v.strictObject({
+  ...boundedParameter.entries,
+  id: v.exactOptional(v.pipe(v.number(), v.integer())),
+});
+
+/** The whole, but for the parameters. */
+const eventSchema = <P extends v.GenericSchema>(parameters: P) =>
+  v.pipe(
+    v.strictObject({
+      $schema: optionalText("Where this schema is, for editors; cer does not read it."),
+      reportType: v.exactOptional(oneOf(REPORT_TYPES, 0, "WER_REPORT_TYPE; 1 (Critical) when left out.")),
+      eventType: optionalText("What kind of event, APPCRASH for example. Required here or as --event-type."),
+      friendlyEventName: optionalText("The event's name as people say it."),
+      eventDescription: optionalText("What happened, in words."),
+      eventTime: v.exactOptional(
+        v.pipe(
+          v.union(
+            [v.string(), v.number()],
+            "must be a FILETIME (a decimal string, or a number below 2^53) or an ISO 8601 time",
           ),
+          v.description("FILETIME as a decimal string, or an ISO 8601 time; now when left out."),
         ),
-        oem: optionalText("The machine's maker, at most 32 characters."),
-      }),
-    ),
-    user: v.exactOptional(v.strictObject({ name: optionalText("The user the report is for.") })),
-    application: v.exactOptional(
-      v.strictObject({
-        name: optionalText("At most 256 characters."),
-        path: optionalText("At most 256 characters."),
-        company: optionalText("At most 256 characters."),
-      }),
-    ),
-    parameters: v.exactOptional(
-      v.pipe(
-        v.array(
-          v.strictObject({
-            id: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(MAX_PARAMETERS - 1)),
-            name: v.exactOptional(v.string()),
-            value: v.string(),
-          }),
-        ),
-        v.maxLength(MAX_PARAMETERS),
-        v.description("The problem signature: at most ten, ids 0 to 9, each once."),
       ),
-    ),
-    secondaryParameters: v.exactOptional(v.array(v.strictObject({ name: v.string(), value: v.string() }))),
-    files: v.exactOptional(
-      v.array(
+      machine: v.exactOptional(
         v.strictObject({
-          path: text("Relative to the event file, or to the current directory on standard input."),
-          name: optionalText("The name in the report; the path's last part when left out."),
-          type: v.exactOptional(oneOf(FILE_TYPES, 1, "WER_FILE_TYPE; 5 (Other) when left out.")),
+          name: optionalText("Fully qualified name of the machine, at most 256 characters."),
+          os: optionalText("major.minor.build.platform.spMajor.spMinor.suite.product"),
+          lcid: v.exactOptional(
+            v.pipe(
+              v.number(),
+              v.integer(),
+              v.minValue(1),
+              v.maxValue(0xffff_ffff),
+              v.description("Locale, as a Windows LCID."),
+            ),
+          ),
+          oem: optionalText("The machine's maker, at most 32 characters."),
         }),
       ),
-    ),
-  }),
-  v.title("cer event"),
-  v.description("An event that `cer submit` reports."),
-);
+      user: v.exactOptional(v.strictObject({ name: optionalText("The user the report is for.") })),
+      application: v.exactOptional(
+        v.strictObject({
+          name: optionalText("At most 256 characters."),
+          path: optionalText("At most 256 characters."),
+          company: optionalText("At most 256 characters."),
+        }),
+      ),
+      parameters: v.exactOptional(parameters),
+      secondaryParameters: v.exactOptional(v.array(v.strictObject({ name: v.string(), value: v.string() }))),
+      files: v.exactOptional(
+        v.array(
+          v.strictObject({
+            path: text("Relative to the event file, or to the current directory on standard input."),
+            name: optionalText("The name in the report; the path's last part when left out."),
+            type: v.exactOptional(oneOf(FILE_TYPES, 1, "WER_FILE_TYPE; 5 (Other) when left out.")),
+          }),
+        ),
+      ),
+    }),
+    v.title("cer event"),
+    v.description("An event that `cer submit` reports."),
+  );
+
+const EventSchema = eventSchema(v.array(anyParameter));
 
 /** The JSON Schema of the event file (draft 7), for editors and validators. */
 export async function eventJsonSchema(): Promise<object> {
   const { toJsonSchema } = await import("@valibot/to-json-schema");
-  return toJsonSchema(EventSchema, { errorMode: "ignore" });
+  const parameters = v.pipe(
+    v.array(boundedParameter),
+    v.maxLength(MAX_PARAMETERS),
+    v.description("The problem signature: at most ten, ids 0 to 9, each once."),
+  );
+  return toJsonSchema(eventSchema(parameters), { errorMode: "ignore" });
 }
 
 /**
@@ -135,7 +144,6 @@ export async function parseEvent(
       "It is read as code page 1252.",
     );
   const json = await parseJson(text, where, "CER_EVENT_JSON");
-  const surplus = takeSurplus(json, where, leniency);
   const shape = await parseShape(EventSchema, json, where, "CER_EVENT_INVALID", (fault, instead) =>
     leniency.tolerate(fault, instead),
   );
@@ -144,15 +152,14 @@ export async function parseEvent(
     eventTime === undefined ? null : parsed(eventTime, `${where}: eventTime`, parseEventTime, leniency);
   const type =
     reportType === undefined ? null : parsed(reportType, `${where}: reportType`, parseReportType, leniency);
+  const settled = settleParameters(parameters ?? [], where, leniency);
   return {
     ...plain,
     ...present({ reportType: type, eventTime: time }),
-    ...(surplus.length > 0 && {
-      secondaryParameters: [...surplus.map(asSecondary), ...(plain.secondaryParameters ?? [])],
+    ...(settled.surplus.length > 0 && {
+      secondaryParameters: [...settled.surplus.map(asSecondary), ...(plain.secondaryParameters ?? [])],
     }),
-    ...(parameters && {
-      parameters: parameters.map(({ id, name, value }) => ({ id, name: name ?? null, value })),
-    }),
+    ...(parameters && { parameters: settled.ten }),
     ...(files && {
       files: files.map((file, at) => ({
         path: file.path === "" ? "" : resolve(directory, file.path),
@@ -183,45 +190,43 @@ export function asSecondary({ id, name, value }: Parameter): SecondaryParameter 
   return { name: name ?? `Parameter ${id}`, value };
 }
 
-const TO_SECONDARY = "It goes as a secondary parameter.";
-
-/**
- * Takes out of an event's JSON the parameters that cannot be among the ten: their id is not from 0 to 9, or taken. What
- * is not of the schema otherwise stays for the schema to complain of.
- */
-function takeSurplus(json: unknown, where: string, leniency: Leniency): Parameter[] {
-  const { parameters } = (json ?? {}) as { parameters?: unknown };
-  if (!Array.isArray(parameters)) return [];
-  const taken = new Set<number>();
-  const surplus: Parameter[] = [];
-  const kept = parameters.filter((given: unknown, at) => {
-    if (!v.is(GivenParameter, given)) return true;
-    const { id, name = null, value } = given;
-    const why =
-      id < 0 || id >= MAX_PARAMETERS ? "is not from 0 to 9" : taken.has(id) ? "is taken already" : null;
-    taken.add(id);
-    if (why === null) return true;
-    const fault = new CerError(
-      "CER_EVENT_INVALID",
-      `${where}: parameters[${at}].id is ${id}, which ${why}.`,
-      {
+/** Of an event's parameters those that are among the ten, and those that cannot be: their id is none of 0 to 9, or taken. */
+function settleParameters(
+  parameters: readonly v.InferOutput<typeof anyParameter>[],
+  where: string,
+  leniency: Leniency,
+): { ten: Parameter[]; surplus: Parameter[] } {
+  const refuse = (at: number, why: string, instead: string) =>
+    leniency.tolerate(
+      new CerError("CER_EVENT_INVALID", `${where}: parameters[${at}].id ${why}.`, {
         hint: "Each parameter has its own id from 0 to 9.",
-      },
+      }),
+      instead,
     );
-    leniency.tolerate(fault, TO_SECONDARY);
-    surplus.push({ id, name, value });
-    return false;
-  });
-  parameters.splice(0, parameters.length);
-  for (const one of kept) parameters.push(one);
-  return surplus;
+  const taken = new Set(parameters.map(({ id }) => id));
+  const ten = new Map<number, Parameter>();
+  const surplus: Parameter[] = [];
+  for (const [at, given] of parameters.entries()) {
+    const { name = null, value } = given;
+    let { id } = given;
+    if (id === undefined) {
+      id = at;
+      while (taken.has(id)) id++;
+      taken.add(id);
+      refuse(at, "is missing", `It is taken as ${id}.`);
+    }
+    const isNone = id < 0 || id >= MAX_PARAMETERS;
+    if (!isNone && !ten.has(id)) ten.set(id, { id, name, value });
+    else {
+      if (given.id !== undefined)
+        refuse(at, `is ${id}, which is ${isNone ? "not from 0 to 9" : "taken already"}`, TO_SECONDARY);
+      surplus.push({ id, name, value });
+    }
+  }
+  return { ten: [...ten.values()], surplus };
 }
 
-const GivenParameter = v.strictObject({
-  id: v.pipe(v.number(), v.integer()),
-  name: v.exactOptional(v.string()),
-  value: v.string(),
-});
+const TO_SECONDARY = "It goes as a secondary parameter.";
 
 /** The number of a WER_REPORT_TYPE given as a number or a name. `where` is how a message calls the place. */
 export function parseReportType(given: string | number, where: string): ReportType {

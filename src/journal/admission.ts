@@ -21,6 +21,7 @@ import {
 import { type AgreedConsent, type EntryRecord, encodeEntry } from "./entry/documents.ts";
 import { entryBytes, readEntry, writeEntry } from "./entry/entry.ts";
 import {
+  addressingMark,
   entryPath,
   formatId,
   formatTime,
@@ -307,7 +308,7 @@ export async function addressWaiting(journal: JournalContext, destination: Desti
 async function address(journal: JournalContext, waiting: Label, destination: Destination): Promise<boolean> {
   const { disk, root, owners } = journal;
   await owners.enter();
-  const mine = { state: "unaddressed", label: { ...waiting, mark: owners.token } } as const;
+  const mine = { state: "unaddressed", label: { ...waiting, mark: addressingMark(owners.token) } } as const;
   if (!(await moveEntry(journal, { state: "unaddressed", label: waiting }, mine))) return false;
   const path = entryPath(root, mine.state, mine.label);
   try {

@@ -125,21 +125,20 @@ export class Journal {
     return listSetAside(this.#context);
   }
 
-  /** @throws CerError CER_NO_ENTRY unless exactly one entry has this id, or an id that holds this text */
+  /** The entry of this id, or the one whose id holds this text. @throws CerError CER_NO_ENTRY for none, CER_USAGE for several */
   async find(word: string): Promise<Listed> {
     const listed = await this.list();
     const exact = listed.find(({ label }) => label.id === word);
     const matches = exact === undefined ? listed.filter(({ label }) => label.id.includes(word)) : [exact];
     const [only] = matches;
     if (only !== undefined && matches.length === 1) return only;
-    const count = matches.length === 0 ? "No report" : `More than one report (${matches.length})`;
-    throw new CerError(
-      "CER_NO_ENTRY",
-      `${count} in the journal ${this.directory} is called ${JSON.stringify(word)}.`,
-      {
-        hint: "See: cer queue list",
-      },
-    );
+    const [code, count] =
+      matches.length === 0
+        ? (["CER_NO_ENTRY", "No report"] as const)
+        : (["CER_USAGE", `More than one report (${matches.length})`] as const);
+    throw new CerError(code, `${count} in the journal ${this.directory} is called ${JSON.stringify(word)}.`, {
+      hint: "See: cer queue list",
+    });
   }
 
   /** Why an entry waits, or was given up; null when that is not known. */

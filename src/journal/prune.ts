@@ -13,6 +13,7 @@ import { attachmentPath, checkAttachment } from "./entry/attachment.ts";
 import { type Progress, parseProgress, UNTRIED } from "./entry/documents.ts";
 import { entryBytes, finishEntry, readDocument, readEntry, writeProgress } from "./entry/entry.ts";
 import {
+  addresserOf,
   entryPath,
   formatTime,
   isInWork,
@@ -95,7 +96,7 @@ async function forDead(
 ): Promise<void> {
   const isDead = new Map<string, boolean>();
   await forEach(journal, state, async ({ label }) => {
-    if (label.mark === NOBODY) return;
+    if (label.mark === NOBODY || addresserOf(label.mark) !== null) return;
     const known = isDead.get(label.mark) ?? !(await journal.owners.isAlive(label.mark));
     isDead.set(label.mark, known);
     if (!known) return;
@@ -121,20 +122,27 @@ function problemOf(error: unknown): string {
   return systemCode(error) === null ? asCerError(error).message : `it cannot be read (${systemCode(error)}).`;
 }
 
-/** What a dead process was writing, or giving its server, waits for one again. */
+/** What a dead process was writing waits for a server if it is whole; what it was giving its server does so again. */
 async function recoverUnaddressed(journal: JournalContext): Promise<void> {
   const known = await listEntries(journal, ["unaddressed"]);
   if (!known.some(isInWork)) return;
+  await forEach(journal, "unaddressed", async ({ label }) => {
+    const addresser = addresserOf(label.mark);
+    if (addresser === null || (await journal.owners.isAlive(addresser))) return;
+    await waitForServer(journal, label, label.bytes);
+  });
   await forDead(journal, "unaddressed", async (label) => {
     try {
-      const bytes = await checkWhole(journal, "unaddressed", label);
-      const waiting = { state: "unaddressed", label: { ...label, bytes, mark: NOBODY } } as const;
-      if (await moveEntry(journal, { state: "unaddressed", label }, waiting))
-        journal.pruned.recovered.push(label.id);
+      await waitForServer(journal, label, await checkWhole(journal, "unaddressed", label));
     } catch (error) {
       await setEntryAside(journal, "unaddressed", label, problemOf(error));
     }
   });
+}
+
+async function waitForServer(store: Store, label: Label, bytes: number): Promise<void> {
+  const waiting = { state: "unaddressed", label: { ...label, bytes, mark: NOBODY } } as const;
+  if (await moveEntry(store, { state: "unaddressed", label }, waiting)) store.pruned.recovered.push(label.id);
 }
 
 /** @returns its bytes @throws CerError CER_DAMAGED when its process ended too early, or the report is there already */
@@ -255,7 +263,7 @@ async function forgetDeadOwners(journal: JournalContext): Promise<void> {
   const directory = statePath(journal.root, "owners");
   const held = await listEntries(journal, ["new", "unaddressed", "claimed"]);
   for (const token of await knownOwners(journal.disk, directory)) {
-    const isHolding = held.some(({ label }) => label.mark === token);
+    const isHolding = held.some(({ label }) => (addresserOf(label.mark) ?? label.mark) === token);
     if (!isHolding && !(await journal.owners.isAlive(token)))
       await forgetOwner(journal.disk, directory, token);
   }

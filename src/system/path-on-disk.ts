@@ -10,7 +10,8 @@ const REPLACED = "\uFFFD";
 
 /**
  * The path to open for a path as text: itself, but for one that is not there and holds U+FFFD. Of that, each part is
- * looked for in its folder by what its bytes read as; the first by its bytes counts. The text itself when there is none.
+ * looked for in its folder by what its bytes read as. The text itself where that is not one file or folder alone: links
+ * do not count, since anybody can lay one beside a log in a place that is open to all.
  */
 export async function pathOnDisk(path: string): Promise<string | Buffer> {
   if (!path.includes(REPLACED) || !posix.isAbsolute(path) || (await isThere(path))) return path;
@@ -33,5 +34,8 @@ async function isThere(path: string): Promise<boolean> {
 async function nameIn(folder: Buffer, text: string): Promise<Buffer | null> {
   const names = await readdir(folder, { encoding: "buffer" }).catch(() => []);
   const alike = names.filter((name) => name.toString() === text);
-  return alike.sort(Buffer.compare)[0] ?? null;
+  const [only] = alike;
+  if (only === undefined || alike.length > 1) return null;
+  const stat = await lstat(Buffer.concat([folder, only])).catch(() => null);
+  return stat?.isFile() || stat?.isDirectory() ? only : null;
 }

@@ -246,7 +246,8 @@ async function read(
   leniency = strict(),
 ) {
   const flags = { settings: { server: "flag" }, config: configFile };
-  return readSources(flags, { platform: "linux", env, home }, leniency);
+  const here = { pid: 1, uid: process.getuid?.() ?? null, isRoot: false, isRunning: () => true };
+  return readSources(flags, { platform: "linux", env, home, process: here }, leniency);
 }
 
 test("flags, environment and the user's file are read in this order", async () => {
@@ -317,6 +318,18 @@ test("without --strict a user name and a password in a server's address are drop
   }
 });
 
+test("an @ where none can be makes no address, and what stands before it is not shown", async () => {
+  for (const server of ["http://u:P/W@host", "http:/u:PW@host", "//u:PW@host", "http://h/p@x"])
+    assert.deepEqual(
+      await complaintOf(() => resolveWith(sources({ server }), new Leniency({ isStrict: false }))),
+      {
+        code: "CER_BAD_SERVER",
+        message: 'The server (the command line) holds an "@" where none can be.',
+        hint: "Write HOST, HOST:PORT, or http(s)://HOST[:PORT][/PREFIX].",
+      },
+    );
+});
+
 test("without --strict no server, and one that is no address, are a reason to wait", async () => {
   const lenient = () => new Leniency({ isStrict: false });
   const codeOf = (found: Source[]) => findTarget(found, lenient()).noServer?.code ?? null;
@@ -374,16 +387,16 @@ function consentOf(found: readonly Source[]): [string, string] {
   return [policy.consent, consentFrom];
 }
 
-test("A5: without --strict a file that cannot be reached is passed over and told", async () => {
+test("without --strict a file that cannot be read agrees to nothing but the report, and no home is no file", async () => {
   const { home, file } = await homeWith(null);
   await mkdir(file, { recursive: true });
   const leniency = new Leniency({ isStrict: false });
   const found = await read(home, {}, null, leniency);
-  assert.deepEqual(found.slice(2), []);
+  assert.deepEqual(found.slice(2), [{ name: file, settings: {}, forbidsUnknown: true }]);
   assert.deepEqual(leniency.warnings, [
-    `The configuration file ${file} cannot be read (EISDIR). It is passed over.`,
+    `The configuration file ${file} cannot be read (EISDIR). What it allows and forbids cannot be known: nothing but the report itself is sent.`,
   ]);
-  assert.deepEqual(consentOf(found), ["all", "the command line"]);
+  assert.deepEqual(consentOf(found), ["parameters", file]);
   assert.deepEqual((await read(null)).slice(2), []);
 });
 

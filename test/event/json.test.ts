@@ -142,7 +142,6 @@ test("a field that is not as the schema has it is refused with its path, what it
     [{ parameters: [[]] }, "parameters[0] is a list; it must be an object"],
     [{ parameters: ["a"] }, 'parameters[0] is "a"; it must be an object'],
     [{ parameters: [{ id: 0 }] }, "parameters[0].value is missing"],
-    [{ parameters: [{ value: "v" }] }, "parameters[0].id is missing"],
     [{ parameters: [{ id: 1.5, value: "v" }] }, "parameters[0].id is 1.5; it must be a whole number"],
     [{ parameters: [{ id: 0, value: 1000 }] }, "parameters[0].value is 1000; it must be a string"],
     [{ secondaryParameters: [{ name: "n" }] }, "secondaryParameters[0].value is missing"],
@@ -184,6 +183,39 @@ test("an id that is none of the ten is refused with its place", async () => {
     });
 });
 
+test("a parameter without an id is refused with its place", async () => {
+  const complaint = await complaintOf(() => parse('{"parameters":[{"id":1,"value":"v"},{"value":"w"}]}'));
+  assert.equal(complaint.message, "e.json: parameters[1].id is missing.");
+});
+
+test("without --strict ids and values that were written otherwise are taken first, and then have their places", async () => {
+  const parameters = [
+    { id: "0", value: 1 },
+    { id: 0, value: "2" },
+    { id: 10, value: true },
+    { name: "Third", value: "3" },
+  ];
+  const [input, ...told] = await parseLeniently({ parameters });
+  assert.deepEqual(input, {
+    parameters: [
+      { id: 0, name: null, value: "1" },
+      { id: 3, name: "Third", value: "3" },
+    ],
+    secondaryParameters: [
+      { name: "Parameter 0", value: "2" },
+      { name: "Parameter 10", value: "true" },
+    ],
+  });
+  assert.equal(told.length, 6);
+});
+
+test("lists where objects belong are left out, however many there are", async () => {
+  const secondaryParameters = [...Array.from({ length: 20 }, () => ["a", "b"]), { name: "n", value: "v" }];
+  const [input, ...told] = await parseLeniently({ eventType: "L", secondaryParameters });
+  assert.deepEqual(input, { eventType: "L", secondaryParameters: [{ name: "n", value: "v" }] });
+  assert.equal(told.length, 20);
+});
+
 test("without --strict a parameter that finds no place among the ten goes as a secondary one, first", async () => {
   const ten = Array.from({ length: 10 }, (_, id) => ({ id, name: `n${id}`, value: `v${id}` }));
   const parameters = [...ten, { id: 10, value: "ten" }, { id: 3, name: "again", value: "three" }];
@@ -203,7 +235,11 @@ test("without --strict a parameter that finds no place among the ten goes as a s
 
 test("without --strict a field that is not as the schema has it is left out and told, the rest is read", async () => {
   const cases: [event: object, read: EventInput, told: string][] = [
-    [{ eventTyp: "a" }, {}, "eventTyp is not a key that cer knows. It is left out."],
+    [
+      { eventTyp: "a" },
+      {},
+      'eventTyp is not a key that cer knows. It is left out. Did you mean "eventType"?',
+    ],
     [{ eventType: null }, {}, "eventType is null; it must be a string. It is left out."],
     [
       { eventType: 1603 },

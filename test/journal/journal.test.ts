@@ -655,7 +655,7 @@ test("drop removes an entry in any state but the one being sent; a name must nam
   await first.settle({ state: "abandoned", reason: "" });
   await second.settle({ state: "done", receipt: receiptOf(second, now) });
   await assert.rejects(journal.find("2026"), {
-    code: "CER_NO_ENTRY",
+    code: "CER_USAGE",
     message: /^More than one report \(2\)/,
   });
   await assert.rejects(journal.find("\u001b[2J"), {

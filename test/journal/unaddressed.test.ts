@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -203,4 +203,24 @@ test("nobody can claim it, and what it says of itself is read again with the tim
     const [name = ""] = await readdir(folder);
     const entry = JSON.parse(await readFile(join(folder, name, "entry.json"), "utf8"));
     assert.deepEqual([entry.destination, entry.timeGiven], [null, false]);
+  }));
+
+test("one that its process was giving its server when it died waits again, whatever is like it or wrong with it", () =>
+  inJournal(async (journal, { directory, open }) => {
+    const { processes } = await sampleDeps();
+    const dead = { ...processes, self: { ...processes.self, pid: 4_194_305 } };
+    const other = await open({ processes: dead });
+    const first = await mustWait(journal, unaddressed("1603"));
+    assert.equal((await journal.add(unaddressed("1603"), FORCED)).outcome, "unaddressed");
+    // Makes the dead process known, and what it had in hand look as it left it.
+    const early = await other.add({ ...sampleReport("x"), destination: SERVER }, FORCED);
+    assert.equal(early.outcome, "kept");
+    const token = (await readdir(join(directory, "v1/claimed")))[0]?.split(".").at(-1);
+    const folder = join(directory, "v1/unaddressed");
+    const name = (await readdir(folder)).find((one) => one.startsWith(first)) ?? "";
+    await rename(join(folder, name), join(folder, name.replace(/\.0$/, `.to${token}`)));
+    await journal.prune();
+    assert.deepEqual(journal.pruned.setAside, []);
+    assert.ok(journal.pruned.recovered.includes(first));
+    assert.equal(await journal.address(SERVER), 2);
   }));

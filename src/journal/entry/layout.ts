@@ -34,7 +34,7 @@ export type Label = {
   readonly signature: string;
   /**
    * pending: when it is due; done, abandoned: when it was settled (both formatTime); new, claimed: the owner's token;
-   * unaddressed: the token of who works on it, or NOBODY.
+   * unaddressed: the token of who writes it, addressingMark of who gives it its server, or NOBODY.
    */
   readonly mark: string;
 };
@@ -53,6 +53,16 @@ export type Listed = {
 /** An unaddressed entry that a process writes, or gives its server. */
 export function isInWork({ state, label }: Listed): boolean {
   return state === "unaddressed" && label.mark !== NOBODY;
+}
+
+/** The mark of an unaddressed entry, whole and told to be kept, that a process gives its server. */
+export function addressingMark(token: string): string {
+  return `to${token}`;
+}
+
+/** The token of the process that gives it its server; null for one that is being written, or in nobody's hands. */
+export function addresserOf(mark: string): string | null {
+  return /^to([0-9a-f]{12})$/.exec(mark)?.[1] ?? null;
 }
 
 const ID = /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)(\d{3})-[0-9a-z]{6}$/;
@@ -147,9 +157,6 @@ export function journalDirectory({ platform, env, home, isRoot }: Whereabouts): 
   return hasHome ? `${home}/.local/state/cer` : null;
 }
 
-/** A folder that may hold journals when their own place cannot be used, and what their names begin with there. */
-export type Refuge = { readonly folder: string; readonly prefix: string };
-
 /**
  * Where a journal may lie when its own place cannot be used: private directories in places that are open to all, those
  * that outlive a restart first. On Windows only within the user's own temporary files, since nothing else there is known
@@ -158,12 +165,12 @@ export type Refuge = { readonly folder: string; readonly prefix: string };
 export function journalRefuges(
   { platform, env, home }: Omit<Whereabouts, "isRoot">,
   { tempDir, uid }: { readonly tempDir: string; readonly uid: number | null },
-): Refuge[] {
+): string[] {
   if (platform === "win32") {
     const isOwn = home !== null && tempDir.toLowerCase().startsWith(`${home.toLowerCase()}\\`);
-    return isOwn ? [{ folder: tempDir, prefix: "cer-journal" }] : [];
+    return isOwn ? [`${tempDir}\\cer-journal`] : [];
   }
-  const runtime = env["XDG_RUNTIME_DIR"];
-  const folders = ["/var/tmp", ...(runtime?.startsWith("/") ? [runtime] : []), tempDir, "/dev/shm", "/run"];
-  return [...new Set(folders)].map((folder) => ({ folder, prefix: `cer-journal-${uid}` }));
+  const folders = ["/var/tmp", env["XDG_RUNTIME_DIR"], tempDir, "/dev/shm", "/run"];
+  const whole = folders.flatMap((folder) => (folder?.startsWith("/") ? [folder.replace(/\/+$/, "")] : []));
+  return [...new Set(whole)].map((folder) => `${folder}/cer-journal-${uid}`);
 }
