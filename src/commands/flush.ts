@@ -15,7 +15,8 @@ import { printResult } from "./print-result.ts";
 
 /**
  * Exit 0 when all that was due was delivered, 75 when some of it still waits, 3 when a report was given up or set aside
- * on the way, else the code of the first failure, or of a journal that could not be looked into.
+ * on the way, else the code of the first failure; where there was nothing to send, of a journal that could not be looked
+ * into.
  */
 export async function runFlush(command: FlushCommand, context: Context): Promise<ExitCode> {
   const { terminal, now } = context;
@@ -51,7 +52,8 @@ export async function runFlush(command: FlushCommand, context: Context): Promise
   const codes = [
     ...outcomes.map(exitCodeFor),
     isLost ? EXIT.refused : EXIT.ok,
-    trouble === null ? EXIT.ok : exitCodeOf(trouble.code),
+    // Where the journal's own place cannot be used, reports go elsewhere, and may all be delivered from there.
+    trouble === null || outcomes.length > 0 ? EXIT.ok : exitCodeOf(trouble.code),
   ].filter((code) => code !== EXIT.ok);
   return codes.find((code) => code !== EXIT.deferred) ?? codes[0] ?? (isLeft ? EXIT.deferred : EXIT.ok);
 }

@@ -70,7 +70,7 @@ async function readUnnamed(
     bytes = await readRegular(path);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ENOTDIR") return null;
+    if (code === "ENOENT" || code === "ENOTDIR" || code === "ENAMETOOLONG") return null;
     const isTheirs = await isOthers(path, uid);
     const fault = cannotRead(path, cause, "Correct its rights, or remove it.");
     leniency.tolerate(fault, isTheirs ? "It is another user's and passed over." : NOTHING_AGREED);
