@@ -10,7 +10,7 @@ type Measured = { readonly size: number; readonly sha256: string };
 
 /**
  * Counts and hashes what is added to it, or passes through it. Hides that bytes which come whole are hashed in one call:
- * a hash object costs three times as much as hashing a small file, and memory until the garbage collector finds it.
+ * a hash object costs up to three times as much as hashing a small file, and memory until the garbage collector finds it.
  */
 export class Measure {
   readonly #expected: number | null;

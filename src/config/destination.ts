@@ -139,7 +139,7 @@ function dropCredentials(text: string, from: string, leniency: Leniency): string
   return bare;
 }
 
-/** Whether the text is an IPv6 address without brackets. Colons are looked for first: Node's pattern takes 10 ms to make. */
+/** Whether the text is an IPv6 address without brackets. Colons are looked for first: Node's pattern takes milliseconds to make. */
 export function isBareIPv6(text: string): boolean {
   return /:.*:/.test(text) && isIPv6(text);
 }
