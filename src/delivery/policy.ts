@@ -36,13 +36,13 @@ const FEW = 20;
 /** The first row that fits counts. */
 export const POLICY: readonly Rule[] = [
   {
-    what: "no connection; one that broke or fell silent; an answer cut short, or given before all was sent",
+    what: "no connection; one that broke or fell silent; an answer cut short; a success told before all was sent",
     codes: ["CER_UNREACHABLE", "CER_CONNECTION_LOST", "CER_TIMEOUT"],
     tries: MOST_TRIES,
     isQuick: true,
   },
   {
-    what: "a success that is none: a page, other text, 206, 207, 208, 226, 101, a status that HTTP does not know",
+    what: "no HTTP; a success that is none: a page, other text, 206, 207, 208, 226, 101, a status that HTTP does not know",
     codes: ["CER_NOT_CER"],
     tries: MOST_TRIES,
     isQuick: true,

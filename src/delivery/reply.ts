@@ -11,6 +11,7 @@ import { isCutShort, type ParsedResponse, parseResponse } from "../wire/response
 /** @throws CerError CER_REDIRECT, CER_AUTH, CER_STATUS, CER_NOT_CER, CER_CONNECTION_LOST */
 export function judgeLevel1(reply: Reply, url: string): ParsedResponse {
   judgeStatus(reply, url, (said) => refuseReport(reply, url, said));
+  refuseEncoded(reply, url);
   refusePage(reply, url, "which is not a CER answer");
   if (!reply.isEndKnown && isCutShort(reply.body))
     throw new CerError("CER_CONNECTION_LOST", `${url}: the connection ended in the middle of the answer.`, {
@@ -26,7 +27,19 @@ export function judgeLevel1(reply: Reply, url: string): ParsedResponse {
 export function judgeLevel2(reply: Reply, url: string, size: number): void {
   judgeStatus(reply, url, (said) => refuseArchive(reply, url, said, size));
   // Apache and IIS say with a page what they created.
-  if (reply.status !== 201 || reply.truncated) refusePage(reply, url, "which acknowledges no archive");
+  if (reply.status === 201 && !reply.truncated) return;
+  refuseEncoded(reply, url);
+  refusePage(reply, url, "which acknowledges no archive");
+  const type = reply.headers["content-type"] ?? "";
+  if (reply.body.length > 0 && /^text\/html\b/i.test(type))
+    throw notCer(url, "with a page (text/html), which acknowledges no archive");
+}
+
+/** Nobody asked for an encoded body: what it says is not read, and a page may be in it. */
+function refuseEncoded({ headers, body }: Reply, url: string): void {
+  const coding = headers["content-encoding"] ?? "identity";
+  if (body.length > 0 && !/^\s*(identity)?\s*$/i.test(coding))
+    throw notCer(url, `with a body encoded as ${quote(coding)}, for which nobody asked`);
 }
 
 /**

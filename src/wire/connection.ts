@@ -13,11 +13,15 @@ export class Connection {
   readonly #socket: Socket;
   #filter = new InterimFilter();
   #received = 0;
+  #isBroken = false;
 
   /** Of a socket that stands and that nobody has read from. */
   constructor(socket: Socket) {
     this.#socket = socket;
     this.peer = describePeer(socket);
+    socket.on("error", () => {
+      this.#isBroken = true;
+    });
     const read = socket.read.bind(socket);
     socket.read = () => {
       for (;;) {
@@ -33,6 +37,11 @@ export class Connection {
   /** The next bytes are the head of an answer, perhaps of an interim one. */
   expectAnswer(): void {
     this.#filter = new InterimFilter();
+  }
+
+  /** It ended by a fault, a reset most often. undici takes that for the end of an answer that has no length. */
+  get isBroken(): boolean {
+    return this.#isBroken;
   }
 
   /** Bytes read so far, those of interim answers among them. */

@@ -76,10 +76,16 @@ function openClient(url: string | URL, connect: Connectors.connector, line: Line
       connect(target, (...result) => {
         // undici leaves the socket out of a failure, whatever its types say.
         if (result[1] != null) line.current = new Connection(result[1]);
-        callback(...result);
+        if (result[0] === null) callback(...result);
+        else callback(final(result[0]), null);
       });
     },
   });
+}
+
+/** Of a connection that a proxy closes undici thinks that another one will do, and asks at once, and again. */
+function final(cause: Error): Error {
+  return new Error(cause.message, { cause });
 }
 
 async function openProxy(proxy: string, options: HttpOptions, line: Line): Promise<Dispatcher> {
@@ -106,7 +112,9 @@ async function openProxy(proxy: string, options: HttpOptions, line: Line): Promi
 
 /** Without TCP's own probes: a silent connection is given up long before they begin, and Wine refuses to set them. */
 function connectorOptions({ connectTimeout }: HttpOptions) {
-  return { timeout: connectTimeout, keepAlive: false, highWaterMark: PIECE };
+  // Node gives the first of several addresses a quarter of a second, less than a slow line takes.
+  const autoSelectFamilyAttemptTimeout = Math.ceil(connectTimeout / 3);
+  return { timeout: connectTimeout, keepAlive: false, highWaterMark: PIECE, autoSelectFamilyAttemptTimeout };
 }
 
 type ExchangeOptions = HttpOptions & SendOptions;
@@ -147,7 +155,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   #given = 0;
   #sent = 0;
   #head: { status: number; headers: Record<string, string> } | null = null;
-  readonly #chunks: Buffer[] = [];
+  /** The first `#size` bytes of it are the answer's. A list of its chunks could be as long as they are small. */
+  #body = Buffer.alloc(0);
   #size = 0;
   #isSettled = false;
   onSettled: (result: Reply | Error) => void = () => {};
@@ -203,16 +212,21 @@ class Exchange implements Dispatcher.DispatchHandler {
     headers: Record<string, string | string[] | undefined>,
   ): void {
     this.#head = { status, headers: joinHeaders(headers) };
-    const isSuccess = status >= 200 && status < 300;
-    if (isSuccess && !this.#isAllSent) this.stop(this.#tooEarly(status));
-    else if (isSuccess) this.#take(this.#given - this.#sent);
+    if (isSuccess(status) && !this.#isAllSent) this.stop(this.#tooEarly(status));
+    else if (isSuccess(status)) this.#take(this.#given - this.#sent);
     // Interim answers do not come this far: this one ends HTTP, or its status is none.
     else if (status < 200) this.#breakOff(controller, false);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#size += chunk.length;
-    this.#chunks.push(chunk);
+    const size = this.#size + chunk.length;
+    if (size > this.#body.length) {
+      const larger = Buffer.alloc(Math.max(size, 2 * this.#body.length));
+      this.#body.copy(larger);
+      this.#body = larger;
+    }
+    chunk.copy(this.#body, this.#size);
+    this.#size = size;
     if (this.#size > MAX_REPLY_SIZE) this.#breakOff(controller, true);
   }
 
@@ -235,15 +249,18 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   #finish(truncated: boolean): void {
     const { status, headers } = this.#head ?? { status: 0, headers: {} };
-    this.#settle({
+    const isEndKnown = "content-length" in headers || /\bchunked\b/i.test(headers["transfer-encoding"] ?? "");
+    const isBroken = !isEndKnown && !truncated && this.#line.current?.isBroken === true;
+    const reply: Reply = {
       status,
       headers,
-      body: Buffer.concat(this.#chunks).subarray(0, MAX_REPLY_SIZE),
+      body: this.#body.subarray(0, Math.min(this.#size, MAX_REPLY_SIZE)),
       truncated,
-      isEndKnown: "content-length" in headers || /\bchunked\b/i.test(headers["transfer-encoding"] ?? ""),
+      isEndKnown,
       // A proxy's own address does not tell where the report went.
       peer: (this.#options.proxy === null && this.#line.current?.peer) || NOBODY,
-    });
+    };
+    this.#settle(isSuccess(status) && isBroken ? this.#brokenOff() : reply);
   }
 
   #settle(result: Reply | Error): void {
@@ -304,6 +321,17 @@ class Exchange implements Dispatcher.DispatchHandler {
     };
   }
 
+  #brokenOff(): CerError {
+    const { origin, path } = this.#request;
+    return new CerError(
+      "CER_CONNECTION_LOST",
+      `${formatUrl(origin, path)}: the connection was reset in the middle of the answer.`,
+      {
+        hint: "The server or something on the way broke it off. Try again; look at the server's log.",
+      },
+    );
+  }
+
   #tooEarly(status: number): CerError {
     const { origin, path, body } = this.#request;
     const sent = `${this.#sent} of ${body.size} bytes`;
@@ -335,6 +363,10 @@ class Exchange implements Dispatcher.DispatchHandler {
     const [what, hint] = told[overrun];
     return new CerError("CER_TIMEOUT", `${place}: ${what}.`, { hint });
   }
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
 }
 
 const NOBODY: Peer = { address: null, tlsFingerprint: null };

@@ -108,6 +108,9 @@ function explanationOf(error: Error, { scheme }: Origin): Explanation {
   }
   if (codes.some((each) => OF_CERTIFICATES.test(each)))
     return ["CER_TLS", `the server's certificate is not accepted (${code})`, TRUST];
+  // The parser's words for an end in the middle of the chunks; it gives them no code.
+  if (error.name === "HTTPParserError" && /invalid eof state/i.test(error.message))
+    return ["CER_CONNECTION_LOST", "the answer was cut short", LOST];
   if (code.startsWith("HPE_") || error.name === "HTTPParserError") {
     const hint = "Is this the CER server's port? A server that wants TLS needs --https.";
     return ["CER_NOT_CER", `the answer is not HTTP (${quote(error.message)})`, hint];

@@ -41,6 +41,24 @@ test("level 2 is delivered by a success status and a body that is no page", () =
   judgeLevel2(reply(201, created), URL2, SIZE);
 });
 
+test("a body that is encoded, or is told to be a page, acknowledges no archive and is no answer", async () => {
+  const gzip = { "content-encoding": "gzip" };
+  const html = { "content-type": "text/html; charset=utf-8" };
+  judgeLevel2(reply(200, "", gzip), URL2, SIZE);
+  judgeLevel2(reply(201, "Created", html), URL2, SIZE);
+  judgeLevel2(reply(200, "", html), URL2, SIZE);
+  judgeLevel2(reply(200, "OK", { "content-encoding": "identity" }), URL2, SIZE);
+  for (const [answered, what] of [
+    [reply(200, "\x1f\x8b", gzip), 'with a body encoded as "gzip", for which nobody asked'],
+    [reply(200, "Access denied. <a href=/>", html), "with a page (text/html), which acknowledges no archive"],
+  ] as const) {
+    const { code, message } = await complaintOf(() => judgeLevel2(answered, URL2, SIZE));
+    assert.deepEqual([code, message], ["CER_NOT_CER", `${URL2} answered ${what}.`]);
+  }
+  const { code } = await complaintOf(() => judgeLevel1(reply(200, "Bucket=1\r\n", gzip), URL1));
+  assert.equal(code, "CER_NOT_CER");
+});
+
 const NOT_CER_HINT =
   "A login page, a proxy or another web server may be in the way; check host, port and path.";
 
