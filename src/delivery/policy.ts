@@ -42,7 +42,7 @@ export const POLICY: readonly Rule[] = [
     isQuick: true,
   },
   {
-    what: "no HTTP; a success that is none: a page, other text, 206, 207, 208, 226, 101, a status that HTTP does not know",
+    what: "no HTTP, headers too long; a success that is none: a page, an encoded body, other text, 206, 207, 208, 226, 101, a status that HTTP does not know",
     codes: ["CER_NOT_CER"],
     tries: MOST_TRIES,
     isQuick: true,

@@ -3,6 +3,7 @@
  * off at a 100 that it did not ask for; and what has really moved is counted.
  */
 
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
@@ -56,15 +57,37 @@ export class Connection {
 
   /** Bytes that the other side has not acknowledged yet; 0 where the system does not tell. */
   async unacknowledged(): Promise<number> {
-    const { localPort, remotePort } = this.#socket;
-    if (localPort === undefined || remotePort === undefined) return 0;
-    for (const table of ["/proc/self/net/tcp", "/proc/self/net/tcp6"]) {
-      const queued = queueOf(await readFile(table, "latin1").catch(() => ""), localPort, remotePort);
+    for (const table of TABLES) {
+      const queued = this.#queueIn(await readFile(table, "latin1").catch(() => ""));
       if (queued !== null) return queued;
     }
     return 0;
   }
+
+  /**
+   * Whether bytes are still on the way at the moment of the answer: who has read all of them has acknowledged them all,
+   * at the latest with the answer. Of TLS it is not asked, which writes on its own account as well.
+   */
+  get isUnacknowledged(): boolean {
+    if ("encrypted" in this.#socket) return false;
+    return TABLES.some((table) => {
+      try {
+        return (this.#queueIn(readFileSync(table, "latin1")) ?? 0) > 0;
+      } catch {
+        return false;
+      }
+    });
+  }
+
+  /** Null where the connection does not stand in the table. */
+  #queueIn(table: string): number | null {
+    const { localPort, remotePort } = this.#socket;
+    return localPort === undefined || remotePort === undefined ? null : queueOf(table, localPort, remotePort);
+  }
 }
+
+/** Of Linux: all connections in this network. */
+const TABLES = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
 
 function describePeer(socket: Socket): Peer {
   const { getPeerX509Certificate } = socket as Partial<TLSSocket>;

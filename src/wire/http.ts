@@ -212,7 +212,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     headers: Record<string, string | string[] | undefined>,
   ): void {
     this.#head = { status, headers: joinHeaders(headers) };
-    if (isSuccess(status) && !this.#isAllSent) this.stop(this.#tooEarly(status));
+    if (isSuccess(status) && (!this.#isAllSent || this.#isOnItsWay)) this.stop(this.#tooEarly(status));
     else if (isSuccess(status)) this.#take(this.#given - this.#sent);
     // Interim answers do not come this far: this one ends HTTP, or its status is none.
     else if (status < 200) this.#breakOff(controller, false);
@@ -307,6 +307,11 @@ class Exchange implements Dispatcher.DispatchHandler {
     return this.#given >= this.#request.body.size && this.#line.current?.isHoldingBack === false;
   }
 
+  /** What fits into one piece nobody answers before it has come, or it cannot be told. */
+  get #isOnItsWay(): boolean {
+    return this.#request.body.size > PIECE && this.#line.current?.isUnacknowledged === true;
+  }
+
   async #look(): Promise<Sight> {
     const connection = this.#hasBegun ? this.#line.current : null;
     const isAnswered = this.#head !== null;
@@ -337,7 +342,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     const sent = `${this.#sent} of ${body.size} bytes`;
     return new CerError(
       "CER_CONNECTION_LOST",
-      `${formatUrl(origin, path)} answered ${status} when only ${sent} had been sent: that acknowledges nothing.`,
+      `${formatUrl(origin, path)} answered ${status} before it had the request (${sent} had been sent): that acknowledges nothing.`,
       {
         hint: "Something on the way answers in the server's place, or the server before it has read the request.",
       },

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { test } from "node:test";
 import { openHttp } from "../../src/wire/http.ts";
-import { at, OPTIONS, request, withFaults } from "../support/exchanges.ts";
+import { at, large, OPTIONS, request, withFaults } from "../support/exchanges.ts";
 import type { Fault } from "../support/scripted-server.ts";
 import { complaintOf } from "../support/thrown-error.ts";
 
@@ -87,4 +87,20 @@ test("an answer in pieces of one byte is put together", async () => {
     const origin = at(server.port);
     assert.equal((await http.send(request(origin))).body.toString(), text);
   });
+});
+
+test("hostile 1: a success from a server that has read nothing acknowledges nothing, though the system took it all", async () => {
+  const server = createServer({ pauseOnConnect: true }, (socket) => {
+    socket.on("error", () => {});
+    setTimeout(() => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), 300);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const origin = at((server.address() as AddressInfo).port);
+  const http = await openHttp(origin, OPTIONS);
+  const body = large(2 * 1024 * 1024);
+  const { code, message } = await complaintOf(() => http.send(request(origin, { method: "PUT", body })));
+  assert.equal(code, "CER_CONNECTION_LOST");
+  assert.match(message, /answered 200 before it had the request/);
+  await http.close();
+  server.close();
 });
