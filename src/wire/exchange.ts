@@ -57,7 +57,8 @@ export type SendOptions = {
 /**
  * Carries a request to the server and its reply back. Any status is a reply, but for a success that came before the
  * last byte of the body was handed over: that answers something else. "No reply" throws, a CerError of CER_UNREACHABLE,
- * CER_CONNECTION_LOST, CER_TIMEOUT, CER_TLS, CER_PROXY, CER_NO_MEMORY or CER_INTERRUPTED.
+ * CER_CONNECTION_LOST, CER_TIMEOUT, CER_TLS, CER_PROXY, CER_NO_MEMORY or CER_INTERRUPTED, of CER_NOT_CER for what is no
+ * HTTP, and of CER_ARCHIVE or CER_MISMATCH for a body that fails.
  */
 export type Send = (request: Request, options?: SendOptions) => Promise<Reply>;
 
