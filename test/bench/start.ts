@@ -24,7 +24,6 @@ export async function measure(print: (line: string) => void): Promise<void> {
       {
         "node -e 0": [process.execPath, "-e", "0"],
         "cer submit": [...submit, ...to, "--journal", join(folder, "journal")],
-        "cer submit, no journal": [...submit, ...to, "--journal", "/proc/none"],
       },
       folder,
       ROUNDS,
