@@ -1,5 +1,6 @@
 /** `cer inspect`: what is in a cabinet, a tar of ours, a level 1 report, a manifest or a receipt, for people. */
 
+import { constants } from "node:fs";
 import { open, readFile, stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { InspectCommand } from "../cli/command.ts";
@@ -37,9 +38,12 @@ type Kind = "cab" | "tar" | "document";
 const SNIFFED = 512;
 
 async function sniff(path: string, shown: string): Promise<Kind> {
-  const handle = await open(path).catch((cause: NodeJS.ErrnoException) => {
-    throw new CerError("CER_FILE", `${shown} cannot be read (${cause.code}).`, { cause });
-  });
+  // A pipe without a writer is opened at once, and then refused.
+  const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)).catch(
+    (cause: NodeJS.ErrnoException) => {
+      throw new CerError("CER_FILE", `${shown} cannot be read (${cause.code}).`, { cause });
+    },
+  );
   try {
     if (!(await handle.stat()).isFile()) throw new CerError("CER_FILE", `${shown} is not a regular file.`);
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(SNIFFED), 0, SNIFFED, 0);

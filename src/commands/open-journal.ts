@@ -9,7 +9,8 @@ import { type Source, strongestSetting } from "../config/settings.ts";
 import { readSources } from "../config/sources.ts";
 import type { Context } from "../context.ts";
 import { asCerError, CerError, Leniency } from "../errors.ts";
-import { openDisk } from "../journal/disk/disk.ts";
+import { unavailable } from "../journal/claimed-report.ts";
+import { openDisk, systemCode } from "../journal/disk/disk.ts";
 import { openProcesses } from "../journal/disk/owner.ts";
 import { journalDirectory, journalRefuges, VERSION_DIRECTORY } from "../journal/entry/layout.ts";
 import type { Journal } from "../journal/journal.ts";
@@ -149,9 +150,17 @@ export async function inJournals<T>(
   const journals = new Journals(sources, context, warn);
   try {
     for await (const { place, journal, why } of journals.inUse()) {
-      if (journal !== null) results.push(await act(journal, sources));
       reason ??= why ?? null;
       if (why !== undefined && place !== null && (await mayHoldReports(place))) trouble ??= why;
+      if (journal === null) continue;
+      try {
+        results.push(await act(journal, sources));
+      } catch (thrown) {
+        // One that breaks down does not keep what lies elsewhere from being found.
+        if (systemCode(thrown) === null) throw thrown;
+        reason ??= unavailable(thrown);
+        trouble ??= unavailable(thrown);
+      }
     }
   } finally {
     await journals.close();

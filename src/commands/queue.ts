@@ -30,7 +30,7 @@ async function actOnOne(
 ): Promise<Result> {
   let result: Result | null = null;
   let missing: CerError | null = null;
-  await inJournals(command, context, async (journal) => {
+  const { trouble } = await inJournals(command, context, async (journal) => {
     if (result !== null) return;
     try {
       result = await carryOut(command, journal, context);
@@ -40,7 +40,7 @@ async function actOnOne(
       missing ??= error;
     }
   });
-  if (result === null) throw missing;
+  if (result === null) throw missing ?? trouble;
   return result;
 }
 

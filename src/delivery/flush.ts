@@ -15,17 +15,18 @@ const SERVER_IS_AWAY: ReadonlySet<CerErrorCode | undefined> = new Set([
 
 /**
  * Sends what is due until all is tried, the time is over or the program is to stop. Each delivery is handed over as it
- * ended. A server that cannot be reached is tried once; its other reports stay as they are.
+ * ended. A server that cannot be reached is tried once; its other reports keep their turn, so that with each run
+ * another one is tried.
  */
 export async function* flushDue(journal: Journal, options: AttemptOptions): AsyncGenerator<DeliveryResult> {
   const { context, until } = options;
   const away = new Set<string>();
-  for await (const claimed of journal.claimDue()) {
+  for await (const { claimed, due } of journal.claimDue()) {
     const { scheme, host, port } = claimed.destination.origin;
     const server = `${scheme}://${host}:${port}`;
     const isOver = context.signal.aborted || (until !== null && context.now() >= until);
     if (isOver || away.has(server)) {
-      await claimed.settle({ state: "pending", due: null, reason: claimed.reason });
+      await claimed.settle({ state: "pending", due, reason: claimed.reason });
       if (isOver) return;
       continue;
     }

@@ -151,6 +151,11 @@ export class ClaimedReport implements ReportStore {
     return this.#progress.attempts;
   }
 
+  /** What happened to it so far. */
+  get progress(): Progress {
+    return this.#progress;
+  }
+
   /** Attempts that count against the policy, and the milliseconds over which they bear witness to its being tried. */
   get counted(): { readonly count: number; readonly age: number } {
     const { now, limits } = this.#journal;

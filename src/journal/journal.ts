@@ -204,13 +204,19 @@ export class Journal {
     }
   }
 
-  /** The waiting entries that are due, one after the other as they are asked for, each claimed by this process. */
-  async *claimDue(): AsyncGenerator<ClaimedReport> {
-    const waiting = await this.list(["pending"]);
-    for (const entry of waiting) {
-      if (!isDue(parseTime(entry.label.mark) ?? 0, this.#context.now())) continue;
-      const claimed = await this.#claimOrTell(entry);
-      if (claimed !== null) yield claimed;
+  /**
+   * The waiting entries that are due, one after the other as they are asked for, each claimed by this process: those
+   * due for longest first, and of these the oldest. What is let go with the `due` it came with keeps its turn.
+   */
+  async *claimDue(): AsyncGenerator<{ readonly claimed: ClaimedReport; readonly due: number }> {
+    const now = this.#context.now();
+    const due = (await this.list(["pending"]))
+      .map((entry) => ({ entry, due: parseTime(entry.label.mark) ?? 0 }))
+      .filter((one) => isDue(one.due, now))
+      .map((one) => (one.due > now ? { ...one, due: 0 } : one));
+    for (const one of due.sort((a, b) => a.due - b.due)) {
+      const claimed = await this.#claimOrTell(one.entry);
+      if (claimed !== null) yield { claimed, due: one.due };
     }
   }
 

@@ -7,7 +7,7 @@
 import { asCerError, CerError } from "../errors.ts";
 import { steadySince, triedFor, triesOf } from "./age.ts";
 import { finishDone, isDelivered, strip } from "./claimed-report.ts";
-import { type Disk, removeTree, systemCode, unlessMissing } from "./disk/disk.ts";
+import { type Disk, lacksMeans, removeTree, systemCode, unlessMissing } from "./disk/disk.ts";
 import { forgetOwner, knownOwners } from "./disk/owner.ts";
 import { attachmentPath, checkAttachment } from "./entry/attachment.ts";
 import { type Progress, parseProgress, UNTRIED } from "./entry/documents.ts";
@@ -113,13 +113,17 @@ async function recoverNew(journal: JournalContext): Promise<void> {
       const bytes = await checkWhole(journal, "new", label);
       await wait(journal, "new", label, bytes);
     } catch (error) {
-      await setEntryAside(journal, "new", label, problemOf(error));
+      await putAside(journal, "new", label, error);
     }
   });
 }
 
-function problemOf(error: unknown): string {
-  return systemCode(error) === null ? asCerError(error).message : `it cannot be read (${systemCode(error)}).`;
+/** What only this process lacks the means to read is whole, as far as is known: the next run finds it. */
+async function putAside(store: JournalContext, state: State, label: Label, error: unknown): Promise<void> {
+  if (lacksMeans(error)) throw error;
+  const problem =
+    systemCode(error) === null ? asCerError(error).message : `it cannot be read (${systemCode(error)}).`;
+  await setEntryAside(store, state, label, problem);
 }
 
 /** What a dead process was writing waits for a server if it is whole; what it was giving its server does so again. */
@@ -135,7 +139,7 @@ async function recoverUnaddressed(journal: JournalContext): Promise<void> {
     try {
       await waitForServer(journal, label, await checkWhole(journal, "unaddressed", label));
     } catch (error) {
-      await setEntryAside(journal, "unaddressed", label, problemOf(error));
+      await putAside(journal, "unaddressed", label, error);
     }
   });
 }

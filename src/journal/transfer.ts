@@ -20,6 +20,7 @@ import {
   type Attachment,
   type EntryRecord,
   encodeEntry,
+  encodeProgress,
   parseAnswer,
   parseProgress,
   parseTransfer,
@@ -65,10 +66,12 @@ export async function exportParts(disk: Disk, claimed: ClaimedReport): Promise<P
   }
   // A damaged archive is done without there, too: it is made again.
   const archive = claimed.archive === null ? [] : ["archive", "archive.json"];
-  for (const name of ["answer.json", "progress.json", ...archive]) {
+  for (const name of ["answer.json", ...archive]) {
     const part = await filePart(disk, name, `${claimed.path}/${name}`);
     if (part !== null) parts.push(part);
   }
+  // As it was read: what is damaged on the disk has been done without.
+  if (claimed.attempts.length > 0) parts.push(bufferPart("progress.json", encodeProgress(claimed.progress)));
   parts.push(bufferPart("entry.json", encodeEntry({ ...claimed.record, attachments: travelling })));
   parts.push(bufferPart("level1", claimed.level1));
   const stated: Stated[] = [];

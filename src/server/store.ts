@@ -170,13 +170,13 @@ export class Store {
   async receive(body: AsyncIterable<Buffer>): Promise<ReceivedArchive> {
     const path = join(this.#incoming, randomUUID());
     const received = new Measure();
+    const file = createWriteStream(path, { ...PRIVATE_FILE, flush: true });
+    const closed = new Promise<void>((resolve) => file.once("close", resolve));
     try {
-      await pipeline(
-        body,
-        (chunks) => received.through(chunks),
-        createWriteStream(path, { ...PRIVATE_FILE, flush: true }),
-      );
+      await pipeline(body, (chunks) => received.through(chunks), file);
     } catch (thrown) {
+      // One that is still being opened would be made after it was removed.
+      await closed;
       await rm(path, { force: true });
       throw thrown;
     }

@@ -66,6 +66,31 @@ test("what is due is sent, the oldest first; each is tried once", () =>
     assert.deepEqual(here.slept, []);
   }));
 
+test("each run tries another report of a server that is away, until all have had their turn", () =>
+  against([], async (_port, _requests, here, journal) => {
+    const away = await refusingPort();
+    await keepWaiting(journal, here, [away, away, away]);
+    const tries = async () => {
+      const listed = await journal.list(["pending"]);
+      const shown = await Promise.all(listed.map((entry) => journal.show(entry)));
+      return shown.map(({ progress }) => progress?.attempts.length ?? 0);
+    };
+    const seen: number[][] = [];
+    for (let run = 0; run < 6; run++) {
+      await flush(journal, here);
+      seen.push(await tries());
+      here.clock.now += 3 * 3_600_000;
+    }
+    assert.deepEqual(seen, [
+      [1, 0, 0],
+      [1, 1, 0],
+      [1, 1, 1],
+      [2, 1, 1],
+      [2, 2, 1],
+      [2, 2, 2],
+    ]);
+  }));
+
 test("a server that is away is tried once; its other reports stay as they are, those for another are sent", () =>
   against([TAKES], async (port, requests, here, journal) => {
     const away = await refusingPort();

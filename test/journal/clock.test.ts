@@ -48,7 +48,7 @@ async function fail(claimed: ClaimedReport): Promise<void> {
 
 async function claimAll(journal: Journal): Promise<ClaimedReport[]> {
   const all: ClaimedReport[] = [];
-  for await (const claimed of journal.claimDue()) all.push(claimed);
+  for await (const { claimed } of journal.claimDue()) all.push(claimed);
   return all;
 }
 

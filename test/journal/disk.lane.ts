@@ -117,7 +117,7 @@ test("a read-only file system: no journal is a result, one that is there can be 
   );
   await assert.rejects(journal.claim(entry), { code: "CER_JOURNAL_UNAVAILABLE" });
   await journal.prune();
-  for await (const claimed of journal.claimDue()) assert.fail(claimed.id);
+  for await (const { claimed } of journal.claimDue()) assert.fail(claimed.id);
   assert.equal(deps.warnings.length, 1);
   await journal.close();
 });
@@ -175,7 +175,7 @@ test("an entry that root made in a user's journal is told of, and the user's own
     await own.settle({ state: "pending", due: null, reason: null });
     await journal.prune();
     const sent: string[] = [];
-    for await (const claimed of journal.claimDue()) sent.push(claimed.id);
+    for await (const { claimed } of journal.claimDue()) sent.push(claimed.id);
     assert.deepEqual(sent, [own.id]);
     assert.deepEqual(deps.warnings, [
       `Report ${roots.id} cannot be taken. The journal cannot be written to: permission denied (EACCES).`,

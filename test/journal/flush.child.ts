@@ -20,7 +20,7 @@ if (task === "add") {
   if (own.outcome !== "kept") throw new Error(own.outcome);
   await own.claimed.settle({ state: "pending", due: null, reason: null });
 } else {
-  for await (const claimed of journal.claimDue()) {
+  for await (const { claimed } of journal.claimDue()) {
     appendFileSync(`${directory}/server`, `${claimed.id}\n`);
     await sleep(2);
     await claimed.settle({ state: "done", receipt: receiptOf(claimed, Date.now()) });

@@ -446,14 +446,14 @@ test("what is held when the journal is closed waits, due at once", async () => {
   await journal.close();
   const next = await open();
   const due: string[] = [];
-  for await (const claimed of next.claimDue()) {
+  for await (const { claimed } of next.claimDue()) {
     due.push(claimed.id);
     await claimed.settle({ state: "pending", due: now + HOUR, reason: null });
   }
   assert.equal(due.length, 1);
-  for await (const claimed of next.claimDue()) assert.fail(`${claimed.id} is not due`);
+  for await (const { claimed } of next.claimDue()) assert.fail(`${claimed.id} is not due`);
   now += HOUR;
-  for await (const claimed of next.claimDue()) due.push(claimed.id);
+  for await (const { claimed } of next.claimDue()) due.push(claimed.id);
   assert.equal(due.length, 2);
   await next.close();
 });
@@ -467,7 +467,7 @@ test("a clock that went back a year does not hold back what is due", async () =>
   });
   now -= 365 * DAY;
   const due: string[] = [];
-  for await (const claimed of journal.claimDue()) due.push(claimed.id);
+  for await (const { claimed } of journal.claimDue()) due.push(claimed.id);
   assert.equal(due.length, 1);
   await journal.close();
 });
@@ -719,7 +719,7 @@ test("an entry that cannot be taken does not hold up the others", async () => {
   await second.settle(wait);
   stuck = first.id;
   const taken: string[] = [];
-  for await (const claimed of journal.claimDue()) taken.push(claimed.id);
+  for await (const { claimed } of journal.claimDue()) taken.push(claimed.id);
   assert.deepEqual(taken, [second.id]);
   assert.deepEqual(warnings, [
     `Report ${first.id} cannot be taken. The journal cannot be written to: permission denied (EACCES).`,

@@ -62,11 +62,11 @@ test("a report without a server waits until one is set, and then is claimed like
   inJournal(async (journal) => {
     const id = await mustWait(journal, unaddressed("1603"));
     assert.deepEqual(await statesOf(journal), ["unaddressed"]);
-    for await (const claimed of journal.claimDue()) assert.fail(`${claimed.id} has no server`);
+    for await (const { claimed } of journal.claimDue()) assert.fail(`${claimed.id} has no server`);
     assert.equal(await journal.address(SERVER), 1);
     assert.equal(await journal.address(SERVER), 0);
     const found = [];
-    for await (const claimed of journal.claimDue()) {
+    for await (const { claimed } of journal.claimDue()) {
       found.push([claimed.id, claimed.destination, claimed.record.identity]);
       await claimed.settle({ state: "pending", due: null, reason: null });
     }
@@ -179,7 +179,7 @@ test("ended at any step of being kept and given a server, it is there once, whol
       await next.address(SERVER);
       const states = await statesOf(next);
       assert.ok(kept === null ? states.length <= 1 : states.length === 1, `step ${last}: ${states}`);
-      for await (const claimed of next.claimDue()) {
+      for await (const { claimed } of next.claimDue()) {
         assert.deepEqual([claimed.destination, claimed.level1], [SERVER, sampleReport("1603").level1]);
         await claimed.settle({ state: "pending", due: null, reason: null });
       }

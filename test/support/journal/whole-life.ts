@@ -77,7 +77,7 @@ export async function live(
   await claimed.settle({ state: "pending", due: now + 60_000, reason: "status 503" });
 
   now += 60_000;
-  for await (const due of journal.claimDue())
+  for await (const { claimed: due } of journal.claimDue())
     if (due.id === past.id) await due.settle({ state: "pending", due: now + DAY, reason: "no route" });
     else claimed = due;
   await claimed.verifyAttachments();

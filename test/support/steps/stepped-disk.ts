@@ -1,12 +1,18 @@
 /** In the child: stands for src/journal/disk/disk.ts where the journal is opened. */
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Disk, openDisk as openRealDisk } from "../../../src/journal/disk/disk.ts";
+import {
+  type Disk,
+  openDisk as openRealDisk,
+  systemCode as realSystemCode,
+} from "../../../src/journal/disk/disk.ts";
 import { hastyDisk } from "../journal/samples.ts";
 import { steppedDisk } from "./kill-at-step.ts";
 import { programStep } from "./program-step.ts";
 
 const { TEST_SECOND_SIGNAL: secondSignal } = process.env;
+
+export const systemCode = realSystemCode;
 
 export function openDisk(platform: string): Disk {
   if (secondSignal !== undefined) return stuckDisk(openRealDisk(platform), secondSignal);
