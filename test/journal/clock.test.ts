@@ -11,13 +11,11 @@ import type { Journal } from "../../src/journal/journal.ts";
 import {
   DAY,
   HOUR,
-  hastyDisk,
   mustAdd,
-  mustOpen,
   NOON,
+  openHasty,
   PLAIN,
   receiptOf,
-  sampleDeps,
   sampleReport,
 } from "../support/journal/samples.ts";
 
@@ -33,7 +31,7 @@ afterEach(() => rm(base, { recursive: true, force: true }));
 
 async function open(): Promise<Journal> {
   const warn = (problem: string) => warnings.push(problem);
-  return mustOpen(join(base, "cer"), await sampleDeps({ disk: hastyDisk(), now: () => now, warn }));
+  return openHasty(join(base, "cer"), { now: () => now, warn });
 }
 
 const NOTHING = { recovered: [], givenUp: [], setAside: [], removed: [] };

@@ -25,8 +25,8 @@ import {
   archiveOf,
   hastyDisk,
   mustAdd,
-  mustOpen,
   NOON,
+  openHasty,
   PLAIN,
   receiptOf,
   sampleDeps,
@@ -43,10 +43,7 @@ afterEach(() => rm(base, { recursive: true, force: true }));
 
 async function open(change: Partial<JournalDeps> = {}): Promise<Journal> {
   const warn = (problem: string) => warnings.push(problem);
-  return mustOpen(
-    join(base, "cer"),
-    await sampleDeps({ disk: hastyDisk(), now: () => NOON, warn, ...change }),
-  );
+  return openHasty(join(base, "cer"), { now: () => NOON, warn, ...change });
 }
 
 const wait = { state: "pending", due: null, reason: null } as const;

@@ -4,14 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { bundleChild } from "../support/journal/kill-at-every-step.ts";
-import {
-  FORCED,
-  hastyDisk,
-  mustAdd,
-  mustOpen,
-  sampleDeps,
-  sampleReport,
-} from "../support/journal/samples.ts";
+import { FORCED, mustAdd, openHasty, sampleReport } from "../support/journal/samples.ts";
 
 const child = await bundleChild(join(import.meta.dirname, "flush.child.ts"));
 after(() => child.remove());
@@ -36,7 +29,7 @@ async function many(count: number, args: readonly string[]): Promise<string[]> {
 for (const count of [2, 20])
   test(`${count} processes flush one journal at once: each report arrives once`, async () => {
     await inDirectory(async (directory) => {
-      const journal = await mustOpen(`${directory}/journal`, await sampleDeps({ disk: hastyDisk() }));
+      const journal = await openHasty(`${directory}/journal`);
       const ids: string[] = [];
       for (let number = 0; number < 40; number++) {
         const claimed = await mustAdd(journal, sampleReport(`${number}`), FORCED);
@@ -64,7 +57,7 @@ test("twenty processes make a journal and add the same report at once: it is kep
   await inDirectory(async (directory) => {
     const outcomes = (await many(20, [directory, "add"])).sort();
     assert.deepEqual(outcomes, [...Array.from({ length: 19 }, () => "duplicate"), "kept"]);
-    const journal = await mustOpen(`${directory}/journal`, await sampleDeps({ disk: hastyDisk() }));
+    const journal = await openHasty(`${directory}/journal`);
     const listed = await journal.list();
     assert.deepEqual(
       listed.map(({ state }) => state),

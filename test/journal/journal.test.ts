@@ -32,8 +32,8 @@ import {
   HOUR,
   hastyDisk,
   mustAdd,
-  mustOpen,
   NOON,
+  openHasty,
   PEER,
   PLAIN,
   receiptOf,
@@ -53,10 +53,7 @@ afterEach(() => rm(base, { recursive: true, force: true }));
 
 async function open(change: Partial<JournalDeps> = {}): Promise<Journal> {
   const warn = (problem: string) => warnings.push(problem);
-  return mustOpen(
-    join(base, "cer"),
-    await sampleDeps({ disk: hastyDisk(), now: () => now, warn, ...change }),
-  );
+  return openHasty(join(base, "cer"), { now: () => now, warn, ...change });
 }
 
 async function claimOnly(journal: Journal): Promise<ClaimedReport> {

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, test } from "node:test";
 import type { Journal } from "../../src/journal/journal.ts";
 import { sha256 } from "../support/bytes.ts";
 import { copyKeptJournal } from "../support/journal/kept-sample.ts";
-import { hastyDisk, mustOpen, sampleDeps } from "../support/journal/samples.ts";
+import { openHasty } from "../support/journal/samples.ts";
 
 const EARLY = "20261126-224119071-ywy0sk";
 const OF_2006 = "20060101-000000000-ph82cx";
@@ -24,7 +24,7 @@ beforeEach(async () => {
   now = LATER;
   base = await mkdtemp(join(tmpdir(), "cer-early-"));
   await copyKeptJournal(join(base, "cer"), "journal-v1-early");
-  journal = await mustOpen(join(base, "cer"), await sampleDeps({ disk: hastyDisk(), now: () => now }));
+  journal = await openHasty(join(base, "cer"), { now: () => now });
 });
 afterEach(async () => {
   await journal.close();

@@ -15,7 +15,7 @@ import {
   FORCED,
   hastyDisk,
   mustAdd,
-  mustOpen,
+  openHasty,
   PLAIN,
   sampleDeps,
   sampleReport,
@@ -37,8 +37,7 @@ type Here = { readonly directory: string; open(change?: Partial<JournalDeps>): P
 
 async function inJournal(play: (journal: Journal, here: Here) => Promise<void>): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), "cer-unaddressed-"));
-  const open = async (change: Partial<JournalDeps> = {}) =>
-    mustOpen(directory, await sampleDeps({ disk: hastyDisk(), ...change }));
+  const open = async (change: Partial<JournalDeps> = {}) => openHasty(directory, change);
   try {
     const journal = await open();
     await play(journal, { directory, open });

@@ -10,9 +10,9 @@ import type { Outcome } from "../../src/delivery/outcome.ts";
 import type { Pruned } from "../../src/journal/store.ts";
 import {
   FORCED,
-  hastyDisk,
   mustAdd,
   mustOpen,
+  openHasty,
   sampleDeps,
   sampleReport,
 } from "../support/journal/samples.ts";
@@ -86,7 +86,7 @@ const TERMS = resolveTerms([], { format: "cab", compression: null, splitLarge: f
 
 /** Fills a journal with reports that wait for an hour; the ids. */
 async function fill(place: Place, count: number, port: number): Promise<string[]> {
-  const journal = await mustOpen(join(place.directory, "journal"), await sampleDeps({ disk: hastyDisk() }));
+  const journal = await openHasty(join(place.directory, "journal"));
   const due = Date.now() + 3_600_000;
   const ids: string[] = [];
   for (let value = 0; value < count; value++) {

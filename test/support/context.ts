@@ -10,7 +10,7 @@ import type { ClaimedReport } from "../../src/journal/claimed-report.ts";
 import type { Journal, JournalDeps } from "../../src/journal/journal.ts";
 import type { Report } from "../../src/journal/report.ts";
 import { encodeReport } from "../../src/wire/report.ts";
-import { FORCED, hastyDisk, mustAdd, mustOpen, NOON, sampleDeps, sampleReport } from "./journal/samples.ts";
+import { FORCED, mustAdd, NOON, openHasty, sampleReport } from "./journal/samples.ts";
 
 export type TestContext = {
   readonly directory: string;
@@ -58,10 +58,7 @@ export async function withContext(play: (test: TestContext) => Promise<void>): P
     version: "0.0.0",
   };
   const openJournal = async (change: Partial<JournalDeps> = {}) =>
-    mustOpen(
-      join(directory, "journal"),
-      await sampleDeps({ disk: hastyDisk(), now: () => clock.now, ...change }),
-    );
+    openHasty(join(directory, "journal"), { now: () => clock.now, ...change });
   try {
     await play({ directory, context, clock, slept, said, stop, openJournal });
   } finally {

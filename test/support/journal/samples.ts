@@ -105,6 +105,11 @@ export async function mustOpen(directory: string, deps: JournalDeps): Promise<Jo
   return opened.journal;
 }
 
+/** The journal of a disk that waits for nothing, with `change` to the other sample dependencies. */
+export async function openHasty(directory: string, change: Partial<JournalDeps> = {}): Promise<Journal> {
+  return mustOpen(directory, await sampleDeps({ disk: hastyDisk(), ...change }));
+}
+
 export async function mustAdd(journal: Journal, report: NewReport, options = PLAIN): Promise<ClaimedReport> {
   const added = await journal.add(report, options);
   if (added.outcome !== "kept") throw new Error(`the report was ${added.outcome}`);
